@@ -1,0 +1,46 @@
+// Sums a finished run up as one line, `N passed, N failed, N skipped`, alone and last on standard output.
+// A file that cannot be loaded and an error outside of any test count as failed: they would go unseen otherwise.
+
+import { writeFileSync } from 'node:fs';
+import type { Reporter, TestModule } from 'vitest/node';
+
+/** How many tests ended in which way. */
+export type Totals = { readonly passed: number; readonly failed: number; readonly skipped: number };
+
+/** What the totals are taken from: the parts of vitest's modules that matter here. */
+export type FinishedModule = {
+  readonly children: { allTests(): Iterable<{ result(): { readonly state: string } }> };
+  errors(): readonly unknown[];
+};
+
+export function sumUp(modules: Iterable<FinishedModule>, errorsOutside: number): Totals {
+  let passed = 0;
+  let failed = errorsOutside;
+  let skipped = 0;
+  for (const module of modules) {
+    // A module's own errors are import failures; errors of its hooks come on top of tests that did not run.
+    if (module.errors().length > 0) failed += 1;
+    for (const test of module.children.allTests()) {
+      const { state } = test.result();
+      if (state === 'passed') passed += 1;
+      else if (state === 'skipped') skipped += 1;
+      else failed += 1;
+    }
+  }
+  return { passed, failed, skipped };
+}
+
+export function closingLine({ passed, failed, skipped }: Totals): string {
+  const line = `${passed} passed, ${failed} failed`;
+  return skipped > 0 ? `${line}, ${skipped} skipped` : line;
+}
+
+export default class ClosingLineReporter implements Reporter {
+  onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[]): void {
+    const totals = sumUp(modules, errors.length);
+    // scripts/test adds its own checks to the totals and prints the line itself.
+    const file = process.env.SELVEDGE_TOTALS;
+    if (file) writeFileSync(file, `${totals.passed} ${totals.failed} ${totals.skipped}\n`);
+    else process.stdout.write(`\n${closingLine(totals)}\n`);
+  }
+}
