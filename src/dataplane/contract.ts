@@ -1,0 +1,56 @@
+/**
+ * What every data plane must do: bring the kernel to a wanted state in one step that no packet sees half of.
+ * The caller hands over whole states; what to write is worked out against what is there.
+ */
+import type { Address } from '../model/address.ts';
+import type { CompiledState, StateChanges } from '../model/compiled.ts';
+import type { Binding, ExitLink } from '../model/links.ts';
+
+/** Everything that one node must enforce. */
+export interface DesiredState {
+  readonly compiled: CompiledState;
+  /** By ifindex: every pod link of the node. */
+  readonly bindings: ReadonlyMap<number, Binding>;
+  /** By ifindex. */
+  readonly exits: ReadonlyMap<number, ExitLink>;
+  /** Addresses of the node itself. */
+  readonly ownAddresses: ReadonlySet<Address>;
+}
+
+/** What may differ from the state that was applied before; absent for "anything". Bindings, exits and own addresses are few: always compared. */
+export type Hint = StateChanges | undefined;
+
+export interface Applied {
+  /** Number of the state now in force, growing. */
+  readonly generation: bigint;
+  /** Writes to maps or sets that this state took. */
+  readonly writes: number;
+  /** From the call to the write that put the state in force, in milliseconds. */
+  readonly milliseconds: number;
+}
+
+export interface Dataplane {
+  readonly kind: 'bpf' | 'ipset' | 'memory';
+  /**
+   * Puts the state in force and resolves once it is. One call at a time.
+   * When it rejects, the state before stays in force, whole, and the next call may be handed the union of both hints.
+   * @throws {CapacityError} something does not fit; names what and how much.
+   */
+  apply(state: DesiredState, hint: Hint): Promise<Applied>;
+  /**
+   * Gives an interface its program at once, before the next state is applied; it is pending until a state binds it.
+   * Idempotent; an interface that is gone is not an error.
+   */
+  guard(ifindex: number): void;
+  /** Lets go of all handles; enforcement stays in place. Idempotent. */
+  close(): void;
+}
+
+/** Something does not fit into the data plane; nothing was changed. */
+export class CapacityError extends Error {
+  readonly code = 'CAPACITY';
+  constructor(what: string, needed: number, capacity: number) {
+    super(`${what}: ${needed} needed, there is room for ${capacity}`);
+    this.name = 'CapacityError';
+  }
+}

@@ -1,0 +1,30 @@
+/** The node's interfaces as the engine sees them: whose veth is whose, which ways lead out, which addresses are the node's own. */
+import type { Address } from './address.ts';
+import type { ObjectKey } from './cluster.ts';
+
+/** The host's end of a veth whose other end is in another network namespace. */
+export interface PodLink {
+  readonly ifindex: number;
+  readonly name: string;
+  /** Addresses of the other end, as the kernel says now; a pod can add to them, so each is only a claim. */
+  readonly addresses: readonly Address[];
+}
+
+/** An interface by which packets of pods leave the node: an uplink, flannel.1, another bridge. */
+export interface ExitLink {
+  readonly ifindex: number;
+  readonly name: string;
+}
+
+export interface NodeLinks {
+  readonly pods: ReadonlyMap<number, PodLink>;
+  readonly exits: ReadonlyMap<number, ExitLink>;
+  /** Every address of the node itself, on any interface. */
+  readonly ownAddresses: ReadonlySet<Address>;
+}
+
+/** What a pod link is taken for. */
+export type Binding =
+  | { readonly kind: 'endpoint'; readonly link: PodLink; readonly pod: ObjectKey; readonly linkLocal: readonly Address[] }
+  /** Not known yet, or in conflict: everything or nothing passes until it is. */
+  | { readonly kind: 'pending'; readonly link: PodLink; readonly verdict: 'open' | 'closed'; readonly reason: string };
