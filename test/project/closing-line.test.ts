@@ -1,0 +1,29 @@
+import { expect, test } from 'vitest';
+import { closingLine, type FinishedModule, sumUp } from './closing-line-reporter.ts';
+import { leftovers } from './sweep-leftovers.ts';
+
+function moduleOf(states: readonly string[], errors: readonly unknown[] = []): FinishedModule {
+  return { children: { allTests: () => states.map((state) => ({ result: () => ({ state }) })) }, errors: () => errors };
+}
+
+test('the closing line counts tests by how they ended', () => {
+  const totals = sumUp([moduleOf(['passed', 'passed', 'failed']), moduleOf(['skipped', 'passed'])], 0);
+  expect(closingLine(totals)).toBe('3 passed, 1 failed, 1 skipped');
+});
+
+test('the closing line leaves skipped tests out when there are none', () => {
+  expect(closingLine(sumUp([moduleOf(['passed'])], 0))).toBe('1 passed, 0 failed');
+});
+
+test('a file that cannot be loaded counts as failed', () => {
+  expect(closingLine(sumUp([moduleOf([], [new Error('syntax')])], 0))).toBe('0 passed, 1 failed');
+});
+
+test('an error outside of any test counts as failed, and so does a test that never ended', () => {
+  expect(closingLine(sumUp([moduleOf(['pending'])], 1))).toBe('0 passed, 2 failed');
+});
+
+test('leftovers are what dead owners made, and nobody else', () => {
+  const entries = ['slv-7-node', 'slv-8-node', 'selvedge-test-7', 'selvedge-test-8-pins', 'selvedge', 'cni-7', 'slv7'];
+  expect(leftovers(entries, (pid) => pid === 8)).toEqual(['slv-7-node', 'selvedge-test-7']);
+});
