@@ -155,4 +155,6 @@ export interface ClusterChange {
   readonly warnings: readonly Warning[];
   /** Whether the source has delivered everything that was there when it started. */
   readonly synced: boolean;
+  /** Names the content that this change brings the cluster to: equal content, equal text. A hash of the files for a folder of manifests. */
+  readonly revision?: string;
 }

@@ -25,6 +25,11 @@ export interface NodeLinks {
 
 /** What a pod link is taken for. */
 export type Binding =
-  | { readonly kind: 'endpoint'; readonly link: PodLink; readonly pod: ObjectKey; readonly linkLocal: readonly Address[] }
+  | {
+      readonly kind: 'endpoint';
+      readonly link: PodLink;
+      readonly pod: ObjectKey;
+      readonly linkLocal: readonly Address[];
+    }
   /** Not known yet, or in conflict: everything or nothing passes until it is. */
   | { readonly kind: 'pending'; readonly link: PodLink; readonly verdict: 'open' | 'closed'; readonly reason: string };
