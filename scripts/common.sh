@@ -29,7 +29,8 @@ quietly() {
   shift
   "$@" >"$log" 2>&1 </dev/null && return
   local status=$?
-  tail -n 40 "$log" >&2
+  head -n 20 "$log" >&2
+  [ "$(wc -l <"$log")" -le 20 ] || { warn '...' && tail -n +21 "$log" | tail -n 20 >&2; }
   warn "(the whole output: $log)"
   return "$status"
 }
