@@ -26,6 +26,7 @@ describe('each rule catches the import that it forbids:', () => {
   const forbidden = [
     ['src/model/pod.ts', 'src/sources/watch.ts'],
     ['src/sources/directory/source.ts', 'src/compile/compile.ts'],
+    ['src/links/bindings.ts', 'src/sources/directory/source.ts'],
     ['src/compile/compile.ts', 'src/dataplane/contract.ts'],
     ['src/dataplane/bpf/maps.ts', 'src/compile/sets.ts'],
     ['src/observe/flows.ts', 'src/agent.ts'],

@@ -6,6 +6,9 @@ import type { Import } from './source-files.ts';
 /** A file that `from` matches may not import what `to` matches. */
 export type Rule = { readonly text: string; readonly from: RegExp; readonly to: RegExp };
 
+/** The stages that do not see each other; what one gives the next is described in model. */
+const stages = ['sources', 'links', 'compile', 'dataplane'];
+
 const stage = (name: string): RegExp => new RegExp(`^src/${name}/`);
 const allBut = (file: string): RegExp => new RegExp(`^src/(?!${file})`);
 
@@ -18,24 +21,14 @@ export const rules: readonly Rule[] = [
     from: stage('model'),
     to: /^src\/(?!model\/)/,
   },
-  {
-    text: 'sources import neither compile nor dataplane',
-    from: stage('sources'),
-    to: /^src\/(compile|dataplane)\//,
-  },
-  {
-    text: 'compile imports neither sources nor dataplane',
-    from: stage('compile'),
-    to: /^src\/(sources|dataplane)\//,
-  },
-  {
-    text: 'dataplane imports neither sources nor compile',
-    from: stage('dataplane'),
-    to: /^src\/(sources|compile)\//,
-  },
+  ...stages.map((from) => ({
+    text: `${from} imports no other stage`,
+    from: stage(from),
+    to: new RegExp(`^src/(${stages.filter((other) => other !== from).join('|')})/`),
+  })),
   {
     text: 'stages do not import what joins them',
-    from: /^src\/(model|sources|compile|dataplane|observe)\//,
+    from: /^src\/(model|sources|links|compile|dataplane|observe)\//,
     to: /^src\/(agent\.ts|main\.ts|commands\/|lab\/)/,
   },
   {
