@@ -21,6 +21,16 @@ test('the lock file pins every package by its hash', () => {
   expect(installed.filter(([, { integrity }]) => !integrity?.startsWith('sha512-')).map(([path]) => path)).toEqual([]);
 });
 
+test.each([
+  ['', 'package.json'],
+  ['native', 'native/package.json'],
+])('the lock file knows what "%s" depends on, as its %s has it', (path, file) => {
+  const kinds = ['dependencies', 'devDependencies', 'optionalDependencies'] as const;
+  const wanted = JSON.parse(readText(file));
+  const known = new Map(locked).get(path) as Record<string, unknown>;
+  for (const kind of kinds) expect(known[kind], kind).toEqual(wanted[kind]);
+});
+
 test('the lock file has the same Node 24 for both architectures, and its compiled tools too', () => {
   const versions = ['x64', 'arm64'].map((cpu) => manifest.optionalDependencies[`node-linux-${cpu}`]);
   expect(versions[0]).toMatch(/^24\.\d+\.\d+$/);
