@@ -15,6 +15,8 @@ export interface DesiredState {
   readonly exits: ReadonlyMap<number, ExitLink>;
   /** Addresses of the node itself. */
   readonly ownAddresses: ReadonlySet<Address>;
+  /** What an interface may do that no binding names yet. */
+  readonly pending: 'open' | 'closed';
 }
 
 /** What may differ from the state that was applied before; absent for "anything". Bindings, exits and own addresses are few: always compared. */

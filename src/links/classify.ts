@@ -1,0 +1,47 @@
+/**
+ * Sorts the node's interfaces by what passes through them: the host's ends of pods' veths, the ways out of the node,
+ * and the rest (loopback, the bridges that only join pods), which need no program.
+ */
+import type { Address } from '../model/address.ts';
+import { familyOf } from '../model/address.ts';
+
+/** What of an interface the choice depends on. */
+export interface LinkFacts {
+  readonly ifindex: number;
+  readonly name: string;
+  readonly kind?: string | undefined;
+  readonly loopback: boolean;
+  /** ifindex of the bridge it is a port of. */
+  readonly master?: number | undefined;
+  /** Set when the other end is in another network namespace. */
+  readonly peerNetnsId?: number | undefined;
+  readonly addresses: readonly { readonly address: Address; readonly prefixLength: number }[];
+}
+
+export type LinkRole = 'pod' | 'exit' | 'none';
+
+/**
+ * A veth into another namespace is a pod's when it is a bridge port, or has no network of its own (the ptp plugins give
+ * the host's end nothing or one single address); a veth that holds an address with a network is an uplink, as on nodes that
+ * are containers themselves. A bridge is a way out unless pods hang on it: what crosses it to them is judged at their veths.
+ */
+export function classify(links: readonly LinkFacts[]): ReadonlyMap<number, LinkRole> {
+  const pods = new Set(links.filter(isPodLink).map((link) => link.ifindex));
+  const podBridges = new Set(links.filter((link) => pods.has(link.ifindex)).map((link) => link.master));
+  return new Map(
+    links.map((link) => {
+      if (pods.has(link.ifindex)) return [link.ifindex, 'pod'];
+      return [link.ifindex, link.loopback || podBridges.has(link.ifindex) ? 'none' : 'exit'];
+    }),
+  );
+}
+
+function isPodLink(link: LinkFacts): boolean {
+  if (link.kind !== 'veth' || link.peerNetnsId === undefined) return false;
+  return link.master !== undefined || !link.addresses.some(hasNetwork);
+}
+
+function hasNetwork({ address, prefixLength }: { address: Address; prefixLength: number }): boolean {
+  if (/^fe[89ab]/.test(address)) return false;
+  return prefixLength < (familyOf(address) === 4 ? 32 : 128);
+}
