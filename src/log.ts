@@ -1,0 +1,16 @@
+/** Structured logs on standard error: JSON lines when piped, readable lines on a terminal. */
+import { type Logger, pino } from 'pino';
+import pretty from 'pino-pretty';
+
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export function openLog(level: LogLevel): Logger {
+  const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: levelName } };
+  if (!process.stderr.isTTY) return pino(options, pino.destination({ dest: 2, sync: true }));
+  return pino(options, pretty({ destination: 2, sync: true, ignore: 'event', translateTime: 'SYS:HH:MM:ss.l' }));
+}
+
+function levelName(label: string): { level: string } {
+  return { level: label };
+}

@@ -1,0 +1,31 @@
+/** The command `selvedge`: its subcommands, one file each in commands/, and the exit code: 0 done, 1 failed, 2 asked for wrongly. */
+import { Command, CommanderError } from 'commander';
+import packageJson from '../package.json' with { type: 'json' };
+import { agentCommand } from './commands/agent.ts';
+import { cleanupCommand } from './commands/cleanup.ts';
+import { demoCommand } from './commands/demo.ts';
+import { labCommand } from './commands/lab.ts';
+
+const program = new Command('selvedge')
+  .description('NetworkPolicy for any CNI that gives each pod a veth, enforced by eBPF.')
+  .version(packageJson.version)
+  .showHelpAfterError('(selvedge --help, selvedge COMMAND --help)')
+  .addCommand(agentCommand())
+  .addCommand(cleanupCommand())
+  .addCommand(labCommand())
+  .addCommand(demoCommand());
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
+  else fail(error);
+}
+
+/** One line for a person; the stack only on request. */
+function fail(error: unknown): void {
+  const text = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`selvedge: ${text}\n`);
+  if (process.env.SELVEDGE_DEBUG) process.stderr.write(`${error instanceof Error ? error.stack : ''}\n`);
+  process.exitCode = 1;
+}
