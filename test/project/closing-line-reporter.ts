@@ -9,7 +9,10 @@ export type Totals = { readonly passed: number; readonly failed: number; readonl
 
 /** What the totals are taken from: the parts of vitest's modules that matter here. */
 export type FinishedModule = {
-  readonly children: { allTests(): Iterable<{ result(): { readonly state: string } }> };
+  readonly children: {
+    allTests(): Iterable<{ result(): { readonly state: string } }>;
+    allSuites(): Iterable<{ errors(): readonly unknown[] }>;
+  };
   errors(): readonly unknown[];
 };
 
@@ -18,8 +21,9 @@ export function sumUp(modules: Iterable<FinishedModule>, errorsOutside: number):
   let failed = errorsOutside;
   let skipped = 0;
   for (const module of modules) {
-    // A module's own errors are import failures; errors of its hooks come on top of tests that did not run.
+    // Errors of a module or a suite are failed imports and hooks: their tests did not run, and count as skipped.
     if (module.errors().length > 0) failed += 1;
+    for (const suite of module.children.allSuites()) if (suite.errors().length > 0) failed += 1;
     for (const test of module.children.allTests()) {
       const { state } = test.result();
       if (state === 'passed') passed += 1;

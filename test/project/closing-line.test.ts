@@ -2,8 +2,12 @@ import { expect, test } from 'vitest';
 import { closingLine, type FinishedModule, sumUp } from './closing-line-reporter.ts';
 import { leftovers } from './sweep-leftovers.ts';
 
-function moduleOf(states: readonly string[], errors: readonly unknown[] = []): FinishedModule {
-  return { children: { allTests: () => states.map((state) => ({ result: () => ({ state }) })) }, errors: () => errors };
+function moduleOf(states: readonly string[], errors: readonly unknown[] = [], inSuite: readonly unknown[] = []) {
+  const children = {
+    allTests: () => states.map((state) => ({ result: () => ({ state }) })),
+    allSuites: () => [{ errors: () => inSuite }],
+  };
+  return { children, errors: () => errors } satisfies FinishedModule;
 }
 
 test('the closing line counts tests by how they ended', () => {
@@ -17,6 +21,10 @@ test('the closing line leaves skipped tests out when there are none', () => {
 
 test('a file that cannot be loaded counts as failed', () => {
   expect(closingLine(sumUp([moduleOf([], [new Error('syntax')])], 0))).toBe('0 passed, 1 failed');
+});
+
+test('a hook that throws counts as failed, the tests that it kept from running as skipped', () => {
+  expect(closingLine(sumUp([moduleOf(['skipped'], [], [new Error('hook')])], 0))).toBe('0 passed, 1 failed, 1 skipped');
 });
 
 test('an error outside of any test counts as failed, and so does a test that never ended', () => {
