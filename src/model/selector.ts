@@ -1,22 +1,37 @@
-/** Label selectors: whether one selects an object's labels, and one canonical spelling for equal selectors. */
+/** Label selectors: their canonical text, by which equal selectors are recognised, and which labels they match. */
 import type { Labels, Requirement, Selector } from './cluster.ts';
 
-/** The canonical spelling, `{app in (db,web),!legacy,tier=back}`; `{}` selects everything. */
+/**
+ * One text for every spelling of a selector: requirements sorted and without repetition, values too.
+ * `{}` for everything, else for example `{!legacy,app in (api,web),team=a}`.
+ * Keys and values hold none of the separators, so different requirements never share a text.
+ */
 export function selectorText(selector: Selector): string {
   return `{${[...new Set(selector.requirements.map(requirementText))].sort().join(',')}}`;
 }
 
-/** Whether all requirements hold. As in Kubernetes, NotIn also selects labels that lack the key. */
+/** Whether every requirement holds for the labels. */
 export function matches(selector: Selector, labels: Labels): boolean {
-  for (const requirement of selector.requirements) if (!holds(requirement, labels)) return false;
-  return true;
+  return selector.requirements.every((requirement) => holds(requirement, labels));
+}
+
+function requirementText(requirement: Requirement): string {
+  const { key } = requirement;
+  if (requirement.operator === 'Exists') return key;
+  if (requirement.operator === 'DoesNotExist') return `!${key}`;
+  const values = [...new Set(requirement.values)].sort();
+  if (requirement.operator === 'In')
+    return values.length === 1 ? `${key}=${values[0]}` : `${key} in (${values.join(',')})`;
+  return `${key} notin (${values.join(',')})`;
 }
 
 function holds(requirement: Requirement, labels: Labels): boolean {
+  // Own properties only: `constructor` is a valid label key.
   const value = Object.hasOwn(labels, requirement.key) ? labels[requirement.key] : undefined;
   switch (requirement.operator) {
     case 'In':
       return value !== undefined && requirement.values.includes(value);
+    // "NotIn" also selects what does not bear the label at all.
     case 'NotIn':
       return value === undefined || !requirement.values.includes(value);
     case 'Exists':
@@ -24,12 +39,4 @@ function holds(requirement: Requirement, labels: Labels): boolean {
     case 'DoesNotExist':
       return value === undefined;
   }
-}
-
-function requirementText(requirement: Requirement): string {
-  if (requirement.operator === 'Exists') return requirement.key;
-  if (requirement.operator === 'DoesNotExist') return `!${requirement.key}`;
-  const values = [...new Set(requirement.values)].sort();
-  if (requirement.operator === 'In' && values.length === 1) return `${requirement.key}=${values[0]}`;
-  return `${requirement.key} ${requirement.operator === 'In' ? 'in' : 'notin'} (${values.join(',')})`;
 }
