@@ -29,8 +29,9 @@
 
 /* What is wanted for an interface that has no endpoint. */
 enum pending {
-  PENDING_OPEN = 0,   /* passes everything, learns nothing */
-  PENDING_CLOSED = 1, /* passes nothing but neighbour discovery and ARP of the node */
+  PENDING_UNSET = 0,  /* as `settings` says: what an untouched row of slots holds; in settings itself: open */
+  PENDING_OPEN = 1,   /* passes everything, learns nothing */
+  PENDING_CLOSED = 2, /* passes nothing, in neither direction */
 };
 
 enum verdict {
@@ -115,13 +116,19 @@ enum endpoint_flag {
   ENDPOINT_HAS_LINK_LOCAL = 1 << 2,
 };
 
-/* A local pod's interface. Rulesets: 0 is "not isolated". */
+/*
+ * A local pod's interface. Rulesets: 0 is "not isolated". The identities are those that ipcache4/6 hold for its
+ * addresses (IDENTITY_WORLD where they hold none): who a marked packet is from or for costs no look-up, and is right
+ * behind any masquerade.
+ */
 struct endpoint {
   __u32 ifindex;
   __u32 flags; /* enum endpoint_flag */
   __u32 ingress_ruleset;
   __u32 egress_ruleset;
   __be32 address4;
+  __u32 identity4;
+  __u32 identity6;
   __u32 pad;
   __be32 address6[4];
   __be32 link_local6[4];
@@ -219,8 +226,10 @@ struct flow {
   __u8 origin;  /* enum flow_origin */
   __u8 state;   /* enum flow_state */
   __u8 fins;    /* bit 0: FIN from the pod, bit 1: from the peer */
-  __u8 local_peer; /* 1: the peer was a marked endpoint of this node, both sides are judged where the packet arrives */
-  __u32 pad;
+  __u8 translated; /* 1: the key's peer is not the real end (a Service, a masqueraded port): not to be judged by it */
+  __u16 peer_slot; /* of the marked endpoint of this node that the verdict was given for, 0: the peer is elsewhere */
+  __u8 unaged;  /* 1: last seen under no policy, whose mid-stream TCP is not looked up: an established one is not idle */
+  __u8 pad;
 };
 
 /* The first fragment's ports, for the later ones of the same datagram; addresses as the hook sees them. */
@@ -276,6 +285,7 @@ struct event {
   __u8 verdict;   /* enum verdict */
   __u8 reason;    /* enum reason */
   __u8 hook;      /* enum hook */
+  __u32 pad;
 };
 
 enum hook {
@@ -288,4 +298,13 @@ enum hook {
 enum event_wanted {
   EVENTS_DROPS = 1 << 0,
   EVENTS_ADMITTED = 1 << 1,
+};
+
+/* What did not fit; index of the per-CPU array `losses` of __u64 counts. */
+enum loss {
+  LOSS_EVENT = 0,    /* the ring buffer was full */
+  LOSS_COUNTER = 1,  /* no room for a new row of counters */
+  LOSS_FLOW = 2,     /* no entry for a new connection: its replies are judged as requests */
+  LOSS_FRAGMENT = 3, /* no entry for a first fragment: the later ones may be dropped */
+  LOSS_MAX = 4,
 };
