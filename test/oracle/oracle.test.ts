@@ -1,4 +1,5 @@
 /** What the oracle says beside allow and deny: who isolates, which rules admit, why policies are not asked. */
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { policy } from '../support/cases/case.ts';
 import { cast, ground, NODE1, OUTSIDE, pod } from '../support/cases/cast.ts';
@@ -110,5 +111,15 @@ describe('addresses', () => {
     expect(contains(parseBlock('0.0.0.0/0'), parseAddress('::'))).toBe(false);
     expect(contains(parseBlock('::/0'), parseAddress('0.0.0.0'))).toBe(false);
     expect(contains(parseBlock('255.255.255.255/32'), parseAddress('255.255.255.255'))).toBe(true);
+  });
+});
+
+describe('the independence of the oracle', () => {
+  it('is that it imports nothing of the product, nor any package', () => {
+    const folder = new URL('../support/oracle/', import.meta.url);
+    const imports = readdirSync(folder).flatMap((file) =>
+      [...readFileSync(new URL(file, folder), 'utf8').matchAll(/from '([^']+)'/g)].map(([, target]) => target ?? ''),
+    );
+    expect(imports.filter((target) => !/^(\.\/[a-z-]+\.ts|node:net)$/.test(target))).toEqual([]);
   });
 });
