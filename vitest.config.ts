@@ -1,15 +1,18 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 // Kernel tests live beside the others: each works in network namespaces of its own, so files run side by side.
+// globalSetup removes what killed runs have left; the last reporter prints the line that CI reads.
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts', 'native/test/**/*.test.{js,ts}'],
     pool: 'forks',
+    // Kernel tests mostly wait for packets, so even two cores are not left to one file at a time.
+    maxWorkers: Math.max(2, availableParallelism()),
     testTimeout: 30_000,
     hookTimeout: 30_000,
     teardownTimeout: 10_000,
     globalSetup: ['test/project/sweep-leftovers.ts'],
     reporters: ['default', './test/project/closing-line-reporter.ts'],
-    setupFiles: [],
   },
 });
