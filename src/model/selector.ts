@@ -16,9 +16,8 @@ export function matches(selector: Selector, labels: Labels): boolean {
 }
 
 function requirementText(requirement: Requirement): string {
-  const { key } = requirement;
-  if (requirement.operator === 'Exists') return key;
-  if (requirement.operator === 'DoesNotExist') return `!${key}`;
+  const { key, operator } = requirement;
+  if (!('values' in requirement)) return operator === 'Exists' ? key : `!${key}`;
   const values = [...new Set(requirement.values)].sort();
   if (requirement.operator === 'In')
     return values.length === 1 ? `${key}=${values[0]}` : `${key} in (${values.join(',')})`;

@@ -25,13 +25,9 @@ export class Field {
     return this.value !== undefined && this.value !== null;
   }
 
-  /** `spec.ingress[0].ports[1].endPort`, or `metadata.labels[app.kubernetes.io/name]`. */
+  /** See {@link pathText}. */
   get path(): string {
-    if (this.#parent === undefined) return '';
-    const parent = this.#parent.path;
-    const key = this.#key;
-    if (typeof key === 'number' || !/^\w+$/.test(key)) return `${parent}[${key}]`;
-    return parent === '' ? key : `${parent}.${key}`;
+    return pathText(this.#keys());
   }
 
   /** The same field with its complaints going elsewhere. */
@@ -99,6 +95,10 @@ export class Field {
     return this.#expected(expected);
   }
 
+  #keys(): (string | number)[] {
+    return this.#parent === undefined ? [] : [...this.#parent.#keys(), this.#key];
+  }
+
   #object(): Record<string, unknown> | undefined {
     if (!this.present) return undefined;
     if (typeof this.value === 'object' && !Array.isArray(this.value)) return this.value as Record<string, unknown>;
@@ -108,6 +108,12 @@ export class Field {
   #expected(expected: string): undefined {
     return this.complain(`must be ${expected}, not ${describe(this.value)}`);
   }
+}
+
+/** `spec.ingress[0].ports[1].endPort`, or `metadata.labels[app.kubernetes.io/name]`. */
+export function pathText(keys: readonly (string | number)[]): string {
+  const parts = keys.map((key) => (typeof key === 'string' && /^\w+$/.test(key) ? `.${key}` : `[${key}]`));
+  return parts.join('').replace(/^\./, '');
 }
 
 /** How a message names an offending value. */

@@ -45,6 +45,8 @@ const PARSERS: Readonly<Record<string, { readonly apiVersion: string; readonly p
   ),
 };
 
+const CYCLE = 'an alias stands inside of what it names';
+
 /** No object gives more warnings than this; a last one counts the rest. */
 const MOST_WARNINGS = 10;
 
@@ -81,8 +83,7 @@ export function parseObject(value: unknown, place: Place = {}, assumed?: ObjectT
 function wholeFaults({ place, errors, ruleErrors }: Draft, kind: string, apiVersion: string | undefined): void {
   const faults = kind === 'NetworkPolicy' && !place.cycle?.startsWith('spec.podSelector') ? ruleErrors : errors;
   if (apiVersion === undefined) faults.push({ field: 'apiVersion', message: 'an apiVersion is required' });
-  if (place.cycle !== undefined)
-    faults.push({ field: place.cycle, message: 'an alias stands inside of what it names' });
+  if (place.cycle !== undefined) faults.push({ field: place.cycle, message: CYCLE });
 }
 
 function warningsOf(faults: readonly Fault[], object: string, place: Place): Warning[] {
@@ -100,7 +101,6 @@ function nameIn(value: unknown, kind: string): string | undefined {
   const { metadata } = (value ?? {}) as { metadata?: { name?: unknown; namespace?: unknown } | null };
   if (typeof metadata?.name !== 'string') return undefined;
   if (kind === 'Namespace' || kind === 'Node') return metadata.name;
-  return typeof metadata.namespace === 'string' && metadata.namespace !== ''
-    ? `${metadata.namespace}/${metadata.name}`
-    : `default/${metadata.name}`;
+  const named = typeof metadata.namespace === 'string' && metadata.namespace !== '';
+  return `${named ? metadata.namespace : 'default'}/${metadata.name}`;
 }
