@@ -1,0 +1,193 @@
+/**
+ * A cluster that is played on this machine: its nodes and pods as network namespaces with real listeners, and questions
+ * to it by real connections. What may pass is not the lab's business: see Enforcer.
+ */
+import type { Address, Family } from '../model/address.ts';
+import type { Protocol } from '../model/cluster.ts';
+import { BpfError } from '../native.ts';
+import { inParallel } from './in-parallel.ts';
+import { LabError } from './lab-error.ts';
+import { claimLab, mountLabBpffs, removeLab } from './lab-record.ts';
+import { type ListenerProtocol, Listeners } from './listeners.ts';
+import type { LabId } from './names.ts';
+import { Network, type NetworkChange } from './network.ts';
+import { type LabCluster, planNetwork } from './network-plan.ts';
+import type { Backend } from './node-plan.ts';
+import { type Probe, type ProbeOutcome, probe } from './probe.ts';
+import { OUTSIDE, pairOf, type Station, Stations } from './station.ts';
+
+/** Who wants to talk to whom: `NAMESPACE/POD` or an IP address. */
+export interface Query {
+  readonly from: string;
+  readonly to: string;
+  readonly port: number;
+  readonly protocol: Protocol;
+  /** The first that both have, IPv4 before IPv6, when absent. */
+  readonly family?: Family;
+}
+
+export interface LabOptions {
+  readonly cluster: LabCluster;
+  readonly backend: Backend;
+}
+
+/** Probes at a time; each has up to three sockets open. */
+const PROBES = 512;
+
+export class Lab {
+  readonly id: LabId;
+  readonly #backend: Backend;
+  readonly #network = new Network();
+  readonly #listeners = new Listeners();
+  readonly #outside = new Set<Address>(Object.values(OUTSIDE));
+  #cluster: LabCluster;
+  #stations: Stations;
+  /** One change or round of probes at a time. */
+  #turn: Promise<unknown> = Promise.resolve();
+  #closed = false;
+  readonly #onExit = () => this.close();
+
+  private constructor(options: LabOptions) {
+    this.id = claimLab();
+    this.#backend = options.backend;
+    this.#cluster = options.cluster;
+    this.#stations = new Stations(this.id, options.cluster);
+    process.on('exit', this.#onExit);
+  }
+
+  /** @throws {LabError | CommandError} nothing is left behind */
+  static async start(options: LabOptions): Promise<Lab> {
+    const lab = new Lab(options);
+    try {
+      await lab.update(options.cluster);
+      return lab;
+    } catch (error) {
+      lab.close();
+      throw error;
+    }
+  }
+
+  /** Follows the cluster: pods and nodes that came, went or changed. @returns the namespaces that were made and removed */
+  update(cluster: LabCluster): Promise<NetworkChange> {
+    return this.#inTurn(async () => {
+      const change = await this.#build(cluster, this.#outside);
+      this.#cluster = cluster;
+      for (const pod of this.#stations.pods) {
+        for (const { protocol, port } of pod.ports) {
+          if (protocol === 'SCTP') continue;
+          for (const station of this.#stations.of(pod)) await this.#listen(station, protocol, port);
+        }
+      }
+      return change;
+    });
+  }
+
+  /** Where a pod or address is. @throws {LabError} */
+  find(target: string): readonly Station[] {
+    return this.#stations.find(target);
+  }
+
+  /** The wire, outside, nodes and pods that are in place. */
+  get namespaces() {
+    return this.#network.plans;
+  }
+
+  /** Asks all, side by side; the outcomes are in the queries' order. Never rejects for what one query asks. */
+  probeAll(queries: readonly Query[]): Promise<readonly ProbeOutcome[]> {
+    return this.#inTurn(async () => {
+      const questions = queries.map((query) => this.#questionOf(query));
+      await this.#play(questions.flatMap((one) => ('reason' in one ? [] : [one.from, one.to])));
+      // All listeners before the first client, whose port could be one of theirs.
+      const ready = await inParallel(questions, 1, (one) => this.#prepare(one));
+      return inParallel(ready, PROBES, async (one) => ('reason' in one ? one : verified(one, await probe(one))));
+    });
+  }
+
+  /** A bpffs that goes with the lab. @returns where it is mounted */
+  mountBpffs(): string {
+    return mountLabBpffs(this.id);
+  }
+
+  /** Ends everything, blocking. Idempotent. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    process.off('exit', this.#onExit);
+    this.#listeners.close();
+    this.#network.close();
+    removeLab(this.id);
+  }
+
+  async #build(cluster: LabCluster, outside: ReadonlySet<Address>): Promise<NetworkChange> {
+    const plans = planNetwork(this.id, cluster, this.#backend, [...outside]);
+    const { removed } = this.#network.compare(plans);
+    this.#listeners.closeIn(new Set(removed.map(({ name }) => name)));
+    const change = await this.#network.apply(plans);
+    this.#stations = new Stations(this.id, cluster);
+    return change;
+  }
+
+  #questionOf({ from, to, port, protocol, family }: Query): Probe | Failure {
+    if (protocol === 'SCTP') return failure('the lab has no SCTP sockets to probe with');
+    try {
+      const pair = pairOf(this.#stations.find(from), this.#stations.find(to), family);
+      return { ...pair, port, protocol };
+    } catch (error) {
+      if (error instanceof LabError) return failure(error.message);
+      throw error;
+    }
+  }
+
+  /** Gives the namespace outside the addresses that it is to play. */
+  async #play(stations: readonly Station[]): Promise<void> {
+    const wanted = stations.filter(({ kind }) => kind === 'outside').map(({ address }) => address);
+    const missing = wanted.filter((address) => !this.#outside.has(address));
+    if (missing.length === 0) return;
+    for (const address of missing) this.#outside.add(address);
+    await this.#build(this.#cluster, this.#outside);
+  }
+
+  async #prepare(question: Probe | Failure): Promise<Probe | Failure> {
+    if ('reason' in question) return question;
+    const { to, protocol, port } = question;
+    try {
+      await this.#listen(to, protocol, port);
+      return question;
+    } catch (error) {
+      return failure(`no listener on ${to.name} port ${port}: ${(error as Error).message}`);
+    }
+  }
+
+  /** A client may hold the port for a moment: its kernel chose it for another probe. */
+  async #listen(station: Station, protocol: ListenerProtocol, port: number): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return this.#listeners.ensure(station, protocol, port);
+      } catch (error) {
+        if (attempt === 5 || !(error instanceof BpfError && error.code === 'EADDRINUSE')) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 300));
+      }
+    }
+  }
+
+  #inTurn<T>(step: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(() => {
+      if (this.#closed) throw new LabError('the lab is closed');
+      return step();
+    });
+    this.#turn = turn.catch(() => {});
+    return turn;
+  }
+}
+
+type Failure = Extract<ProbeOutcome, { verdict: 'error' }>;
+
+function failure(reason: string): Failure {
+  return { verdict: 'error', reason };
+}
+
+/** An answer from somebody else means that the network is not as planned: that is no verdict. */
+function verified({ to }: Probe, outcome: ProbeOutcome): ProbeOutcome {
+  if (outcome.verdict !== 'allow' || outcome.answeredBy === undefined || outcome.answeredBy === to.name) return outcome;
+  return failure(`${outcome.answeredBy} answered for ${to.name} at ${to.address}`);
+}

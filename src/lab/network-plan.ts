@@ -1,0 +1,103 @@
+/** A cluster -> the plans of all network namespaces that play it: the wire, what is outside, the nodes, their pods. */
+import type { Address } from '../model/address.ts';
+import { keyOf, type Node, type Pod } from '../model/cluster.ts';
+import { FAMILIES, type LabNode, labNode, viaNode } from './lab-node.ts';
+import type { LabId } from './names.ts';
+import { macOf, outsideNamespace, wireNamespace } from './names.ts';
+import { HOST_SYSCTLS, type NamespacePlan, route } from './namespace-plan.ts';
+import { type Backend, hostPrefix, nodePlan, OUTSIDE_GATEWAYS, routed, type Shape } from './node-plan.ts';
+import { podPlan } from './pod-plan.ts';
+
+/** What of a cluster the lab's network depends on. Pods are placed on nodes and have their addresses. */
+export interface LabCluster {
+  readonly nodes: readonly Node[];
+  readonly pods: readonly Pod[];
+}
+
+/** Parents before children. */
+export function planNetwork(
+  lab: LabId,
+  cluster: LabCluster,
+  backend: Backend,
+  outside: readonly Address[],
+): readonly NamespacePlan[] {
+  const pods = runningPods(cluster);
+  const nodes = cluster.nodes.map((node) => labNode(lab, node, pods));
+  const shape: Shape = { lab, backend, nodes, outside };
+  return [
+    wirePlan(lab),
+    outsidePlan(shape),
+    ...nodes.map((node) => nodePlan(node, shape)),
+    ...nodes.flatMap((node) =>
+      node.pods.filter(({ hostNetwork }) => !hostNetwork).map((pod) => podPlan(pod, node, shape)),
+    ),
+  ];
+}
+
+/** Those that have an interface or share the node's: not finished, placed on a node of the cluster, with an address. */
+export function runningPods({ nodes, pods }: LabCluster): readonly Pod[] {
+  const names = new Set(nodes.map(({ name }) => name));
+  return withoutTwins(pods.filter((pod) => !pod.finished && pod.node !== undefined && names.has(pod.node)));
+}
+
+/** An address that two pods claim is the first one's; the other goes without. */
+function withoutTwins(pods: readonly Pod[]): readonly Pod[] {
+  const taken = new Set<Address>();
+  return pods
+    .toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
+    .map((pod) => {
+      if (pod.hostNetwork) return pod;
+      const addresses = pod.addresses.filter((address) => !taken.has(address));
+      for (const address of addresses) taken.add(address);
+      return { ...pod, addresses };
+    })
+    .filter((pod) => pod.hostNetwork || pod.addresses.length > 0);
+}
+
+function wirePlan(lab: LabId): NamespacePlan {
+  return {
+    name: wireNamespace(lab),
+    place: { kind: 'wire' },
+    sysctls: { 'ipv6/conf/default/disable_ipv6': '1' },
+    links: ['link add wire type bridge mcast_snooping 0', 'link set wire up'],
+    setup: [],
+    entries: [],
+  };
+}
+
+function outsidePlan({ lab, nodes, outside }: Shape): NamespacePlan {
+  const name = outsideNamespace(lab);
+  return {
+    name,
+    place: { kind: 'outside' },
+    sysctls: HOST_SYSCTLS,
+    cable: {
+      parent: wireNamespace(lab),
+      attach: [
+        `link add outside type veth peer name eth0 address ${macOf(name)} netns ${name}`,
+        'link set outside master wire up',
+      ],
+      detach: 'link del outside',
+    },
+    links: [],
+    setup: [
+      'link set lo up',
+      'link set eth0 up',
+      ...FAMILIES.map((family) => `address add ${hostPrefix(OUTSIDE_GATEWAYS[family])} dev eth0`),
+    ],
+    entries: [
+      ...outside.map((address) => {
+        const assigned = `${hostPrefix(address)} dev eth0`;
+        return { program: 'ip' as const, add: `address add ${assigned}`, remove: `address del ${assigned}` };
+      }),
+      ...nodes.flatMap((node) => [
+        ...node.addresses.map((address) => route(hostPrefix(address), 'dev eth0')),
+        ...FAMILIES.flatMap((family) => routesToPods(node, family)),
+      ]),
+    ],
+  };
+}
+
+function routesToPods(node: LabNode, family: (typeof FAMILIES)[number]) {
+  return routed(node, family).map((prefix) => route(prefix, `via ${viaNode(node, family, 'eth0')} dev eth0 onlink`));
+}

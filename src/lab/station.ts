@@ -1,0 +1,131 @@
+/** A pod, a node or an address outside -> the network namespace that plays it, the address that it uses there, and the name by which it answers. */
+import { type Address, covers, type Family, familyOf, type Prefix, parseAddress } from '../model/address.ts';
+import { keyOf, type ObjectKey, type Pod } from '../model/cluster.ts';
+import { LabError } from './lab-error.ts';
+import { type LabNode, labNode } from './lab-node.ts';
+import { type LabId, outsideNamespace, podNamespace } from './names.ts';
+import { type LabCluster, runningPods } from './network-plan.ts';
+
+/** Where packets come from or go to. */
+export interface Station {
+  readonly kind: 'pod' | 'node' | 'outside';
+  /** As in /run/netns. */
+  readonly namespace: string;
+  readonly address: Address;
+  /** `shop/web`, `node1`, `203.0.113.7`: what listeners there say when they are asked. */
+  readonly name: string;
+}
+
+/** `outside` in a matrix: documentation addresses that nobody has. */
+export const OUTSIDE: Readonly<Record<Family, Address>> = { 4: '203.0.113.7' as Address, 6: '2001:db8::7' as Address };
+
+/** Who is where in one state of the cluster. */
+export class Stations {
+  readonly #lab: LabId;
+  readonly #pods = new Map<ObjectKey, Pod>();
+  readonly #absent: ReadonlyMap<ObjectKey, Pod>;
+  readonly #nodes = new Map<string, LabNode>();
+  readonly #byAddress = new Map<Address, Pod | LabNode>();
+
+  constructor(lab: LabId, cluster: LabCluster) {
+    this.#lab = lab;
+    const pods = runningPods(cluster);
+    for (const node of cluster.nodes) {
+      const known = labNode(lab, node, pods);
+      this.#nodes.set(node.name, known);
+      for (const address of [
+        ...known.addresses,
+        ...known.gateways.flatMap((one) => (one.subnet ? [one.address] : [])),
+      ]) {
+        this.#byAddress.set(address, known);
+      }
+    }
+    for (const pod of pods) {
+      this.#pods.set(keyOf(pod), pod);
+      if (!pod.hostNetwork) for (const address of pod.addresses) this.#byAddress.set(address, pod);
+    }
+    this.#absent = new Map(cluster.pods.filter((pod) => !this.#pods.has(keyOf(pod))).map((pod) => [keyOf(pod), pod]));
+  }
+
+  /** The stations of a pod (`NAMESPACE/NAME`) or an address, one for each family that it has, IPv4 first. @throws {LabError} */
+  find(target: string): readonly Station[] {
+    const address = parseAddress(target);
+    if (address !== undefined) return [this.#at(address)];
+    const pod = this.#pods.get(target as ObjectKey);
+    if (pod !== undefined) return this.of(pod);
+    const absent = this.#absent.get(target as ObjectKey);
+    if (absent !== undefined) throw new LabError(`pod ${target} ${whyAbsent(absent)}`);
+    if (target.includes('/')) throw new LabError(`there is no pod ${target}`);
+    throw new LabError(`${JSON.stringify(target)} is neither NAMESPACE/POD nor an IP address`);
+  }
+
+  /** The stations of a pod of this state. */
+  of(pod: Pod): readonly Station[] {
+    const node = this.#nodes.get(pod.node as string) as LabNode;
+    const name = keyOf(pod);
+    const addresses = pod.hostNetwork ? node.addresses : (this.#pods.get(name)?.addresses ?? []);
+    return addresses
+      .toSorted((a, b) => familyOf(a) - familyOf(b))
+      .map((address): Station => {
+        if (pod.hostNetwork) return { kind: 'node', namespace: node.namespace, address, name: node.name };
+        return { kind: 'pod', namespace: podNamespace(this.#lab, node.name, name), address, name };
+      });
+  }
+
+  /** Pods that run, in the order of their names. */
+  get pods(): Iterable<Pod> {
+    return this.#pods.values();
+  }
+
+  #at(address: Address): Station {
+    const found = this.#byAddress.get(address);
+    if (found === undefined) {
+      if (!isPlayable(address)) throw new LabError(`${address} is no address of a host`);
+      return { kind: 'outside', namespace: outsideNamespace(this.#lab), address, name: address };
+    }
+    if (!('kind' in found)) return { kind: 'node', namespace: found.namespace, address, name: found.name };
+    return this.of(found).find((station) => station.address === address) as Station;
+  }
+}
+
+function whyAbsent(pod: Pod): string {
+  if (pod.finished) return 'has finished';
+  if (pod.node === undefined) return 'is on no node';
+  return `has no address of its own${pod.addresses.length > 0 ? `: ${pod.addresses.join(', ')} is another's` : ''}`;
+}
+
+/** The first pair of stations of one family. @throws {LabError} they have none in common, or not the one asked for */
+export function pairOf(
+  from: readonly Station[],
+  to: readonly Station[],
+  family?: Family,
+): { readonly from: Station; readonly to: Station } {
+  for (const source of from) {
+    const kind = familyOf(source.address);
+    const target = to.find(({ address }) => familyOf(address) === kind);
+    if (target !== undefined && (family === undefined || family === kind)) return { from: source, to: target };
+  }
+  const names = `${from[0]?.name} (${listed(from)}) and ${to[0]?.name} (${listed(to)})`;
+  throw new LabError(
+    family === undefined ? `${names} have no family in common` : `${names} do not both have IPv${family}`,
+  );
+}
+
+function listed(stations: readonly Station[]): string {
+  return stations.map(({ address }) => address).join(', ');
+}
+
+/** Whether an address can be one of a host somewhere: not unspecified, loopback, link-local IPv6 or multicast. */
+function isPlayable(address: Address): boolean {
+  return !UNPLAYABLE.some((prefix) => covers(prefix, address));
+}
+
+const UNPLAYABLE = [
+  '0.0.0.0/8',
+  '127.0.0.0/8',
+  '224.0.0.0/4',
+  '255.255.255.255/32',
+  '::/127',
+  'fe80::/10',
+  'ff00::/8',
+] as readonly string[] as readonly Prefix[];
