@@ -66,18 +66,22 @@ export interface Endpoint {
 /** A live, read-only view of everything in force; consistent whenever its owner is not inside a call. */
 export interface CompiledState {
   readonly endpoints: ReadonlyMap<ObjectKey, Endpoint>;
-  /** Those that an endpoint holds. */
+  /** Those that an endpoint holds, or a pod that is awaited will hold. */
   readonly rulesets: ReadonlyMap<RulesetId, Ruleset>;
-  /** Those that a ruleset names. */
+  /** Those that rules of the rulesets' policies name; a set of pods may be empty, one of a named port never is. */
   readonly sets: ReadonlyMap<SetId, IpSet>;
-  /** For each address in a `pods` or `named` set: these sets. Blocks are not listed here. */
+  /**
+   * For each address in a `pods` or `named` set: these sets. Blocks are not listed here.
+   * A value is never changed in place, and addresses in the same sets share one object.
+   */
   readonly memberships: ReadonlyMap<Address, ReadonlySet<SetId>>;
-  /** Local pods that have no address yet but are selected by a policy; a veth that is not known may be theirs. */
+  /** Local pods that have no address yet, and whether a policy selects them; a veth that is not known may be theirs. */
   readonly awaited: ReadonlyMap<ObjectKey, { readonly isolated: boolean }>;
 }
 
 /** What may differ since the view was last looked at; everything that differs is named, and seldom more. */
 export interface StateChanges {
+  /** Pods whose endpoint differs, or whether they are awaited. */
   readonly endpoints: ReadonlySet<ObjectKey>;
   readonly rulesets: ReadonlySet<RulesetId>;
   /** Sets that came or went (not those that only changed members: see addresses). */
