@@ -59,8 +59,14 @@ describe('nodes get prefixes and addresses', () => {
   it('by their number in the order of names', () => {
     const { objects } = allocate([pod('web', { node: 'b' }), node('a')]);
     expect(nodesOf(objects)).toEqual([
-      node('a', { podPrefixes: prefixes('10.244.1.0/24', 'fd00:10:244:1::/64'), addresses: addresses('172.30.0.2', 'fd00:172:30::2') }),
-      node('b', { podPrefixes: prefixes('10.244.2.0/24', 'fd00:10:244:2::/64'), addresses: addresses('172.30.0.3', 'fd00:172:30::3') }),
+      node('a', {
+        podPrefixes: prefixes('10.244.1.0/24', 'fd00:10:244:1::/64'),
+        addresses: addresses('172.30.0.2', 'fd00:172:30::2'),
+      }),
+      node('b', {
+        podPrefixes: prefixes('10.244.2.0/24', 'fd00:10:244:2::/64'),
+        addresses: addresses('172.30.0.3', 'fd00:172:30::3'),
+      }),
     ]);
   });
 
@@ -83,7 +89,7 @@ describe('nodes get prefixes and addresses', () => {
 });
 
 describe('pods get addresses', () => {
-  it('of both families in the prefixes of their node, never the bridge\'s', () => {
+  it("of both families in the prefixes of their node, never the bridge's", () => {
     const { objects } = allocate(Array.from({ length: 250 }, (_, index) => pod(`web-${index}`)));
     const [only] = nodesOf(objects);
     const all = podsOf(objects).flatMap((one) => one.addresses);
@@ -115,7 +121,10 @@ describe('pods get addresses', () => {
   });
 
   it('but not when they are finished or have none by their own word', () => {
-    const { objects, warnings } = allocate([pod('done', { finished: true }), pod('later')], new Set(['shop/later' as ObjectKey]));
+    const { objects, warnings } = allocate(
+      [pod('done', { finished: true }), pod('later')],
+      new Set(['shop/later' as ObjectKey]),
+    );
     expect(podsOf(objects).map((one) => one.addresses)).toEqual([[], []]);
     expect(warnings).toEqual([]);
   });
@@ -123,10 +132,16 @@ describe('pods get addresses', () => {
   it('as long as there is room', () => {
     const small = node('a', { podPrefixes: prefixes('10.9.0.0/29') });
     const { objects, warnings } = allocate([small, ...['p', 'q', 'r', 's', 't', 'u'].map((name) => pod(name))]);
-    const all = podsOf(objects).flatMap((one) => one.addresses).sort();
+    const all = podsOf(objects)
+      .flatMap((one) => one.addresses)
+      .sort();
     expect(all).toEqual(['10.9.0.2', '10.9.0.3', '10.9.0.4', '10.9.0.5', '10.9.0.6']);
     expect(warnings).toEqual([
-      expect.objectContaining({ object: 'Pod shop/u', field: 'status.podIPs', message: expect.stringContaining('10.9.0.0/29') }),
+      expect.objectContaining({
+        object: 'Pod shop/u',
+        field: 'status.podIPs',
+        message: expect.stringContaining('10.9.0.0/29'),
+      }),
     ]);
     const none = node('a', { podPrefixes: prefixes('10.9.0.1/32') });
     expect(allocate([none, pod('p')]).warnings).toHaveLength(1);
@@ -143,7 +158,8 @@ describe('pods get addresses', () => {
     const before = allocate(ten).objects;
     const moved = Array.from({ length: 50 }, (_, index) => {
       const after = allocate([...ten, pod(`api-${index}`)]).objects;
-      return ten.filter(({ name }) => podNamed(after, name).addresses[0] !== podNamed(before, name).addresses[0]).length;
+      return ten.filter(({ name }) => podNamed(after, name).addresses[0] !== podNamed(before, name).addresses[0])
+        .length;
     });
     expect(moved.filter((count) => count > 0).length).toBeLessThanOrEqual(5);
   });
