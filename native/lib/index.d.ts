@@ -1,9 +1,7 @@
 /** libbpf, tc and netlink for Node: objects, maps, programs, tc links, ring buffers, network namespaces and their sockets. */
-export { BpfError, ClosedError } from './errors.js';
-export { BpfObject, type BpfObjectOptions, type MapSpec, type ProgramSpec, type RodataVariable } from './bpf-object.js';
-export type { EnumLayout, Layout, Member, StructLayout, TypeKind, TypeLayout, Variable } from './layout.js';
+
 export { BpfMap, type MapCreateOptions, type MapEntries, type MapInfo, mapFlags, type UpdateFlag } from './bpf-map.js';
-export { MappedMap } from './mapped-map.js';
+export { BpfObject, type BpfObjectOptions, type MapSpec, type ProgramSpec, type RodataVariable } from './bpf-object.js';
 export {
   BpfProgram,
   type ProgramInfo,
@@ -11,6 +9,17 @@ export {
   type TestRunOptions,
   type TestRunResult,
 } from './bpf-program.js';
+export { isBpffs, mountBpffs } from './bpffs.js';
+export { BpfError, ClosedError } from './errors.js';
+export * as features from './features.js';
+export { possibleCpus, tickNanoseconds } from './features.js';
+export type { EnumLayout, Layout, Member, StructLayout, TypeKind, TypeLayout, Variable } from './layout.js';
+export { MappedMap } from './mapped-map.js';
+export * as netlink from './netlink.js';
+export * as netns from './netns.js';
+export { type Frame, PacketSocket, type PacketSocketOptions } from './packet-socket.js';
+export { RingBuffer } from './ring-buffer.js';
+export * as socket from './socket.js';
 export {
   type AttachedProgram,
   type AttachTcOptions,
@@ -23,11 +32,3 @@ export {
   type TcLinkInfo,
   type TcMode,
 } from './tc-link.js';
-export { RingBuffer } from './ring-buffer.js';
-export { type Frame, PacketSocket, type PacketSocketOptions } from './packet-socket.js';
-export { isBpffs, mountBpffs } from './bpffs.js';
-export * as features from './features.js';
-export * as netlink from './netlink.js';
-export * as netns from './netns.js';
-export * as socket from './socket.js';
-export { possibleCpus, tickNanoseconds } from './features.js';

@@ -2,6 +2,7 @@
 export interface Layout {
   /** Named structs and unions, also those whose only name is a typedef. */
   readonly structs: ReadonlyMap<string, StructLayout>;
+  /** Without those of 64 bits from clang before 15, which cuts their values. */
   readonly enums: ReadonlyMap<string, EnumLayout>;
   /** Global variables (.rodata, .data, .bss) by name. */
   readonly variables: ReadonlyMap<string, Variable>;
@@ -10,7 +11,17 @@ export interface Layout {
 /** Enumerator -> value: a number where it is a safe integer, else a bigint. */
 export type EnumLayout = ReadonlyMap<string, number | bigint>;
 
-export type TypeKind = 'uint' | 'int' | 'bool' | 'float' | 'enum' | 'array' | 'struct' | 'union' | 'pointer' | 'unknown';
+export type TypeKind =
+  | 'uint'
+  | 'int'
+  | 'bool'
+  | 'float'
+  | 'enum'
+  | 'array'
+  | 'struct'
+  | 'union'
+  | 'pointer'
+  | 'unknown';
 
 export interface TypeLayout {
   readonly kind: TypeKind;
@@ -22,7 +33,7 @@ export interface TypeLayout {
   readonly typeName?: string;
   /** kind 'enum': its name in `Layout.enums`; absent when anonymous. */
   readonly enum?: string;
-  /** kind 'enum': whether values are signed. */
+  /** kind 'enum': whether there are negative values, or room for them. */
   readonly signed?: boolean;
   /** kind 'struct' or 'union': its name in `Layout.structs`; absent when anonymous. */
   readonly struct?: string;
