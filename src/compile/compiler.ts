@@ -37,7 +37,7 @@ export interface CompilerCounts {
 }
 
 export class Compiler {
-  readonly #node: string;
+  readonly #node: string | undefined;
   readonly #namespaces = new NamespaceTable();
   readonly #claims = new Claims();
   readonly #peers = new PeerTable(this.#namespaces, (address) => this.#dirtyAddresses.add(address));
@@ -58,8 +58,8 @@ export class Compiler {
   readonly #dirtyPolicies = new Set<PolicyRecord>();
   readonly #dirtyNamespaces = new Set<NamespaceRecord>();
 
-  /** @param options.node name of the node whose pods are endpoints here */
-  constructor(options: { readonly node: string }) {
+  /** @param options.node name of the node whose pods are endpoints here; absent: every node, for questions about the whole cluster */
+  constructor(options: { readonly node?: string }) {
     this.#node = options.node;
   }
 
@@ -142,7 +142,7 @@ export class Compiler {
 
   #putLocal(namespace: NamespaceRecord, name: string, pod: Pod | undefined): void {
     // "Pods running with hostNetwork" share the node's address and are no endpoints; finished ones send nothing.
-    const isLocal = pod?.node === this.#node && !pod.hostNetwork && !pod.finished;
+    const isLocal = pod !== undefined && this.#isHere(pod) && !pod.hostNetwork && !pod.finished;
     let local = namespace.locals.get(name);
     if (local === undefined) {
       if (!isLocal) return;
@@ -165,6 +165,10 @@ export class Compiler {
     record.policy = policy;
     this.#dirtyPolicies.add(record);
     for (const local of namespace.locals.values()) if (local.meet(record)) this.#dirtyLocals.add(local);
+  }
+
+  #isHere(pod: Pod): boolean {
+    return this.#node === undefined || pod.node === this.#node;
   }
 
   #obtainNamespace(name: string): NamespaceRecord {
@@ -212,7 +216,7 @@ export class Compiler {
   }
 
   #noteConflict(address: Address, claimants: readonly Pod[]): void {
-    const local = claimants.filter((pod) => pod.node === this.#node);
+    const local = claimants.filter((pod) => this.#isHere(pod));
     const wanted = local.length > 1 ? local.map(keyOf).sort() : undefined;
     const before = this.#conflicts.get(address);
     if (wanted === undefined && before === undefined) return;
