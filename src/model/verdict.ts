@@ -67,11 +67,12 @@ export function judge(
   question: Question,
 ): DirectionVerdict {
   const isolatedBy = isolating(state, endpoint, direction);
-  const peer = direction === 'ingress' ? question.source : question.destination;
+  const address = direction === 'ingress' ? question.source : question.destination;
   // "Traffic to and from the node where a Pod is running is always allowed, regardless of the IP address of the Pod or the node."
-  if (question.ownAddresses?.has(peer)) return { allowed: true, reason: 'own node', isolatedBy };
+  if (question.ownAddresses?.has(address)) return { allowed: true, reason: 'own node', isolatedBy };
   const id = endpoint[direction];
   if (id === undefined) return { allowed: true, reason: 'not isolated', isolatedBy };
+  const peer = peerAt(state, address);
   const rule = state.rulesets.get(id)?.rules.find((rule) => admits(state, rule, peer, question));
   if (rule === undefined) return { allowed: false, reason: 'no rule', isolatedBy };
   return { allowed: true, reason: 'rule', by: rule.ref, isolatedBy };
@@ -79,22 +80,32 @@ export function judge(
 
 /** Whether the address is in the set, as every data plane must see it. */
 export function inSet(state: CompiledState, id: SetId, address: Address): boolean {
-  const set = state.sets.get(id);
-  if (set === undefined) return false;
-  return set.kind === 'ipBlock' ? blockOf(set).holdsBytes(addressBytes(address)) : hasSet(state, id, address);
+  return holds(state, id, peerAt(state, address));
 }
 
-function admits(state: CompiledState, rule: CompiledRule, peer: Address, question: Question): boolean {
+/** An address with what is asked of it over and over, looked up and taken apart once. */
+interface PeerAddress {
+  readonly bytes: Uint8Array;
+  readonly memberships: ReadonlySet<SetId> | undefined;
+}
+
+function peerAt(state: CompiledState, address: Address): PeerAddress {
+  return { bytes: addressBytes(address), memberships: state.memberships.get(address) };
+}
+
+function admits(state: CompiledState, rule: CompiledRule, peer: PeerAddress, question: Question): boolean {
   if (rule.ports !== 'every' && !rule.ports.some((range) => inRange(range, question))) return false;
-  return rule.peers === 'anyone' || rule.peers.some((id) => inSet(state, id, peer));
+  return rule.peers === 'anyone' || rule.peers.some((id) => holds(state, id, peer));
+}
+
+function holds(state: CompiledState, id: SetId, peer: PeerAddress): boolean {
+  const set = state.sets.get(id);
+  if (set === undefined) return false;
+  return set.kind === 'ipBlock' ? blockOf(set).holdsBytes(peer.bytes) : peer.memberships?.has(id) === true;
 }
 
 function inRange({ protocol, from, to }: PortRange, question: Question): boolean {
   return protocol === question.protocol && from <= question.port && question.port <= to;
-}
-
-function hasSet(state: CompiledState, id: SetId, address: Address): boolean {
-  return state.memberships.get(address)?.has(id) === true;
 }
 
 function selfVerdict(state: CompiledState, endpoint: Endpoint, direction: Direction): DirectionVerdict {
