@@ -2,33 +2,31 @@
  * A cluster that is played on this machine: its nodes and pods as network namespaces with real listeners, and questions
  * to it by real connections. What may pass is not the lab's business: see Enforcer.
  */
-import type { Address, Family } from '../model/address.ts';
-import type { Protocol } from '../model/cluster.ts';
-import { BpfError } from '../native.ts';
+import type { Address } from '../model/address.ts';
+import type { ObjectKey } from '../model/cluster.ts';
+import type { Query } from '../model/query.ts';
+import { BpfError, netlink, netns } from '../native.ts';
 import { inParallel } from './in-parallel.ts';
 import { LabError } from './lab-error.ts';
 import { claimLab, mountLabBpffs, removeLab } from './lab-record.ts';
 import { type ListenerProtocol, Listeners } from './listeners.ts';
-import type { LabId } from './names.ts';
+import { type LabId, podInterface } from './names.ts';
 import { Network, type NetworkChange } from './network.ts';
 import { type LabCluster, planNetwork } from './network-plan.ts';
 import type { Backend } from './node-plan.ts';
 import { type Probe, type ProbeOutcome, probe } from './probe.ts';
-import { OUTSIDE, pairOf, type Station, Stations } from './station.ts';
-
-/** Who wants to talk to whom: `NAMESPACE/POD` or an IP address. */
-export interface Query {
-  readonly from: string;
-  readonly to: string;
-  readonly port: number;
-  readonly protocol: Protocol;
-  /** The first that both have, IPv4 before IPv6, when absent. */
-  readonly family?: Family;
-}
+import { OUTSIDE, type Station, Stations } from './station.ts';
 
 export interface LabOptions {
   readonly cluster: LabCluster;
   readonly backend: Backend;
+}
+
+export interface NodeInterfaces {
+  readonly node: string;
+  readonly namespace: string;
+  /** By ifindex in the node's namespace. */
+  readonly pods: ReadonlyMap<number, ObjectKey>;
 }
 
 /** Probes at a time; each has up to three sockets open. */
@@ -82,9 +80,23 @@ export class Lab {
     });
   }
 
-  /** Where a pod or address is. @throws {LabError} */
-  find(target: string): readonly Station[] {
-    return this.#stations.find(target);
+  /** Where everybody is. */
+  get stations(): Stations {
+    return this.#stations;
+  }
+
+  /** The host's ends of the pods' veths as the nodes know them: what an agent has to find. */
+  interfaces(): readonly NodeInterfaces[] {
+    const plans = [...this.#network.plans];
+    return plans.flatMap(({ name: namespace, place }) => {
+      if (place.kind !== 'node') return [];
+      const indexes = new Map(netns.run(namespace, () => netlink.links()).map((link) => [link.name, link.ifindex]));
+      const pods = plans.flatMap(({ name, place: other }): [number, ObjectKey][] => {
+        if (other.kind !== 'pod' || other.node !== place.node) return [];
+        return [[indexes.get(podInterface(name)) ?? 0, other.pod]];
+      });
+      return [{ node: place.node, namespace, pods: new Map(pods) }];
+    });
   }
 
   /** The wire, outside, nodes and pods that are in place. */
@@ -127,11 +139,11 @@ export class Lab {
     return change;
   }
 
-  #questionOf({ from, to, port, protocol, family }: Query): Probe | Failure {
+  #questionOf(query: Query): Probe | Failure {
+    const { port, protocol } = query;
     if (protocol === 'SCTP') return failure('the lab has no SCTP sockets to probe with');
     try {
-      const pair = pairOf(this.#stations.find(from), this.#stations.find(to), family);
-      return { ...pair, port, protocol };
+      return { ...this.#stations.pairOf(query), port, protocol };
     } catch (error) {
       if (error instanceof LabError) return failure(error.message);
       throw error;

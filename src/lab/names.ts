@@ -50,6 +50,11 @@ export function interfaceName(prefix: string, place: string): string {
   return `${prefix}${hash(place).slice(0, 8)}`;
 }
 
+/** The host's end of the veth of a pod, by the pod's network namespace. */
+export function podInterface(namespace: string): string {
+  return interfaceName('veth', namespace);
+}
+
 /** A locally administered address, always the same for the same place. */
 export function macOf(place: string): string {
   return `0a:58:${hash(`mac ${place}`)

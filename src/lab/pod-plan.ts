@@ -2,13 +2,13 @@
 import { type Address, bitsOf, covers, familyOf, splitPrefix } from '../model/address.ts';
 import { keyOf, type Pod } from '../model/cluster.ts';
 import { gatewayIn, type LabNode, subnetOf } from './lab-node.ts';
-import { interfaceName, macOf, podNamespace } from './names.ts';
+import { macOf, podInterface, podNamespace } from './names.ts';
 import { DEFAULT_ROUTES, HOST_SYSCTLS, type NamespacePlan, route } from './namespace-plan.ts';
 import { hostPrefix, podMtu, type Shape, shadowed, strays } from './node-plan.ts';
 
 export function podPlan(pod: Pod, node: LabNode, shape: Shape): NamespacePlan {
   const name = podNamespace(shape.lab, node.name, keyOf(pod));
-  const port = interfaceName('veth', name);
+  const port = podInterface(name);
   const mtu = podMtu(shape);
   return {
     name,

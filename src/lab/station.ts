@@ -1,6 +1,7 @@
 /** A pod, a node or an address outside -> the network namespace that plays it, the address that it uses there, and the name by which it answers. */
-import { type Address, covers, type Family, familyOf, type Prefix, parseAddress } from '../model/address.ts';
+import { type Address, covers, type Family, familyOf, type Prefix } from '../model/address.ts';
 import { keyOf, type ObjectKey, type Pod } from '../model/cluster.ts';
+import { commonFamilies, type End, endText, type Query } from '../model/query.ts';
 import { LabError } from './lab-error.ts';
 import { type LabNode, labNode } from './lab-node.ts';
 import { type LabId, outsideNamespace, podNamespace } from './names.ts';
@@ -47,16 +48,33 @@ export class Stations {
     this.#absent = new Map(cluster.pods.filter((pod) => !this.#pods.has(keyOf(pod))).map((pod) => [keyOf(pod), pod]));
   }
 
-  /** The stations of a pod (`NAMESPACE/NAME`) or an address, one for each family that it has, IPv4 first. @throws {LabError} */
-  find(target: string): readonly Station[] {
-    const address = parseAddress(target);
-    if (address !== undefined) return [this.#at(address)];
-    const pod = this.#pods.get(target as ObjectKey);
+  /** The stations of a pod or an address, one for each family that it has, IPv4 first. @throws {LabError} */
+  find(end: End): readonly Station[] {
+    if (end.kind === 'address') return [this.#at(end.address)];
+    const pod = this.#pods.get(end.key);
     if (pod !== undefined) return this.of(pod);
-    const absent = this.#absent.get(target as ObjectKey);
-    if (absent !== undefined) throw new LabError(`pod ${target} ${whyAbsent(absent)}`);
-    if (target.includes('/')) throw new LabError(`there is no pod ${target}`);
-    throw new LabError(`${JSON.stringify(target)} is neither NAMESPACE/POD nor an IP address`);
+    const absent = this.#absent.get(end.key);
+    throw new LabError(absent === undefined ? `there is no pod ${end.key}` : `pod ${end.key} ${whyAbsent(absent)}`);
+  }
+
+  /** The two ends of a query in the family that it asks for or that both have. @throws {LabError} */
+  pairOf({ from, to, family }: Pick<Query, 'from' | 'to' | 'family'>): {
+    readonly from: Station;
+    readonly to: Station;
+  } {
+    const sources = this.find(from);
+    const targets = this.find(to);
+    const addresses = (stations: readonly Station[]) => stations.map(({ address }) => address);
+    const common = commonFamilies(addresses(sources), addresses(targets));
+    const chosen = family ?? common[0];
+    if (chosen === undefined || !common.includes(chosen)) {
+      const ends = `${endText(from)} (${addresses(sources).join(', ')}) and ${endText(to)} (${addresses(targets).join(', ')})`;
+      throw new LabError(
+        family === undefined ? `${ends} have no family in common` : `${ends} do not both have ${family}`,
+      );
+    }
+    const inFamily = ({ address }: Station) => familyOf(address) === (chosen === 'IPv4' ? 4 : 6);
+    return { from: sources.find(inFamily) as Station, to: targets.find(inFamily) as Station };
   }
 
   /** The stations of a pod of this state. */
@@ -92,27 +110,6 @@ function whyAbsent(pod: Pod): string {
   if (pod.finished) return 'has finished';
   if (pod.node === undefined) return 'is on no node';
   return `has no address of its own${pod.addresses.length > 0 ? `: ${pod.addresses.join(', ')} is another's` : ''}`;
-}
-
-/** The first pair of stations of one family. @throws {LabError} they have none in common, or not the one asked for */
-export function pairOf(
-  from: readonly Station[],
-  to: readonly Station[],
-  family?: Family,
-): { readonly from: Station; readonly to: Station } {
-  for (const source of from) {
-    const kind = familyOf(source.address);
-    const target = to.find(({ address }) => familyOf(address) === kind);
-    if (target !== undefined && (family === undefined || family === kind)) return { from: source, to: target };
-  }
-  const names = `${from[0]?.name} (${listed(from)}) and ${to[0]?.name} (${listed(to)})`;
-  throw new LabError(
-    family === undefined ? `${names} have no family in common` : `${names} do not both have IPv${family}`,
-  );
-}
-
-function listed(stations: readonly Station[]): string {
-  return stations.map(({ address }) => address).join(', ');
 }
 
 /** Whether an address can be one of a host somewhere: not unspecified, loopback, link-local IPv6 or multicast. */
