@@ -1,4 +1,5 @@
 /** Folders and files of manifests to the stream of cluster changes: what is there, and then each settled edit. */
+import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import {
   asyncScheduler,
@@ -108,8 +109,15 @@ class Reading {
     this.#warnings = warnings;
     this.#synced = synced;
     this.#first = false;
-    return { events, warnings, synced };
+    return { events, warnings, synced, revision: revisionOf(objects) };
   }
+}
+
+/** Two processes that read the same manifests can tell by it that they did. */
+function revisionOf(objects: ReadonlyMap<string, ClusterObject>): string {
+  const hash = createHash('sha256');
+  for (const key of [...objects.keys()].sort()) hash.update(`${key} ${JSON.stringify(objects.get(key))}\n`);
+  return hash.digest('hex').slice(0, 12);
 }
 
 function unwatched(watch: FolderWatch | undefined): Warning[] {
