@@ -2,6 +2,7 @@
 import {
   debounceTime,
   exhaustMap,
+  map,
   merge,
   type Observable,
   type SchedulerLike,
@@ -19,14 +20,14 @@ export interface SettledOptions {
   readonly scheduler: SchedulerLike;
 }
 
-export function settled(
-  notices: Observable<unknown>,
-  { quiet, atMost, scheduler }: SettledOptions,
-): Observable<unknown> {
+export function settled(notices: Observable<unknown>, { quiet, atMost, scheduler }: SettledOptions): Observable<void> {
   const shared = notices.pipe(share());
   return shared.pipe(
     exhaustMap(() =>
-      merge(shared.pipe(startWith(undefined), debounceTime(quiet, scheduler)), timer(atMost, scheduler)).pipe(take(1)),
+      merge(shared.pipe(startWith(undefined), debounceTime(quiet, scheduler)), timer(atMost, scheduler)).pipe(
+        take(1),
+        map(() => undefined),
+      ),
     ),
   );
 }

@@ -65,12 +65,12 @@ export class Field {
   }
 
   text(): string | undefined {
-    if (!this.present || typeof this.value === 'string') return this.value as string | undefined;
+    if (!this.present || typeof this.value === 'string') return (this.value ?? undefined) as string | undefined;
     return this.#expected('text');
   }
 
   flag(): boolean | undefined {
-    if (!this.present || typeof this.value === 'boolean') return this.value as boolean | undefined;
+    if (!this.present || typeof this.value === 'boolean') return (this.value ?? undefined) as boolean | undefined;
     return this.#expected('true or false');
   }
 

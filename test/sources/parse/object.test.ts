@@ -144,6 +144,7 @@ describe('an object that is not valid is left out, its field named', () => {
     ['a kind that is a number', { apiVersion: 'v1', kind: 5 }, 'kind'],
     ['no apiVersion', { kind: 'Pod', metadata: { name: 'a' } }, 'apiVersion'],
     ['a Pod without name', object('Pod', {}, { metadata: {} }), 'metadata.name'],
+    ['a Pod whose name is null', object('Pod', {}, { metadata: { name: null } }), 'metadata.name'],
     [
       'a Pod with a wrong label',
       object('Pod', {}, { metadata: { name: 'a', labels: { 'a b': 'c' } } }),
