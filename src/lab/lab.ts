@@ -25,6 +25,8 @@ export interface LabOptions {
 export interface NodeInterfaces {
   readonly node: string;
   readonly namespace: string;
+  /** Of the namespace: another one of the same name has another. */
+  readonly inode: number;
   /** By ifindex in the node's namespace. */
   readonly pods: ReadonlyMap<number, ObjectKey>;
 }
@@ -95,7 +97,7 @@ export class Lab {
         if (other.kind !== 'pod' || other.node !== place.node) return [];
         return [[indexes.get(podInterface(name)) ?? 0, other.pod]];
       });
-      return [{ node: place.node, namespace, pods: new Map(pods) }];
+      return [{ node: place.node, namespace, inode: netns.inode(namespace), pods: new Map(pods) }];
     });
   }
 

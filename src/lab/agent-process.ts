@@ -1,0 +1,105 @@
+/** One agent of a lab: a process in its node's network namespace, and what its log says about how far it is. */
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+import { type RunningCommand, start } from '../child-process.ts';
+import type { ObjectKey } from '../model/cluster.ts';
+import { netns } from '../native.ts';
+
+export interface AgentOptions {
+  readonly node: string;
+  /** The node's network namespace. */
+  readonly namespace: string;
+  readonly manifests: readonly string[];
+  /** In a bpffs. */
+  readonly pinDir: string;
+}
+
+const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
+
+/** The last lines of an agent are told when it ends unasked. */
+const REMEMBERED = 12;
+
+/** Of the lines of the agent's log those that are waited for. */
+const logLine = z.union([
+  z.object({ event: z.literal('ready') }),
+  z.object({ event: z.literal('applied'), revision: z.string().optional(), generation: z.number() }),
+  z.object({ event: z.literal('interface'), ifindex: z.number(), msg: z.string() }),
+  z.object({ event: z.literal('apply-failed'), err: z.object({ message: z.string() }) }),
+]);
+
+export class AgentProcess {
+  readonly node: string;
+  readonly #command: RunningCommand;
+  readonly #onNews: () => void;
+  readonly #lines: string[] = [];
+  readonly #interfaces = new Map<number, string>();
+  #ready = false;
+  #revision: string | undefined;
+  #failure: string | undefined;
+  #ended: string | undefined;
+
+  /** `onNews` is called whenever what `missing` says may have changed. */
+  constructor(options: AgentOptions, onNews: () => void) {
+    const { node, namespace, manifests, pinDir } = options;
+    this.node = node;
+    this.#onNews = onNews;
+    const agent = [MAIN, 'agent', '--manifests', ...manifests, '--node-name', node, '--pin-dir', pinDir];
+    // An agent must not outlive a lab that is killed: the kernel sees to it.
+    const args = ['--pdeathsig', 'KILL', process.execPath, ...agent];
+    this.#command = netns.run(namespace, () => start('setpriv', args, { onLine: (line) => this.#read(line) }));
+    void this.#command.ended.then((how) => {
+      this.#ended = how;
+      onNews();
+    });
+  }
+
+  /** How it ended, with its last words; undefined while it runs. */
+  get ended(): string | undefined {
+    return this.#ended && `the agent of ${this.node} ${this.#ended}:\n${this.#lines.join('\n')}`;
+  }
+
+  /** What keeps this node from enforcing the revision for these pods; undefined when nothing does. */
+  missing(revision: string | undefined, pods: ReadonlyMap<number, ObjectKey>): string | undefined {
+    if (!this.#ready || (revision !== undefined && this.#revision !== revision)) {
+      const state = this.#ready ? `is at revision ${this.#revision}, not ${revision}` : 'is not ready';
+      return `${this.node} ${state}${this.#failure === undefined ? '' : `: ${this.#failure}`}`;
+    }
+    for (const [ifindex, pod] of pods) {
+      const said = this.#interfaces.get(ifindex);
+      if (said !== `enforced for ${pod}`) return `${this.node} says of ${pod}: ${said ?? 'nothing yet'}`;
+    }
+    return undefined;
+  }
+
+  /** Ends it as a user would; by force when that takes longer than a second or two. */
+  async stop(): Promise<void> {
+    this.#command.kill('SIGTERM');
+    const patience = setTimeout(() => this.#command.kill('SIGKILL'), 2_000);
+    await this.#command.ended;
+    clearTimeout(patience);
+  }
+
+  #read(line: string): void {
+    this.#lines.push(line);
+    if (this.#lines.length > REMEMBERED) this.#lines.shift();
+    const parsed = logLine.safeParse(jsonOf(line));
+    if (!parsed.success) return;
+    const said = parsed.data;
+    if (said.event === 'ready') this.#ready = true;
+    else if (said.event === 'interface') this.#interfaces.set(said.ifindex, said.msg);
+    else if (said.event === 'apply-failed') this.#failure = said.err.message;
+    else {
+      this.#revision = said.revision;
+      this.#failure = undefined;
+    }
+    this.#onNews();
+  }
+}
+
+function jsonOf(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+}
