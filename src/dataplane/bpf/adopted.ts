@@ -1,0 +1,65 @@
+/**
+ * What the copy in force says, as wishes for the numbers of a fresh build: identities, rulesets, slots and extents then
+ * stand where they stood, and a restarted agent writes only what differs. Meanings come from the wanted state alone.
+ */
+import type { Place } from './blocks.ts';
+import type { AdmittedRange, EndpointRecord, Extent, IpcacheEntry, PolicyKey, SlotEntry } from './tables.ts';
+import { splitPolicyKey } from './tables.ts';
+
+/** The content of one copy, by table. */
+export interface CopyContent {
+  readonly slots: ReadonlyMap<number, SlotEntry>;
+  readonly slots_beyond: ReadonlyMap<number, SlotEntry>;
+  readonly endpoints: ReadonlyMap<number, EndpointRecord>;
+  readonly ipcache4: ReadonlyMap<Place, IpcacheEntry>;
+  readonly ipcache6: ReadonlyMap<Place, IpcacheEntry>;
+  readonly cidrs4: ReadonlyMap<Place, number>;
+  readonly cidrs6: ReadonlyMap<Place, number>;
+  readonly policy: ReadonlyMap<PolicyKey, Extent>;
+  readonly ports: ReadonlyMap<number, AdmittedRange>;
+}
+
+export class Adopted {
+  readonly #content: CopyContent;
+  /** Numbers from here on were in no use. */
+  readonly freeIdentities: number;
+  readonly freeRulesets: number;
+
+  constructor(content: CopyContent) {
+    this.#content = content;
+    let identity = 0;
+    let ruleset = 0;
+    const seen = (number: number): void => {
+      if (number > identity) identity = number;
+    };
+    for (const map of [content.ipcache4, content.ipcache6]) for (const entry of map.values()) seen(entry.identity);
+    for (const map of [content.cidrs4, content.cidrs6]) for (const number of map.values()) seen(number);
+    for (const key of content.policy.keys()) ruleset = Math.max(ruleset, splitPolicyKey(key).ruleset);
+    for (const endpoint of content.endpoints.values()) ruleset = Math.max(ruleset, endpoint.ingress, endpoint.egress);
+    this.freeIdentities = identity + 1;
+    this.freeRulesets = ruleset + 1;
+  }
+
+  identityOf(place: Place): number | undefined {
+    const { ipcache4, ipcache6, cidrs4, cidrs6 } = this.#content;
+    return ipcache4.get(place)?.identity ?? ipcache6.get(place)?.identity ?? cidrs4.get(place) ?? cidrs6.get(place);
+  }
+
+  endpointOf(ifindex: number): { slot: number; record: EndpointRecord } | undefined {
+    const slot = (this.#content.slots.get(ifindex) ?? this.#content.slots_beyond.get(ifindex))?.slot;
+    const record = slot === undefined || slot === 0 ? undefined : this.#content.endpoints.get(slot);
+    return slot !== undefined && record?.ifindex === ifindex ? { slot, record } : undefined;
+  }
+
+  /** Every set of ranges that a row refers to, once or more. */
+  *portSets(): Generator<{ ranges: readonly AdmittedRange[]; extent: Extent }> {
+    for (const extent of this.#content.policy.values()) {
+      const ranges: AdmittedRange[] = [];
+      for (let i = 0; i < extent.count; i++) {
+        const range = this.#content.ports.get(extent.first + i);
+        if (range !== undefined) ranges.push(range);
+      }
+      if (ranges.length > 0 && ranges.length === extent.count) yield { ranges, extent };
+    }
+  }
+}

@@ -1,0 +1,163 @@
+/**
+ * The BPF data plane: wanted states -> maps, programs and their links. `wanted-content` works out what the maps must
+ * hold, `copies` puts it in force, `flow-tables` and the attachments follow.
+ */
+import { type Applied, CapacityError, type Dataplane, type DesiredState, type Hint } from '../contract.ts';
+import type { CopiedMap } from './abi.ts';
+import { Adopted, type CopyContent } from './adopted.ts';
+import { Copies, readTable } from './copies.ts';
+import { EventDecoder } from './events.ts';
+import { FlowTables } from './flow-tables.ts';
+import type { Kernel, LinkRole } from './kernel.ts';
+import { makeNames } from './names.ts';
+import { RuleNumbers } from './rule-numbers.ts';
+import { SlotPool } from './slot-pool.ts';
+import { makeTables } from './tables.ts';
+import { WantedContent } from './wanted-content.ts';
+
+export interface BpfDataplaneOptions {
+  /** Whether traffic of a pod to its own node is judged by its egress policies; else it always passes. */
+  readonly judgeOwnNode?: boolean;
+}
+
+export class BpfDataplane implements Dataplane {
+  readonly kind = 'bpf';
+  readonly events: EventDecoder;
+  readonly #kernel: Kernel;
+  readonly #options: BpfDataplaneOptions;
+  readonly #copies: Copies;
+  readonly #flowTables: FlowTables;
+  readonly #ruleNumbers = new RuleNumbers();
+  readonly #names = makeNames();
+  readonly #slots: SlotPool;
+  /** Absent: to be built from a whole state, because nothing was applied yet or an update broke off. */
+  #content: WantedContent | undefined;
+  /** Interfaces of the state in force, by role. */
+  #known = { pod: new Set<number>(), exit: new Set<number>() };
+  /** Interfaces that a state had and the next one had not. */
+  readonly #left = { pod: new Set<number>(), exit: new Set<number>() };
+  #closed = false;
+
+  constructor(kernel: Kernel, options: BpfDataplaneOptions = {}) {
+    this.#kernel = kernel;
+    this.#options = options;
+    this.#copies = new Copies({ kernel, onEqual: () => this.#collect() });
+    this.#flowTables = new FlowTables(kernel.flows);
+    this.#slots = new SlotPool(kernel.capacity('endpoints'), this.#flowTables.slots());
+    // What an agent before this one left attached goes, unless the first state or a guard asks for it.
+    for (const { ifindex, role } of kernel.attachments.attached()) this.#left[role].add(ifindex);
+    this.events = new EventDecoder({ abi: kernel.abi, names: this.#names, ruleNumbers: this.#ruleNumbers });
+  }
+
+  /** Number of the state in force. */
+  get generation(): bigint {
+    return this.#copies.generation;
+  }
+
+  async apply(state: DesiredState, hint: Hint): Promise<Applied> {
+    const start = performance.now();
+    await this.#copies.ready();
+    for (const ifindex of state.bindings.keys()) this.#kernel.attachments.ensure(ifindex, 'pod');
+    for (const ifindex of state.exits.keys()) this.#kernel.attachments.ensure(ifindex, 'exit');
+    const content = this.#update(state, hint);
+    this.#checkCapacity(content);
+    this.#flowTables.prepare(content.endpoints.slots());
+    // Names first: an event may come before this call is over.
+    this.#recordNames(content, this.#copies.generation + 1n);
+    this.#noteLinks(state);
+    const writes = this.#copies.put();
+    return { generation: this.#copies.generation, writes, milliseconds: performance.now() - start };
+  }
+
+  guard(ifindex: number): void {
+    this.#left.pod.delete(ifindex);
+    this.#kernel.attachments.ensure(ifindex, 'pod');
+  }
+
+  /** Resolves when the copy that was retired by the last `apply` has been brought up to date too. */
+  settled(): Promise<void> {
+    return this.#copies.settled();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#copies.close();
+    this.#kernel.close();
+  }
+
+  /** The wanted content of all maps; on an exception it is built anew the next time, from what is in force. */
+  #update(state: DesiredState, hint: Hint): WantedContent {
+    const known = this.#content;
+    this.#content = undefined;
+    const content = known ?? this.#build();
+    content.update(state, known === undefined ? undefined : hint);
+    const { end } = content.endpoints;
+    const capacity = this.#kernel.capacity('endpoints');
+    if (end > capacity) throw new CapacityError('endpoints', end, capacity);
+    if (known === undefined) this.#copies.follow(content.tables);
+    this.#content = content;
+    return content;
+  }
+
+  #build(): WantedContent {
+    return new WantedContent({
+      abi: this.#kernel.abi,
+      ruleNumbers: this.#ruleNumbers,
+      slots: this.#slots,
+      adopted: this.#readInForce(),
+      portsCapacity: this.#kernel.capacity('ports'),
+      settings: ({ pending }) => ({ pending, judgeOwnNode: this.#options.judgeOwnNode ?? false }),
+    });
+  }
+
+  #readInForce(): Adopted | undefined {
+    if (this.#copies.generation === 0n) return undefined;
+    const tables = Object.values(makeTables(this.#kernel.abi));
+    const read = tables.map((table) => {
+      const map = this.#kernel.map(table.codec.name, this.#copies.inForce);
+      return [table.codec.name, readTable(map, table as never)] as const;
+    });
+    return new Adopted(Object.fromEntries(read) as unknown as CopyContent);
+  }
+
+  #checkCapacity({ tables, portSets }: WantedContent): void {
+    const check = (name: CopiedMap, needed: number): void => {
+      const capacity = this.#kernel.capacity(name);
+      if (needed > capacity) throw new CapacityError(name, needed, capacity);
+    };
+    for (const { codec, wanted } of Object.values(tables)) if (codec.kind === 'hash') check(codec.name, wanted.size);
+    check('ports', portSets.end);
+  }
+
+  #recordNames({ endpoints, rows }: WantedContent, generation: bigint): void {
+    this.#names.pods.record(generation, endpoints.pods());
+    this.#names.policies.record(generation, rows.policies());
+  }
+
+  /** Both copies are equal: nobody knows what is in neither. Entries are gone first, then what stood behind them. */
+  #collect(): void {
+    if (this.#content === undefined || this.#closed) return;
+    this.#content.endpoints.settle();
+    for (const slot of this.#flowTables.collect(this.#content.endpoints.slots())) this.#slots.release(slot);
+    for (const { ifindex, role, alive } of [...this.#kernel.attachments.attached()]) {
+      if (this.#isLeft(ifindex, role, alive)) this.#kernel.attachments.remove(ifindex, role);
+    }
+  }
+
+  #noteLinks({ bindings, exits }: DesiredState): void {
+    const known = { pod: new Set(bindings.keys()), exit: new Set(exits.keys()) };
+    for (const role of ['pod', 'exit'] as const) {
+      for (const ifindex of this.#known[role]) this.#left[role].add(ifindex);
+      for (const ifindex of known[role]) this.#left[role].delete(ifindex);
+    }
+    this.#known = known;
+  }
+
+  /** Of a living interface our programs are taken off only when a state had it in this role: a guarded one is still to come. */
+  #isLeft(ifindex: number, role: LinkRole, alive: boolean): boolean {
+    if (this.#known[role].has(ifindex)) return false;
+    if (!alive) return true;
+    return this.#left[role].delete(ifindex);
+  }
+}

@@ -1,0 +1,186 @@
+/**
+ * Differences -> writes, so that no program run sees half of them: only the copy that is not in force is written, then
+ * one store of the generation puts it in force. The retired copy has readers until a grace period is over; then it
+ * receives the same changes, so that the next lone change is in force at once.
+ */
+import type { Kernel, KernelMap } from './kernel.ts';
+import { type Actual, type CopyIndex, type Table, UNKNOWN } from './table.ts';
+import type { Tables } from './tables.ts';
+
+type AnyTable = Table<unknown, unknown>;
+
+export interface CopiesOptions {
+  readonly kernel: Kernel;
+  /** The copies have become equal, and no run knows what is in neither. */
+  onEqual(): void;
+}
+
+export class Copies {
+  readonly #kernel: Kernel;
+  readonly #onEqual: () => void;
+  #tables: Tables | undefined;
+  #generation: bigint;
+  /** A grace period has passed since the idle copy was in force: nobody reads it. At start this is not known. */
+  #quiet = false;
+  #catchingUp: Promise<void> = Promise.resolve();
+  #closed = false;
+
+  constructor({ kernel, onEqual }: CopiesOptions) {
+    this.#kernel = kernel;
+    this.#onEqual = onEqual;
+    this.#generation = kernel.generation.load();
+  }
+
+  get generation(): bigint {
+    return this.#generation;
+  }
+
+  get inForce(): CopyIndex {
+    return Number(this.#generation & 1n) as CopyIndex;
+  }
+
+  /** Reads both copies and from now on keeps them like these tables. The copy in force: see `contentOf`. */
+  follow(tables: Tables): void {
+    this.#tables = undefined;
+    for (const copy of [0, 1] as const) {
+      for (const table of Object.values(tables) as AnyTable[]) {
+        table.learnAll(copy, readTable(this.#kernel.map(table.codec.name, copy), table));
+      }
+    }
+    this.#tables = tables;
+  }
+
+  /** Resolves when the idle copy may be written. */
+  async ready(): Promise<void> {
+    await this.#catchingUp;
+    if (this.#quiet) return;
+    await this.#kernel.gracePeriod();
+    this.#quiet = true;
+  }
+
+  /**
+   * Puts what is wanted in force; call it when `ready`. When it throws, nothing has changed for any packet and what is
+   * not written stays pending.
+   * @returns writes, the one of the generation included; without that one when it was in force already
+   * @throws {CapacityError}
+   */
+  put(): number {
+    const writes = this.#writeIdle();
+    const tables = Object.values(this.#tables ?? {}) as AnyTable[];
+    if (tables.every((table) => isEmpty(pendingOf(table, this.inForce)))) {
+      this.#onEqual();
+      return writes;
+    }
+    this.#kernel.generation.store(this.#generation + 1n);
+    this.#generation++;
+    this.#quiet = false;
+    this.#catchingUp = this.#catchUp();
+    return writes + 1;
+  }
+
+  /** Resolves when the copies are equal, or the attempt to make them so is over. */
+  async settled(): Promise<void> {
+    await this.#catchingUp;
+  }
+
+  close(): void {
+    this.#closed = true;
+  }
+
+  /** Never rejects: what fails here stays pending, and the next `ready` or `put` meets and reports it. */
+  async #catchUp(): Promise<void> {
+    try {
+      await this.#kernel.gracePeriod();
+      if (this.#closed) return;
+      this.#quiet = true;
+      this.#writeIdle();
+      this.#onEqual();
+    } catch {
+      // Pending, as said above.
+    }
+  }
+
+  #writeIdle(): number {
+    const idle = (1 - this.inForce) as CopyIndex;
+    let writes = 0;
+    for (const table of Object.values(this.#tables ?? {}) as AnyTable[]) {
+      writes += writeTable(this.#kernel, table, idle);
+    }
+    return writes;
+  }
+}
+
+/** What a copy holds. */
+export function readTable<K, V>(map: KernelMap, table: Table<K, V>): Map<K, V> {
+  const { codec } = table;
+  const { count, keys, values } = map.entriesBatch();
+  const keySize = keys.length / Math.max(1, count);
+  const valueSize = values.length / Math.max(1, count);
+  const content = new Map<K, V>();
+  for (let i = 0; i < count; i++) {
+    const value = values.subarray(i * valueSize, (i + 1) * valueSize);
+    if (codec.kind !== 'hash' && isZero(value)) continue;
+    content.set(codec.decodeKey(keys.subarray(i * keySize, (i + 1) * keySize)), codec.decodeValue(value));
+  }
+  return content;
+}
+
+function isZero(bytes: Uint8Array): boolean {
+  for (const byte of bytes) if (byte !== 0) return false;
+  return true;
+}
+
+interface Pending {
+  readonly sets: readonly unknown[];
+  readonly deletions: readonly unknown[];
+}
+
+function pendingOf(table: AnyTable, copy: CopyIndex): Pending {
+  const { codec, wanted } = table;
+  const sets: unknown[] = [];
+  const deletions: unknown[] = [];
+  for (const key of table.differing(copy).keys()) {
+    if (wanted.has(key) || codec.kind === 'array') sets.push(key);
+    else if (codec.kind === 'hash') deletions.push(key);
+  }
+  return { sets, deletions };
+}
+
+function isEmpty({ sets, deletions }: Pending): boolean {
+  return sets.length === 0 && deletions.length === 0;
+}
+
+/** Deletions first: the map may be full. @returns how many elements were written */
+function writeTable(kernel: Kernel, table: AnyTable, copy: CopyIndex): number {
+  const { codec, wanted } = table;
+  const { sets, deletions } = pendingOf(table, copy);
+  const map = kernel.map(codec.name, copy);
+  if (deletions.length > 0) {
+    const keys = concat(deletions.map((key) => codec.encodeKey(key)));
+    attempt(table, copy, deletions, () => map.deleteBatch(keys, deletions.length));
+  }
+  if (sets.length > 0) {
+    const keys = concat(sets.map((key) => codec.encodeKey(key)));
+    const values = concat(sets.map((key) => (wanted.has(key) ? codec.encodeValue(wanted.get(key)) : codec.zero())));
+    attempt(table, copy, sets, () => map.setBatch(keys, values, sets.length));
+  }
+  return sets.length + deletions.length;
+}
+
+/** Runs one batch. If it breaks, how far it came is not known, so every element is written again the next time. */
+function attempt(table: AnyTable, copy: CopyIndex, keys: readonly unknown[], write: () => void): void {
+  try {
+    write();
+  } catch (error) {
+    for (const key of keys) table.learn(copy, key, UNKNOWN);
+    throw error;
+  }
+  for (const key of keys) table.learn(copy, key, table.wanted.get(key) as Actual<unknown>);
+}
+
+function concat(parts: readonly Uint8Array[]): Uint8Array {
+  const size = parts[0]?.length ?? 0;
+  const bytes = new Uint8Array(size * parts.length);
+  for (const [i, part] of parts.entries()) bytes.set(part, i * size);
+  return bytes;
+}

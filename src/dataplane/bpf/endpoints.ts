@@ -1,0 +1,143 @@
+/**
+ * Bindings of interfaces -> slots, endpoint records and settings. A slot belongs to one pod with its addresses on one
+ * interface, together with the tables of its flows; whatever of this changes, it becomes another slot with fresh ones.
+ */
+import { type Address, type Family, familyOf } from '../../model/address.ts';
+import type { ObjectKey } from '../../model/cluster.ts';
+import type { RulesetId } from '../../model/compiled.ts';
+import type { Binding } from '../../model/links.ts';
+import type { DesiredState } from '../contract.ts';
+import type { Adopted } from './adopted.ts';
+import type { SlotPool } from './slot-pool.ts';
+import type { EndpointRecord, SlotEntry, Tables } from './tables.ts';
+
+interface Bound {
+  readonly key: string;
+  readonly pod: ObjectKey;
+  readonly slot: number;
+  readonly families: readonly Family[];
+  /** The slot was in use before this process, with the same addresses. */
+  readonly adopted: boolean;
+}
+
+export interface EndpointsParts {
+  readonly tables: Tables;
+  readonly slots: SlotPool;
+  /** IFINDEX_ARRAY */
+  readonly ifindexArray: number;
+  readonly adopted: Adopted | undefined;
+  rulesetNumber(id: RulesetId): number;
+  /** IDENTITY_WORLD where the ipcache has no entry. */
+  identityOf(address: Address): number;
+}
+
+export class Endpoints {
+  readonly #parts: EndpointsParts;
+  readonly #bound = new Map<number, Bound>();
+  readonly #entries = new Set<number>();
+  /** Slots that no endpoint has any more, but a copy or a run may. */
+  readonly #retired = new Set<number>();
+
+  constructor(parts: EndpointsParts) {
+    this.#parts = parts;
+  }
+
+  /** By slot: every endpoint that is wanted now. */
+  *slots(): Generator<{ slot: number; families: readonly Family[]; adopted: boolean }> {
+    yield* this.#bound.values();
+  }
+
+  /** By ifindex. */
+  *pods(): Generator<[ifindex: number, pod: ObjectKey]> {
+    for (const [ifindex, { pod }] of this.#bound) yield [ifindex, pod];
+  }
+
+  /** How many slots must fit: the highest in use and one. */
+  get end(): number {
+    let highest = 0;
+    for (const { slot } of this.#bound.values()) highest = Math.max(highest, slot);
+    return highest + 1;
+  }
+
+  update({ bindings, compiled }: DesiredState): void {
+    for (const ifindex of [...this.#entries]) if (!bindings.has(ifindex)) this.#removeEntry(ifindex);
+    for (const [ifindex, binding] of bindings) {
+      const record = this.#recordOf(binding, compiled);
+      if (record === undefined) {
+        this.#unbind(ifindex);
+        const pending = binding.kind === 'pending' ? binding.verdict : 'closed';
+        this.#setEntry(ifindex, { slot: 0, pending });
+      } else {
+        const slot = this.#bind(ifindex, (binding as Binding & { pod: ObjectKey }).pod, record);
+        this.#parts.tables.endpoints.set(slot, record);
+        this.#setEntry(ifindex, { slot, pending: 'closed' });
+      }
+    }
+  }
+
+  /** Gives back the slots of endpoints that are gone, once no copy and no run knows them. */
+  settle(): void {
+    for (const slot of this.#retired) this.#parts.slots.release(slot);
+    this.#retired.clear();
+  }
+
+  #bind(ifindex: number, pod: ObjectKey, record: EndpointRecord): number {
+    const key = `${pod} ${record.address4 ?? ''} ${record.address6 ?? ''}`;
+    const bound = this.#bound.get(ifindex);
+    if (bound?.key === key) return bound.slot;
+    this.#unbind(ifindex);
+    const families = [record.address4, record.address6].flatMap((a) => (a === undefined ? [] : [familyOf(a)]));
+    const before = bound === undefined ? this.#parts.adopted?.endpointOf(ifindex) : undefined;
+    const same =
+      before !== undefined && before.record.address4 === record.address4 && before.record.address6 === record.address6;
+    const slot = same ? before.slot : this.#parts.slots.take();
+    if (same) this.#parts.slots.keep(slot);
+    this.#bound.set(ifindex, { key, pod, slot, families, adopted: same });
+    return slot;
+  }
+
+  #unbind(ifindex: number): void {
+    const bound = this.#bound.get(ifindex);
+    if (bound === undefined) return;
+    this.#bound.delete(ifindex);
+    this.#retired.add(bound.slot);
+    this.#parts.tables.endpoints.delete(bound.slot);
+  }
+
+  #setEntry(ifindex: number, entry: SlotEntry): void {
+    this.#entries.add(ifindex);
+    this.#tableOf(ifindex).set(ifindex, entry);
+  }
+
+  #removeEntry(ifindex: number): void {
+    this.#unbind(ifindex);
+    this.#entries.delete(ifindex);
+    this.#tableOf(ifindex).delete(ifindex);
+  }
+
+  #tableOf(ifindex: number): Tables['slots'] {
+    return ifindex < this.#parts.ifindexArray ? this.#parts.tables.slots : this.#parts.tables.slots_beyond;
+  }
+
+  /** Undefined for what is no endpoint; a binding to a pod that the compiled state does not have (yet) is none. */
+  #recordOf(binding: Binding, compiled: DesiredState['compiled']): EndpointRecord | undefined {
+    if (binding.kind !== 'endpoint') return undefined;
+    const endpoint = compiled.endpoints.get(binding.pod);
+    if (endpoint === undefined) return undefined;
+    const { rulesetNumber, identityOf } = this.#parts;
+    const of = (family: Family) => endpoint.addresses.find((address) => familyOf(address) === family);
+    const address4 = of(4);
+    const address6 = of(6);
+    const linkLocal6 = binding.linkLocal[0];
+    return {
+      ifindex: binding.link.ifindex,
+      ...(address4 !== undefined && { address4 }),
+      ...(address6 !== undefined && { address6 }),
+      ...(linkLocal6 !== undefined && { linkLocal6 }),
+      identity4: address4 === undefined ? 0 : identityOf(address4),
+      identity6: address6 === undefined ? 0 : identityOf(address6),
+      ingress: endpoint.ingress === undefined ? 0 : rulesetNumber(endpoint.ingress),
+      egress: endpoint.egress === undefined ? 0 : rulesetNumber(endpoint.egress),
+    };
+  }
+}

@@ -1,0 +1,101 @@
+/** The real kernel: the loaded object, its pinned maps and the links in a directory of bpffs. */
+import { BpfMap, type BpfObject, type MapSpec, RingBuffer } from '../../native.ts';
+import type { CopiedMap } from './abi.ts';
+import type { FlowFamily, FlowTableStore, Kernel } from './kernel.ts';
+import type { Lock } from './lock.ts';
+import { loadObject, type ObjectOptions, SIDES } from './object.ts';
+import { linksDirectory, makeDirectory, PinnedMaps } from './pins.ts';
+import type { CopyIndex } from './table.ts';
+import { u32Bytes, u32Of } from './tables.ts';
+import { TcAttachments } from './tc-attachments.ts';
+
+export interface NativeKernelOptions extends ObjectOptions {
+  /** In a bpffs, of this node alone: /sys/fs/bpf/selvedge/NODE. */
+  readonly directory: string;
+  readonly attach?: 'auto' | 'tcx' | 'clsact';
+}
+
+export interface NativeKernel extends Kernel {
+  readonly object: BpfObject;
+  /** Delivers the records of the ring buffer; those of before too. */
+  readEvents(onRecord: (record: Uint8Array) => void): void;
+  /** Key and, for each possible CPU, value of every row of the counters. */
+  counters(): [key: Uint8Array, values: Uint8Array][];
+  /** Drops the maps of other layouts that agents before have left. */
+  removeOtherLayouts(): void;
+}
+
+/** Takes over what is pinned in the directory, or makes it. @throws {AbiMismatchError} @throws {BpfError} */
+export function openNativeKernel(options: NativeKernelOptions, lock: Lock): NativeKernel {
+  makeDirectory(options.directory);
+  let pins: PinnedMaps | undefined;
+  const { object, abi } = loadObject(options, (opened) => {
+    pins = new PinnedMaps(options.directory, opened.object);
+    pins.reuse(opened.object);
+  });
+  pins?.pin(object);
+  const memory = object.map('generation').mmap();
+  const attachments = new TcAttachments({
+    directory: linksDirectory(options.directory),
+    mode: options.attach ?? 'auto',
+    program: (name) => object.program(name),
+  });
+  let ring: RingBuffer | undefined;
+  return {
+    abi,
+    object,
+    attachments,
+    generation: { load: () => memory.load64(0), store: (value) => memory.store64(0, value) },
+    flows: new NativeFlowTables(object),
+    map: (name, copy) => object.map(sideOf(name, copy)),
+    capacity: (name) => object.map(sideOf(name, 0)).info.maxEntries,
+    gracePeriod: () => BpfMap.rcuGracePeriod(),
+    readEvents: (onRecord) => {
+      ring = new RingBuffer(object.map('events'), onRecord).unref();
+    },
+    counters: () => object.map('counters').entries(),
+    removeOtherLayouts: () => pins?.removeOthers(),
+    close: () => {
+      ring?.close();
+      memory.close();
+      object.close();
+      lock.release();
+    },
+  };
+}
+
+function sideOf(name: CopiedMap, copy: CopyIndex): string {
+  return `${name}_${SIDES[copy]}`;
+}
+
+class NativeFlowTables implements FlowTableStore {
+  readonly #object: BpfObject;
+
+  constructor(object: BpfObject) {
+    this.#object = object;
+  }
+
+  *existing(family: FlowFamily): Generator<number> {
+    const { count, keys } = this.#outer(family).entriesBatch();
+    for (let i = 0; i < count; i++) yield u32Of(keys.subarray(i * 4, i * 4 + 4));
+  }
+
+  create(family: FlowFamily, slot: number): void {
+    const outer = this.#object.maps.get(outerName(family)) as MapSpec;
+    const { type, keySize, valueSize, maxEntries, flags } = outer.inner as MapSpec;
+    using table = BpfMap.create({ type, keySize, valueSize, maxEntries, flags, name: `flows${family}_${slot}` });
+    this.#outer(family).setInner(u32Bytes(slot), table);
+  }
+
+  delete(family: FlowFamily, slot: number): void {
+    this.#outer(family).delete(u32Bytes(slot));
+  }
+
+  #outer(family: FlowFamily): BpfMap {
+    return this.#object.map(outerName(family));
+  }
+}
+
+function outerName(family: FlowFamily): string {
+  return `flows${family}`;
+}

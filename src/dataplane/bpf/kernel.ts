@@ -1,0 +1,54 @@
+/** What the data plane asks of the kernel, small enough to be played in memory: the tests' kernel counts and breaks every write. */
+import type { Abi, CopiedMap } from './abi.ts';
+import type { CopyIndex } from './table.ts';
+
+/** Part of the binding's BpfMap. */
+export interface KernelMap {
+  /** Sets `count` elements, not atomically. @throws BpfError */
+  setBatch(keys: Uint8Array, values: Uint8Array, count: number): void;
+  /** Deletes the elements that exist. @throws BpfError */
+  deleteBatch(keys: Uint8Array, count: number): number;
+  entriesBatch(): { readonly count: number; readonly keys: Uint8Array; readonly values: Uint8Array };
+}
+
+export interface Generation {
+  load(): bigint;
+  /** One aligned store, after everything written before it. */
+  store(value: bigint): void;
+}
+
+export type FlowFamily = 4 | 6;
+
+/** The endpoints' tables of flows, by slot. */
+export interface FlowTableStore {
+  existing(family: FlowFamily): Iterable<number>;
+  /** An empty table, in place of the one that is there if any. */
+  create(family: FlowFamily, slot: number): void;
+  delete(family: FlowFamily, slot: number): void;
+}
+
+/** Which programs an interface gets. */
+export type LinkRole = 'pod' | 'exit';
+
+export interface Attachments {
+  /** Attaches what the role needs, or renews it. Idempotent; an interface that is gone is not an error. */
+  ensure(ifindex: number, role: LinkRole): void;
+  /** Interfaces that have programs of ours, dead ones too. */
+  attached(): Iterable<{ readonly ifindex: number; readonly role: LinkRole; readonly alive: boolean }>;
+  /** Takes our programs off and removes their pins. Idempotent. */
+  remove(ifindex: number, role: LinkRole): void;
+}
+
+export interface Kernel {
+  readonly abi: Abi;
+  readonly generation: Generation;
+  readonly flows: FlowTableStore;
+  readonly attachments: Attachments;
+  map(name: CopiedMap, copy: CopyIndex): KernelMap;
+  /** Elements of each copy of a map. */
+  capacity(name: CopiedMap): number;
+  /** Resolves when every run of a program that was under way at the call has ended. */
+  gracePeriod(): Promise<void>;
+  /** Lets go of handles and the lock; enforcement stays. Idempotent. */
+  close(): void;
+}

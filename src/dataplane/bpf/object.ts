@@ -1,0 +1,122 @@
+/** The compiled object file -> an object with our sizes and constants, checked against this program, ready to be loaded. */
+import { BpfError, BpfObject, features, type Layout } from '../../native.ts';
+import { type Abi, COPIED_MAPS, type CopiedMap, checkAbi } from './abi.ts';
+
+/** Elements; those of a map that exists twice are of each copy. */
+export type MapSizes = Readonly<Partial<Record<CopiedMap | 'fragments' | 'counters' | 'flowsPerEndpoint', number>>> & {
+  /** Bytes of the ring buffer, a power of two and of whole pages. */
+  readonly events?: number;
+};
+
+/** Constants of the programs; what is absent keeps the default of the C source. */
+export interface Constants {
+  /** Lowest of our 15 bits in skb->mark. */
+  readonly markShift?: number;
+  /** Which verdicts become events: all drops when absent. */
+  readonly events?: { readonly drops: boolean; readonly admitted: boolean };
+  /** Seconds without a packet after which a flow is forgotten, by the names of bpf/settings.h: `idle_udp` ... */
+  readonly idleSeconds?: Readonly<Record<string, number>>;
+  /** Whether conntrack is asked about packets without an entry; absent: where the kernel has the call. */
+  readonly conntrack?: boolean;
+}
+
+export interface ObjectOptions {
+  /** Of the compiled policy.bpf.o. */
+  readonly path: string;
+  readonly mapSizes?: MapSizes;
+  readonly constants?: Constants;
+}
+
+export interface OpenedObject {
+  readonly object: BpfObject;
+  readonly abi: Abi;
+}
+
+/**
+ * Opens, prepares and loads the object.
+ * @param prepare called between opening and loading: the place to reuse maps
+ * @throws {AbiMismatchError} @throws {BpfError} with the verifier's words in `log`
+ */
+export function loadObject(options: ObjectOptions, prepare: (opened: OpenedObject) => void): OpenedObject {
+  const wanted = options.constants?.conntrack;
+  if (wanted !== undefined) return load(options, wanted, prepare);
+  try {
+    return load(options, true, prepare);
+  } catch (error) {
+    // Older kernels refuse the call itself; nothing else differs, so if that was not it the second try says so.
+    if (!(error instanceof BpfError)) throw error;
+    return load(options, false, prepare);
+  }
+}
+
+/** Opens and sets sizes; loads nothing and needs no privilege. @throws {AbiMismatchError} */
+export function openObject({ path, mapSizes = {}, constants = {} }: ObjectOptions, conntrack = false): OpenedObject {
+  const object = BpfObject.open(path);
+  try {
+    const abi = checkAbi(object);
+    setSizes(object, mapSizes);
+    setConstants(object, abi, constants, conntrack);
+    return { object, abi };
+  } catch (error) {
+    object.close();
+    throw error;
+  }
+}
+
+function load(options: ObjectOptions, conntrack: boolean, prepare: (opened: OpenedObject) => void): OpenedObject {
+  const opened = openObject(options, conntrack);
+  try {
+    prepare(opened);
+    opened.object.load();
+    return opened;
+  } catch (error) {
+    opened.object.close();
+    throw error;
+  }
+}
+
+function setSizes(object: BpfObject, sizes: MapSizes): void {
+  for (const name of COPIED_MAPS) {
+    const size = sizes[name];
+    if (size !== undefined) for (const side of SIDES) object.setMaxEntries(`${name}_${side}`, size);
+  }
+  for (const name of ['fragments', 'counters', 'events'] as const) {
+    const size = sizes[name];
+    if (size !== undefined) object.setMaxEntries(name, size);
+  }
+  if (sizes.flowsPerEndpoint === undefined) return;
+  for (const name of ['flows4', 'flows6']) object.setInnerMaxEntries(name, sizes.flowsPerEndpoint);
+}
+
+/** Suffixes of the maps that exist twice, by the low bit of the generation. */
+export const SIDES = ['left', 'right'] as const;
+
+const NANOSECONDS = 1e9;
+/** Ticks that the defaults of bpf/settings.h count in a second. */
+const DEFAULT_TICKS = 1000;
+
+function setConstants(object: BpfObject, abi: Abi, constants: Constants, conntrack: boolean): void {
+  const { layout } = object;
+  const set = (name: string, value: number): void => {
+    object.setRodata(name, new Uint8Array(Uint32Array.of(value).buffer));
+  };
+  if (constants.markShift !== undefined) set('mark_shift', constants.markShift);
+  if (constants.events !== undefined) {
+    const { drops, admitted } = constants.events;
+    set('event_mask', (drops ? abi.numbers.EVENTS_DROPS : 0) | (admitted ? abi.numbers.EVENTS_ADMITTED : 0));
+  }
+  if (layout.variables.has('conntrack')) set('conntrack', conntrack ? 1 : 0);
+  const ticks = NANOSECONDS / features.tickNanoseconds();
+  for (const name of idleNames(layout)) {
+    const seconds = constants.idleSeconds?.[name] ?? u32(object.rodata(name).bytes) / DEFAULT_TICKS;
+    set(name, Math.max(1, Math.round(seconds * ticks)));
+  }
+}
+
+function idleNames({ variables }: Layout): string[] {
+  return [...variables.keys()].filter((name) => name.startsWith('idle_'));
+}
+
+function u32(bytes: Uint8Array): number {
+  return new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, new Uint8Array(Uint16Array.of(1).buffer)[0] === 1);
+}

@@ -1,0 +1,105 @@
+/**
+ * The directory in bpffs that outlives the agent: DIRECTORY/maps-FINGERPRINT/NAME and DIRECTORY/links/PROGRAM_IFINDEX.
+ * The fingerprint is of everything that the maps' bytes mean, so what lies under ours may be taken over as it is.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, unlinkSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { BpfMap, type BpfObject, isBpffs, mountBpffs } from '../../native.ts';
+
+const MAPS = 'maps-';
+/** bpffs allows no dots. */
+const UNFINISHED = '-unfinished';
+const DEFAULT_BPFFS = '/sys/fs/bpf';
+
+export function linksDirectory(directory: string): string {
+  return join(directory, 'links');
+}
+
+/** Makes the directory, mounting the usual bpffs first if nothing is there yet. @throws Error where it is no bpffs */
+export function makeDirectory(directory: string): void {
+  if (directory.startsWith(`${DEFAULT_BPFFS}/`) && !isBpffs(DEFAULT_BPFFS)) mountBpffs(DEFAULT_BPFFS);
+  let parent = dirname(directory);
+  while (!existsSync(parent)) parent = dirname(parent);
+  if (!isBpffs(parent))
+    throw new Error(`${directory}: ${parent} is no bpffs; mount one with "mount -t bpf bpf ${parent}"`);
+  mkdirSync(linksDirectory(directory), { recursive: true });
+}
+
+/** The maps of an object in a directory. */
+export class PinnedMaps {
+  readonly #directory: string;
+  readonly #path: string;
+  /** Whether an agent before this one has left them. */
+  readonly existed: boolean;
+
+  constructor(directory: string, object: BpfObject) {
+    this.#directory = directory;
+    this.#path = join(directory, MAPS + fingerprint(object));
+    this.existed = existsSync(this.#path);
+  }
+
+  /** Before the object is loaded. */
+  reuse(object: BpfObject): void {
+    if (!this.existed) return;
+    for (const name of mapNames(object)) {
+      const map = BpfMap.openPinned(join(this.#path, name));
+      try {
+        object.reuseMap(name, map);
+      } finally {
+        map.close();
+      }
+    }
+  }
+
+  /** After the object is loaded. The directory appears with all maps in it, or not at all. */
+  pin(object: BpfObject): void {
+    if (this.existed) return;
+    const unfinished = this.#path + UNFINISHED;
+    removeDirectory(unfinished);
+    mkdirSync(unfinished);
+    for (const name of mapNames(object)) object.map(name).pin(join(unfinished, name));
+    renameSync(unfinished, this.#path);
+  }
+
+  /** Removes maps of other layouts; programs that still use them keep them alive. */
+  removeOthers(): void {
+    for (const path of mapDirectories(this.#directory)) if (path !== this.#path) removeDirectory(path);
+  }
+}
+
+/** Directories of maps, unfinished ones too. */
+export function mapDirectories(directory: string): string[] {
+  if (!existsSync(directory)) return [];
+  return readdirSync(directory)
+    .filter((name) => name.startsWith(MAPS))
+    .map((name) => join(directory, name));
+}
+
+/** Removes a directory of pins. Missing is fine. */
+export function removeDirectory(path: string): void {
+  if (!existsSync(path)) return;
+  for (const name of readdirSync(path)) unlinkSync(join(path, name));
+  rmdirSync(path);
+}
+
+/** Not the sections of global variables: those belong to one loaded program. */
+function mapNames(object: BpfObject): string[] {
+  return [...object.maps.keys()].filter((name) => !name.startsWith('.'));
+}
+
+/** Of the maps' shapes and of every type of the object: names, offsets, widths, byte orders, numbers. */
+function fingerprint({ maps, layout }: BpfObject): string {
+  const text = JSON.stringify([
+    [...maps].filter(([name]) => !name.startsWith('.')),
+    [...layout.structs].sort(byName),
+    [...layout.enums]
+      .sort(byName)
+      .map(([name, values]) => [name, [...values].map(([key, value]) => [key, `${value}`])]),
+  ]);
+  return createHash('sha256').update(text).digest('hex').slice(0, 16);
+}
+
+function byName([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -1,0 +1,38 @@
+/** Slot numbers, handed out round robin: packets with a slot's mark may still lie in queues, so the one freed last comes again last. */
+export class SlotPool {
+  readonly #used: Set<number>;
+  readonly #size: number;
+  #next: number;
+
+  /** @param size numbers are 1 to size - 1 @param used those that are not free, by an agent before this one */
+  constructor(size: number, used: Iterable<number>) {
+    this.#size = size;
+    this.#used = new Set(used);
+    this.#next = Math.max(0, ...this.#used) + 1;
+  }
+
+  /** Takes over a number that is in use already, for the same endpoint. */
+  keep(slot: number): void {
+    this.#used.add(slot);
+  }
+
+  /** The next free number; `size` or more when none is left, for the caller's check of what fits. */
+  take(): number {
+    for (let tried = 1; tried < this.#size; tried++, this.#next++) {
+      if (this.#next >= this.#size) this.#next = 1;
+      if (!this.#used.has(this.#next)) return this.#mark(this.#next++);
+    }
+    let beyond = this.#size;
+    while (this.#used.has(beyond)) beyond++;
+    return this.#mark(beyond);
+  }
+
+  release(slot: number): void {
+    this.#used.delete(slot);
+  }
+
+  #mark(slot: number): number {
+    this.#used.add(slot);
+    return slot;
+  }
+}
