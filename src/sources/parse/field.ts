@@ -49,6 +49,16 @@ export class Field {
     return new Field(value, this.#report, this, key);
   }
 
+  /**
+   * Complains about each field of an object that is none of these; true when there was none. The API server drops what it
+   * does not know, and a rule that lost its misspelt `from` admits everyone.
+   */
+  only(...known: readonly string[]): boolean {
+    const others = this.entries().filter(([key]) => !known.includes(key));
+    for (const [, field] of others) field.complain(`is no field of this object; known are ${known.join(', ')}`);
+    return others.length === 0;
+  }
+
   /** All fields of an object. */
   entries(): [string, Field][] {
     const object = this.#object() ?? {};

@@ -45,11 +45,13 @@ export function parseNetworkPolicy(draft: Draft): NetworkPolicy {
 
 function parseRules(spec: Field, direction: Direction, draft: Draft): PolicyRule[] {
   const rules = spec.child(direction).items();
+  const peers = direction === 'ingress' ? 'from' : 'to';
   return rules.map((rule, index) => {
+    rule.only(peers, 'ports');
     const line = draft.place.lineOf?.(['spec', direction, index]);
     return {
       peers: rule
-        .child(direction === 'ingress' ? 'from' : 'to')
+        .child(peers)
         .items()
         .flatMap((peer) => parsePeer(peer) ?? []),
       ports: rule
@@ -68,10 +70,12 @@ function parseRules(spec: Field, direction: Direction, draft: Draft): PolicyRule
  */
 function parsePolicyTypes(spec: Field): readonly Direction[] {
   const field = spec.child('policyTypes');
+  const clear = spec.only('podSelector', 'policyTypes', 'ingress', 'egress');
   const types = field.items().map((item) => item.choice(POLICY_TYPES));
   if (types.length > 2) field.complain('at most two policy types');
   if (types.length > 2 || types.includes(undefined) || (field.present && !Array.isArray(field.value))) return BOTH;
   if (types.length > 0) return BOTH.filter((direction) => types.some((type) => type && DIRECTIONS[type] === direction));
+  if (!clear) return BOTH;
   const egress = spec.child('egress').value ?? [];
   return Array.isArray(egress) && egress.length === 0 ? ['ingress'] : BOTH;
 }

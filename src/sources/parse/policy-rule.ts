@@ -9,6 +9,7 @@ export const PROTOCOLS = ['TCP', 'UDP', 'SCTP'] as const;
 
 /** undefined, and a complaint, when it is not valid. */
 export function parsePeer(field: Field): Peer | undefined {
+  field.only('podSelector', 'namespaceSelector', 'ipBlock');
   const podSelector = field.child('podSelector');
   const namespaceSelector = field.child('namespaceSelector');
   const ipBlock = field.child('ipBlock');
@@ -28,6 +29,7 @@ export function parsePeer(field: Field): Peer | undefined {
 }
 
 function parseIpBlock(field: Field): Peer | undefined {
+  field.only('cidr', 'except');
   const cidrField = field.child('cidr');
   const cidr = prefixOf(cidrField);
   if (!cidrField.present) cidrField.complain('a CIDR is required');
@@ -51,6 +53,7 @@ function prefixOf(field: Field): Prefix | undefined {
 
 /** undefined, and a complaint, when it is not valid. */
 export function parsePort(field: Field): PolicyPort | undefined {
+  field.only('protocol', 'port', 'endPort');
   const protocol = field.child('protocol').choice(PROTOCOLS) ?? 'TCP';
   const portField = field.child('port');
   const port = portOrName(portField);

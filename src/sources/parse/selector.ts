@@ -7,6 +7,7 @@ const OPERATORS = ['In', 'NotIn', 'Exists', 'DoesNotExist'] as const;
 
 /** An absent selector gives one without requirements: callers ask `present` where absence means something else. */
 export function parseSelector(field: Field): Selector {
+  field.only('matchLabels', 'matchExpressions');
   const requirements: Requirement[] = [];
   for (const [key, value] of Object.entries(labelsOf(field.child('matchLabels')))) {
     requirements.push({ key, operator: 'In', values: [value] });
@@ -20,6 +21,7 @@ export function parseSelector(field: Field): Selector {
 
 function parseExpression(field: Field): Requirement | undefined {
   if (!field.present) return undefined;
+  field.only('key', 'operator', 'values');
   const keyField = field.child('key');
   const key = keyField.textLike(isLabelKey, LABEL_KEY);
   if (!keyField.present) keyField.complain('a label key is required');

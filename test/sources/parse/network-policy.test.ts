@@ -22,6 +22,12 @@ const portOf = (port: unknown): unknown => rulesOf({ ports: [{ port: 1 }, port] 
 const blockOf = (ipBlock: unknown): unknown => peerOf({ ipBlock });
 const expressionOf = (expression: unknown): unknown => peerOf({ podSelector: { matchExpressions: [expression] } });
 
+it('isolates in both directions when a misspelt section hides which was meant', () => {
+  const { policy: read, fields } = parse(policy({ podSelector: {}, egres: [{}] }));
+  expect(fields).toEqual(['spec.egres']);
+  expect(read).toMatchObject({ policyTypes: ['ingress', 'egress'], ingress: [], egress: [] });
+});
+
 describe('a valid policy', () => {
   it('is read with the defaults of the API', () => {
     const { policy: read, fields } = parse(
@@ -109,6 +115,25 @@ describe('a fault in the rules is named, and the policy admits nothing', () => {
       'ipBlock beside a selector',
       peerOf({ ipBlock: { cidr: '10.0.0.0/8' }, podSelector: {} }),
       'spec.ingress[1].from[1]',
+    ],
+    ['a misspelt from', rulesOf({ form: [{ podSelector: {} }] }), 'spec.ingress[1].form'],
+    ['to in an ingress rule', rulesOf({ to: [{ podSelector: {} }] }), 'spec.ingress[1].to'],
+    [
+      'a misspelt selector',
+      peerOf({ podSelector: {}, nameSpaceSelector: {} }),
+      'spec.ingress[1].from[1].nameSpaceSelector',
+    ],
+    ['a misspelt except', blockOf({ cidr: '10.0.0.0/8', excepts: [] }), 'spec.ingress[1].from[1].ipBlock.excepts'],
+    ['a misspelt endPort', portOf({ port: 1, endport: 2 }), 'spec.ingress[1].ports[1].endport'],
+    [
+      'a misspelt matchLabels',
+      peerOf({ podSelector: { matchlabels: {} } }),
+      'spec.ingress[1].from[1].podSelector.matchlabels',
+    ],
+    [
+      'a field of no expression',
+      expressionOf({ key: 'a', operator: 'Exists', value: 'b' }),
+      'spec.ingress[1].from[1].podSelector.matchExpressions[0].value',
     ],
     ['a block without cidr', blockOf({}), 'spec.ingress[1].from[1].ipBlock.cidr'],
     ['a wrong cidr', blockOf({ cidr: '10.0.0.0/33' }), 'spec.ingress[1].from[1].ipBlock.cidr'],
