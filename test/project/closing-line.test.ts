@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest';
-import { closingLine, type FinishedModule, sumUp } from './closing-line-reporter.ts';
+import { closingLine, type FinishedModule, skipReasons, sumUp } from './closing-line-reporter.ts';
 import { leftovers } from './sweep-leftovers.ts';
 
 function moduleOf(states: readonly string[], errors: readonly unknown[] = [], inSuite: readonly unknown[] = []) {
   const children = {
-    allTests: () => states.map((state) => ({ result: () => ({ state }) })),
+    allTests: () =>
+      states.map((state) => ({ fullName: `a test [skipped: needs root (X)]`, result: () => ({ state }) })),
     allSuites: () => [{ errors: () => inSuite }],
   };
   return { children, errors: () => errors } satisfies FinishedModule;
@@ -25,6 +26,10 @@ test('a file that cannot be loaded counts as failed', () => {
 
 test('a hook that throws counts as failed, the tests that it kept from running as skipped', () => {
   expect(closingLine(sumUp([moduleOf(['skipped'], [], [new Error('hook')])], 0))).toBe('0 passed, 1 failed, 1 skipped');
+});
+
+test('skipped tests are counted by their reasons', () => {
+  expect([...skipReasons([moduleOf(['skipped', 'passed']), moduleOf(['skipped'])])]).toEqual([['needs root (X)', 2]]);
 });
 
 test('an error outside of any test counts as failed, and so does a test that never ended', () => {
