@@ -29,6 +29,8 @@ import { Memberships, type SetRecord } from './sets.ts';
 export interface CompilerCounts {
   readonly namespaces: number;
   readonly scopes: number;
+  /** Pairs of a scope and a namespace in it. */
+  readonly placements: number;
   readonly claimedAddresses: number;
   readonly peers: number;
   readonly combinations: number;
@@ -77,6 +79,7 @@ export class Compiler {
     return {
       namespaces: this.#namespaces.size,
       scopes: this.#namespaces.scopes,
+      placements: this.#namespaces.placements,
       claimedAddresses: this.#claims.size,
       peers: this.#peers.size,
       combinations: this.#memberships.combinations,

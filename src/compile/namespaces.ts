@@ -63,6 +63,13 @@ export class NamespaceTable {
     return this.#scopes.size;
   }
 
+  /** Over all scopes, their namespaces. */
+  get placements(): number {
+    let count = 0;
+    for (const scope of this.#scopes.values()) count += scope.namespaces.size;
+    return count;
+  }
+
   get(name: string): NamespaceRecord | undefined {
     return this.#records.get(name);
   }

@@ -44,7 +44,7 @@ const containerPort: fc.Arbitrary<ContainerPort> = fc
   .record({ name: fc.option(portName, { nil: undefined }), protocol, port: number })
   .map(({ name, ...port }) => (name === undefined ? port : { ...port, name }));
 
-const pod: fc.Arbitrary<Pod> = fc
+const anyPod: fc.Arbitrary<Pod> = fc
   .record({
     namespace: fc.constantFrom(...namespaces),
     name: fc.constantFrom('p', 'q', 'r'),
@@ -64,6 +64,39 @@ const pod: fc.Arbitrary<Pod> = fc
     addresses: addresses.filter((address) => address !== undefined),
     ...(node !== undefined && { node }),
   }));
+
+const addressOf: Readonly<Record<string, Address>> = {
+  'red/p': '10.0.0.1' as Address,
+  'red/q': '10.0.0.2' as Address,
+  'blue/p': '10.0.1.1' as Address,
+};
+
+/** One of a few pods as it always is but for one field: updates that differ by so little are where one is overlooked. */
+const editedPod: fc.Arbitrary<Pod> = fc
+  .record({
+    place: fc.constantFrom(...Object.keys(addressOf)),
+    field: fc.constantFrom('labels', 'node', 'addresses', 'hostNetwork', 'finished', 'ports'),
+    other: anyPod,
+  })
+  .map(({ place, field, other }) => {
+    const [namespace = '', name = ''] = place.split('/');
+    const plain: Pod = {
+      kind: 'Pod',
+      namespace,
+      name,
+      labels: { app: 'a' },
+      node: 'here',
+      addresses: [addressOf[place] as Address],
+      hostNetwork: false,
+      finished: false,
+      ports: [{ name: 'http', protocol: 'TCP', port: 80 }],
+    };
+    if (field in other) return { ...plain, [field]: other[field as keyof Pod] };
+    const { node: _, ...unbound } = plain;
+    return unbound;
+  });
+
+const pod = fc.oneof(anyPod, editedPod);
 
 const requirement: fc.Arbitrary<Requirement> = fc.oneof(
   fc.record({
