@@ -27,7 +27,9 @@ const otherPods: Record<string, Pod> = {
   'a port less': { ...web, ports: [] },
 };
 
-const admit = policy('shop/in', { ingress: [rule([pods({ app: 'web' }), block('10.0.0.0/8', '10.1.0.0/16')], [tcp(80)])] });
+const admit = policy('shop/in', {
+  ingress: [rule([pods({ app: 'web' }), block('10.0.0.0/8', '10.1.0.0/16')], [tcp(80)])],
+});
 
 const otherPolicies: Record<string, NetworkPolicy> = {
   'another podSelector': { ...admit, podSelector: selector({ app: 'api' }) },
@@ -54,7 +56,9 @@ test.each(Object.entries(otherPolicies))('a policy with %s is another', (_, othe
 test('where an object stands in a file, and in which order labels come, makes no difference', () => {
   const origin = { file: 'shop.yaml', document: 1, line: 9 };
   const labels = { app: 'web', tier: 'front' };
-  expect(samePod({ ...web, labels, origin }, { ...structuredClone(web), labels: { tier: 'front', app: 'web' } })).toBe(true);
+  expect(samePod({ ...web, labels, origin }, { ...structuredClone(web), labels: { tier: 'front', app: 'web' } })).toBe(
+    true,
+  );
   const moved = { ...admit, origin, ingress: admit.ingress.map((each) => ({ ...each, line: 12 })) };
   expect(samePolicy(admit, structuredClone(moved))).toBe(true);
 });
