@@ -13,7 +13,7 @@ import { type Observable, retry, Subscription, timer } from 'rxjs';
 import { Compiler } from './compile/compiler.ts';
 import type { Applied, Dataplane, DesiredState } from './dataplane/contract.ts';
 import { Bindings, type PendingMode } from './links/bindings.ts';
-import type { ClusterChange, Warning } from './model/cluster.ts';
+import type { ClusterChange, ClusterEvent, Warning } from './model/cluster.ts';
 import type { Binding, NodeLinks } from './model/links.ts';
 import { Reconciler } from './reconciler.ts';
 
@@ -34,6 +34,8 @@ export class Agent {
   readonly #bindings: Bindings;
   readonly #reconciler: Reconciler;
   readonly #subscriptions = new Subscription();
+  /** Seen, not compiled yet: the compiled state must stand still while a data plane works with it. */
+  #arrived: ClusterEvent[] = [];
   #links: NodeLinks | undefined;
   #change: Omit<ClusterChange, 'events'> = { synced: false, warnings: [] };
   /** Whether the data plane may hold anything: before the first state and after a failure. */
@@ -90,13 +92,16 @@ export class Agent {
   }
 
   #onChange({ events, ...change }: ClusterChange): void {
-    this.#compiler.apply(events);
+    for (const event of events) this.#arrived.push(event);
     this.#change = change;
     this.#tellWarnings(change.warnings);
     this.#reconciler.mark();
   }
 
   async #apply(): Promise<void> {
+    // What arrives until the data plane can write joins this step.
+    await this.#parts.dataplane.ready();
+    this.#compiler.apply(this.#arrived.splice(0));
     const links = this.#links;
     const { synced, revision } = this.#change;
     if (links === undefined || !synced) return;

@@ -33,8 +33,10 @@ export interface Applied {
 
 export interface Dataplane {
   readonly kind: 'bpf' | 'ipset' | 'memory';
+  /** Resolves when the next state can be written at once; waiting for it lets more changes join that state. */
+  ready(): Promise<void>;
   /**
-   * Puts the state in force and resolves once it is. One call at a time.
+   * Puts the state in force and resolves once it is. One call at a time; the state must not change until it resolves.
    * When it rejects, the state before stays in force, whole, and the next call may be handed the union of both hints.
    * @throws {CapacityError} something does not fit; names what and how much.
    */

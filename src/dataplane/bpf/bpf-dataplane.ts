@@ -54,6 +54,10 @@ export class BpfDataplane implements Dataplane {
     return this.#copies.generation;
   }
 
+  ready(): Promise<void> {
+    return this.#copies.ready();
+  }
+
   async apply(state: DesiredState, hint: Hint): Promise<Applied> {
     const start = performance.now();
     await this.#copies.ready();

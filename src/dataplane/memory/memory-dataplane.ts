@@ -20,6 +20,10 @@ export class MemoryDataplane implements Dataplane {
     return this.#closed;
   }
 
+  ready(): Promise<void> {
+    return Promise.resolve();
+  }
+
   apply(state: DesiredState): Promise<Applied> {
     this.#state = {
       ...state,
