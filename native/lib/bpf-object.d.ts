@@ -63,7 +63,10 @@ export class BpfObject extends Handle {
   setRodata(variable: string, bytes: Uint8Array): void;
   /** Before `load` only, like all setters below. */
   setMaxEntries(map: string, maxEntries: number): void;
-  /** For a map-in-map: the size of the inner maps that are put into it (their declared prototype). */
+  /**
+   * For a map-in-map with a declared inner map: another size for that prototype. The kernel wants it of array maps
+   * only; hash tables of any size may be put in. Not for inner values with locks or timers: it drops their BTF.
+   */
   setInnerMaxEntries(map: string, maxEntries: number): void;
   setMapFlags(map: string, flags: number): void;
   /**

@@ -63,7 +63,7 @@ export class TcLink extends Handle {
   readonly mode: TcMode;
   /** clsact: throws BpfError ENOENT when the filter is gone. */
   readonly info: TcLinkInfo;
-  /** tcx only; clsact filters stay without it: ENOTSUP. */
+  /** tcx only; clsact filters stay without it: EOPNOTSUPP. */
   pin(path: string): void;
   /** Removes that pin; missing is fine. Without another pin the link ends when this is closed. */
   unpin(path: string): void;

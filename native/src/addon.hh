@@ -3,10 +3,10 @@
 
 #include <napi.h>
 
+#include <memory>
 #include <unordered_set>
 
-#include "fd.hh"
-
+struct GraceMaps;
 struct PollState;
 
 class Addon {
@@ -19,8 +19,8 @@ public:
   Napi::FunctionReference mapped_map_class;
   Napi::FunctionReference program_class;
   Napi::FunctionReference tc_link_class;
-  /// The map-in-map whose updates wait for a grace period, and what is put into it; made at the first use.
-  Fd grace_outer, grace_inner;
+  /// Made at the first use.
+  std::shared_ptr<GraceMaps> grace_maps;
 
   void poll_opened(PollState *poll);
   /// libuv has let go of a poll's memory; until then the environment must not end.

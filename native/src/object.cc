@@ -1,5 +1,6 @@
 #include "object.hh"
 
+#include <bpf/bpf.h>
 #include <fcntl.h>
 
 #include <cstring>
@@ -89,7 +90,14 @@ static Napi::Object describe_map(Napi::Env env, bpf_map *map) {
 Napi::Value Object::maps(const Napi::CallbackInfo &info) {
   auto result = Napi::Array::New(info.Env());
   bpf_map *map = nullptr;
-  bpf_object__for_each_map(map, object_.get()) result[result.Length()] = describe_map(info.Env(), map);
+  bpf_object__for_each_map(map, object_.get()) {
+    const Napi::Object spec = describe_map(info.Env(), map);
+    const auto changed = inner_max_entries_.find(display_name(map));
+    if (changed != inner_max_entries_.end()) {
+      spec.Get("inner").As<Napi::Object>()["maxEntries"] = Napi::Number::New(info.Env(), changed->second);
+    }
+    result[result.Length()] = spec;
+  }
   return result;
 }
 
@@ -141,10 +149,25 @@ void Object::set_max_entries(const Napi::CallbackInfo &info) {
 }
 
 void Object::set_inner_max_entries(const Napi::CallbackInfo &info) {
-  bpf_map &map = find_map(info[0]);
-  bpf_map *inner = bpf_map__inner_map(&map);
-  assert(inner != nullptr);
-  check_set(info.Env(), bpf_map__set_max_entries(inner, uint32_of(info[1])), "bpf_map__set_max_entries", map);
+  inner_max_entries_[string_of(info[0])] = uint32_of(info[1]);
+}
+
+// libbpf cannot change a declared prototype (bpf_map__set_max_entries crashes on it), only take another one instead.
+std::vector<Fd> Object::replace_inner_prototypes(Napi::Env env) {
+  std::vector<Fd> prototypes;
+  for (const auto &[name, max_entries] : inner_max_entries_) {
+    bpf_map &map = find_map(Napi::String::New(env, name));
+    const bpf_map *inner = bpf_map__inner_map(&map);
+    assert(inner != nullptr);
+    LIBBPF_OPTS(bpf_map_create_opts, options);
+    options.map_flags = bpf_map__map_flags(inner);
+    const int fd = bpf_map_create(bpf_map__type(inner), nullptr, bpf_map__key_size(inner), bpf_map__value_size(inner),
+                                  max_entries, &options);
+    prototypes.emplace_back(checked(env, fd, "BPF_MAP_CREATE", "inner map of " + name));
+    check_set(env, bpf_map__set_inner_map_fd(&map, fd), "bpf_map__set_inner_map_fd", map);
+  }
+  inner_max_entries_.clear();
+  return prototypes;
 }
 
 void Object::set_map_flags(const Napi::CallbackInfo &info) {
@@ -165,6 +188,7 @@ void Object::set_autoload(const Napi::CallbackInfo &info) {
 }
 
 void Object::load(const Napi::CallbackInfo &info) {
+  const std::vector<Fd> prototypes = replace_inner_prototypes(info.Env());
   LogCapture log;
   const int result = bpf_object__load(object_.get());
   if (result < 0) throw bpf_error(info.Env(), result, "bpf_object__load", path_, log.text());

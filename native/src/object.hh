@@ -5,6 +5,11 @@
 #include <napi.h>
 
 #include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "fd.hh"
 
 class Object : public Napi::ObjectWrap<Object> {
 public:
@@ -31,10 +36,13 @@ private:
   Napi::Value program(const Napi::CallbackInfo &info);
   void close(const Napi::CallbackInfo &info);
 
+  std::vector<Fd> replace_inner_prototypes(Napi::Env env);
   bpf_map &find_map(const Napi::Value &name) const;
   bpf_program &find_program(const Napi::Value &name) const;
   void check_set(Napi::Env env, int result, const char *function, const bpf_map &map) const;
 
   std::string path_;
+  /// Map-in-map -> entries of its inner maps, where they are not as declared.
+  std::unordered_map<std::string, uint32_t> inner_max_entries_;
   std::unique_ptr<bpf_object, Close> object_;
 };

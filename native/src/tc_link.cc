@@ -152,7 +152,7 @@ Napi::Value TcLink::info(const Napi::CallbackInfo &call) {
 
 void TcLink::pin(const Napi::CallbackInfo &info) {
   const std::string path = string_of(info[0]);
-  if (!is_tcx()) throw bpf_error(info.Env(), ENOTSUP, "BPF_OBJ_PIN", label_ + " (a clsact filter has no pin)");
+  if (!is_tcx()) throw bpf_error(info.Env(), EOPNOTSUPP, "BPF_OBJ_PIN", label_ + " (a clsact filter has no pin)");
   checked(info.Env(), bpf_obj_pin(link_.get(), path.c_str()), "BPF_OBJ_PIN", label_ + " at " + path);
 }
 

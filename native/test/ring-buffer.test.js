@@ -1,0 +1,137 @@
+import { once } from 'node:events';
+import { expect, test, vi } from 'vitest';
+import { attachTc, netns, RingBuffer } from '../lib/index.js';
+import { loadFixture } from './support/fixture.js';
+import { makePair } from './support/namespaces.js';
+import { describeAsRoot } from './support/privilege.js';
+import { openTraffic } from './support/traffic.js';
+
+const report = (object, mark, repeat = 1) =>
+  object.program('report').testRun({ packet: Buffer.alloc(64), context: { mark }, repeat });
+const mark = (record) => record.readUInt32LE(0);
+
+/** Collects records; `count(n)` resolves with them when there are n. */
+function collector() {
+  const records = [];
+  let wanted = { number: Number.POSITIVE_INFINITY, resolve: () => {} };
+  const check = () => records.length >= wanted.number && wanted.resolve(records);
+  return {
+    push: (record) => {
+      records.push(record);
+      check();
+    },
+    count: (number) =>
+      new Promise((resolve) => {
+        wanted = { number, resolve };
+        check();
+      }),
+    records,
+  };
+}
+
+describeAsRoot('a ring buffer', () => {
+  test('wakes the event loop for records of real packets', async () => {
+    const object = loadFixture();
+    const pair = makePair();
+    const traffic = openTraffic(pair);
+    const got = collector();
+    const ring = new RingBuffer(object.map('events'), got.push);
+    const link = netns.run(pair.right.name, () =>
+      attachTc(object.program('report'), { ifindex: pair.right.ifindex, direction: 'ingress' }),
+    );
+    traffic.send('0123456789');
+    const [record] = await got.count(1);
+    expect(record).toHaveLength(8);
+    expect(record.readUInt32LE(4)).toBe(14 + 20 + 8 + 10);
+    ring.close();
+    link.close();
+    traffic.close();
+    pair.remove();
+    object.close();
+  });
+
+  test('delivers a flood in order, some at a time', async () => {
+    const object = loadFixture();
+    const got = collector();
+    const ring = new RingBuffer(object.map('events'), got.push);
+    let turns = 0;
+    const turn = () => {
+      turns++;
+      if (!ring.closed) setImmediate(turn);
+    };
+    setImmediate(turn);
+    for (let i = 0; i < 5000; i++) report(object, i);
+    await got.count(5000);
+    expect(got.records.map(mark)).toEqual(Array.from({ length: 5000 }, (_, i) => i));
+    expect(turns).toBeGreaterThan(2);
+    ring.close();
+    object.close();
+  });
+
+  test('can be read at once', () => {
+    const object = loadFixture();
+    const got = collector();
+    const ring = new RingBuffer(object.map('events'), got.push);
+    expect(ring.consume()).toBe(0);
+    report(object, 9, 3);
+    expect(ring.consume()).toBe(3);
+    expect(got.records.map(mark)).toEqual([9, 9, 9]);
+    ring.close();
+    object.close();
+  });
+
+  test('can be closed by its own callback', async () => {
+    const object = loadFixture();
+    report(object, 1, 10);
+    const seen = [];
+    await new Promise((resolve) => {
+      const ring = new RingBuffer(object.map('events'), (record) => {
+        seen.push(mark(record));
+        ring.close();
+        setImmediate(resolve);
+      });
+    });
+    expect(seen).toEqual([1]);
+    object.close();
+  });
+
+  test('goes on after a callback that throws', async () => {
+    const object = loadFixture();
+    const got = collector();
+    const uncaught = vi.fn();
+    const others = process.listeners('uncaughtException');
+    process.removeAllListeners('uncaughtException');
+    process.on('uncaughtException', uncaught);
+    const thrown = once(process, 'uncaughtException');
+    const ring = new RingBuffer(object.map('events'), (record) => {
+      if (mark(record) === 1) throw new Error('from the callback');
+      got.push(record);
+    });
+    report(object, 1);
+    report(object, 2);
+    await got.count(1);
+    const [error] = await thrown;
+    process.removeAllListeners('uncaughtException');
+    for (const other of others) process.on('uncaughtException', other);
+    expect(got.records.map(mark)).toEqual([2]);
+    expect(error.message).toBe('from the callback');
+    ring.close();
+    object.close();
+  });
+
+  test('wants a ring buffer', () => {
+    const object = loadFixture();
+    expect(() => new RingBuffer(object.map('counts'), () => {})).toThrow(
+      expect.objectContaining({ name: 'BpfError', code: 'EINVAL' }),
+    );
+    expect(() => new RingBuffer(object.map('events'))).toThrow(/^onRecord: /);
+    object.close();
+  });
+
+  test('is closed with its map', () => {
+    const object = loadFixture();
+    const ring = new RingBuffer(object.map('events'), () => {});
+    object.close();
+    expect(ring.closed).toBe(true);
+  });
+});
