@@ -36,8 +36,8 @@ export class Agents implements Enforcer {
     for (const { node, namespace, inode } of nodes) {
       if (this.#agents.has(namespace)) continue;
       const { manifests, pinDir } = this.#options;
-      // A node's pins are bound to its namespace: one that is made anew starts with none.
-      const options = { node, namespace, manifests, pinDir: `${pinDir}/${node}-${inode}` };
+      // Pins belong to the namespace: a node that is made anew starts with none. bpffs allows no dots.
+      const options = { node, namespace, manifests, pinDir: `${pinDir}/${node.replaceAll('.', '_')}-${inode}` };
       this.#agents.set(namespace, { inode, agent: new AgentProcess(options, () => this.#wake()) });
     }
   }

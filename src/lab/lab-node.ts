@@ -11,6 +11,7 @@ import {
 } from '../model/address.ts';
 import type { Node, Pod } from '../model/cluster.ts';
 import { type LabId, macOf, nodeNamespace } from './names.ts';
+import { linkLocalOf } from './namespace-plan.ts';
 
 export const FAMILIES: readonly Family[] = [4, 6];
 
@@ -69,19 +70,6 @@ export function subnetOf(node: LabNode, address: Address): Prefix | undefined {
 export function viaNode(node: LabNode, family: Family, device: string): string {
   const address = addressIn(family, node.addresses);
   return address ?? `${family === 4 ? 'inet6 ' : ''}${linkLocalOf(macOf(`${node.namespace} ${device}`))}`;
-}
-
-/** The address that the kernel makes of an Ethernet address (EUI-64). */
-export function linkLocalOf(mac: string): Address {
-  const [a, b, c, d, e, f] = mac.split(':').map((byte) => Number.parseInt(byte, 16)) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
-  return addressOf(Uint8Array.of(0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f));
 }
 
 /** The lowest host address of a prefix that nobody has. */

@@ -2,7 +2,7 @@
  * What one network namespace of a lab is made of, as commands for iproute2: a plan is compared with the one in place,
  * and only the difference is run.
  */
-import type { Family } from '../model/address.ts';
+import { type Address, addressOf, type Family, familyOf } from '../model/address.ts';
 import type { ObjectKey } from '../model/cluster.ts';
 
 export type Place =
@@ -49,13 +49,33 @@ export function sameBase(a: NamespacePlan, b: NamespacePlan): boolean {
 
 export const DEFAULT_ROUTES: Readonly<Record<Family, string>> = { 4: '0.0.0.0/0', 6: '::/0' };
 
+/**
+ * An address that can be used as soon as the command is done. Without `nodad` the kernel leaves even that of an interface
+ * without duplicate address detection to a worker of its own.
+ */
+export function assign(address: Address, length: number, device: string): string {
+  return `address add ${address}/${length} dev ${device}${familyOf(address) === 6 ? ' nodad' : ''}`;
+}
+
+/** The link-local address that the interface's Ethernet address implies, usable at once like any other. */
+export function assignLinkLocal(mac: string, device: string): string {
+  return assign(linkLocalOf(mac), 64, device);
+}
+
+/** The address that the kernel makes of an Ethernet address (EUI-64). */
+export function linkLocalOf(mac: string): Address {
+  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = mac.split(':').map((byte) => Number.parseInt(byte, 16));
+  return addressOf(Uint8Array.of(0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f));
+}
+
 /** `route replace PREFIX REST`, and its removal. */
 export function route(prefix: string, rest: string): Entry {
   return { program: 'ip', add: `route replace ${prefix} ${rest}`, remove: `route del ${prefix} ${rest}` };
 }
 
 /**
- * Duplicate address detection would keep addresses unusable for a second; in a lab no two hosts share one.
+ * Duplicate address detection would keep addresses unusable for a second; in a lab no two hosts share one. Link-local
+ * addresses are assigned like the others (`addr_gen_mode` 1: the kernel makes none).
  * IPv4's settings are copied from the machine's when a namespace is made, so those that matter are set.
  */
 export const HOST_SYSCTLS: Readonly<Record<string, string>> = {
@@ -66,6 +86,7 @@ export const HOST_SYSCTLS: Readonly<Record<string, string>> = {
   'ipv6/conf/all/disable_ipv6': '0',
   'ipv6/conf/default/disable_ipv6': '0',
   'ipv6/conf/default/accept_dad': '0',
+  'ipv6/conf/default/addr_gen_mode': '1',
   'ipv6/conf/default/accept_ra': '0',
   'ipv6/conf/all/accept_redirects': '0',
   'ipv6/conf/default/accept_redirects': '0',

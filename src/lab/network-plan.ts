@@ -1,10 +1,10 @@
 /** A cluster -> the plans of all network namespaces that play it: the wire, what is outside, the nodes, their pods. */
-import type { Address } from '../model/address.ts';
+import { type Address, bitsOf, familyOf } from '../model/address.ts';
 import { keyOf, type Node, type Pod } from '../model/cluster.ts';
 import { FAMILIES, type LabNode, labNode, viaNode } from './lab-node.ts';
 import type { LabId } from './names.ts';
 import { macOf, outsideNamespace, wireNamespace } from './names.ts';
-import { HOST_SYSCTLS, type NamespacePlan, route } from './namespace-plan.ts';
+import { assign, assignLinkLocal, HOST_SYSCTLS, type NamespacePlan, route } from './namespace-plan.ts';
 import { type Backend, hostPrefix, nodePlan, OUTSIDE_GATEWAYS, routed, type Shape } from './node-plan.ts';
 import { podPlan } from './pod-plan.ts';
 
@@ -83,12 +83,13 @@ function outsidePlan({ lab, nodes, outside }: Shape): NamespacePlan {
     setup: [
       'link set lo up',
       'link set eth0 up',
-      ...FAMILIES.map((family) => `address add ${hostPrefix(OUTSIDE_GATEWAYS[family])} dev eth0`),
+      assignLinkLocal(macOf(name), 'eth0'),
+      ...FAMILIES.map((family) => assign(OUTSIDE_GATEWAYS[family], bitsOf(family), 'eth0')),
     ],
     entries: [
       ...outside.map((address) => {
-        const assigned = `${hostPrefix(address)} dev eth0`;
-        return { program: 'ip' as const, add: `address add ${assigned}`, remove: `address del ${assigned}` };
+        const add = assign(address, bitsOf(familyOf(address)), 'eth0');
+        return { program: 'ip' as const, add, remove: `address del ${hostPrefix(address)} dev eth0` };
       }),
       ...nodes.flatMap((node) => [
         ...node.addresses.map((address) => route(hostPrefix(address), 'dev eth0')),

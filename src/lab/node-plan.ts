@@ -6,12 +6,20 @@ import { type Address, bitsOf, type Family, familyOf, type Prefix, splitPrefix }
 import { LabError } from './lab-error.ts';
 import { addressIn, FAMILIES, type LabNode, subnetOf, viaNode } from './lab-node.ts';
 import { interfaceName, type LabId, macOf, wireNamespace } from './names.ts';
-import { DEFAULT_ROUTES, type Entry, type NamespacePlan, ROUTER_SYSCTLS, route } from './namespace-plan.ts';
+import {
+  assign,
+  assignLinkLocal,
+  DEFAULT_ROUTES,
+  type Entry,
+  type NamespacePlan,
+  ROUTER_SYSCTLS,
+  route,
+} from './namespace-plan.ts';
 
 export type Backend = 'vxlan' | 'host-gw';
 
 /** The next hop of everything that is not of the cluster, on the wire. */
-export const OUTSIDE_GATEWAYS: Record<Family, string> = { 4: '169.254.0.1', 6: 'fe80::1' };
+export const OUTSIDE_GATEWAYS = { 4: '169.254.0.1', 6: 'fe80::1' } as Record<Family, Address>;
 
 /**
  * By the family of the outer packet. flanneld makes a second device for IPv6, with the same number and port, and takes
@@ -84,7 +92,8 @@ function uplinkSetup(node: LabNode): string[] {
     'link set lo up',
     'link set eth0 up',
     // The shortest network that there is: it hides no pod and has no broadcast address, and still marks an uplink.
-    ...node.addresses.map((address) => `address add ${address}/${bitsOf(familyOf(address)) - 1} dev eth0`),
+    assignLinkLocal(macOf(`${node.namespace} eth0`), 'eth0'),
+    ...node.addresses.map((address) => assign(address, bitsOf(familyOf(address)) - 1, 'eth0')),
     ...FAMILIES.map((family) => `route add ${DEFAULT_ROUTES[family]} via ${OUTSIDE_GATEWAYS[family]} dev eth0 onlink`),
   ];
 }
@@ -92,9 +101,10 @@ function uplinkSetup(node: LabNode): string[] {
 function bridgeSetup(node: LabNode): string[] {
   return [
     'link set cni0 up',
+    assignLinkLocal(macOf(`${node.namespace} cni0`), 'cni0'),
     ...node.gateways.map(({ address, subnet }) => {
       const length = subnet ? splitPrefix(subnet).length : bitsOf(familyOf(address));
-      return `address add ${address}/${length} dev cni0`;
+      return assign(address, length, 'cni0');
     }),
   ];
 }
@@ -114,7 +124,8 @@ function vxlanSetup(node: LabNode): string[] {
     // flanneld gives the device the subnet's own address. With two devices each has that of its family.
     ...node.podPrefixes
       .filter((prefix) => device === deviceTo(node, node, familyOf(prefix)))
-      .map((prefix) => `address add ${hostPrefix(splitPrefix(prefix).address)} dev ${device}`),
+      .map((prefix) => splitPrefix(prefix).address)
+      .map((address) => assign(address, bitsOf(familyOf(address)), device)),
   ]);
 }
 

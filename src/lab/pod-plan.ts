@@ -3,7 +3,7 @@ import { type Address, bitsOf, covers, familyOf, splitPrefix } from '../model/ad
 import { keyOf, type Pod } from '../model/cluster.ts';
 import { gatewayIn, type LabNode, subnetOf } from './lab-node.ts';
 import { macOf, podInterface, podNamespace } from './names.ts';
-import { DEFAULT_ROUTES, HOST_SYSCTLS, type NamespacePlan, route } from './namespace-plan.ts';
+import { assign, assignLinkLocal, DEFAULT_ROUTES, HOST_SYSCTLS, type NamespacePlan, route } from './namespace-plan.ts';
 import { hostPrefix, podMtu, type Shape, shadowed, strays } from './node-plan.ts';
 
 export function podPlan(pod: Pod, node: LabNode, shape: Shape): NamespacePlan {
@@ -25,7 +25,12 @@ export function podPlan(pod: Pod, node: LabNode, shape: Shape): NamespacePlan {
       detach: `link del ${port}`,
     },
     links: [],
-    setup: ['link set lo up', 'link set eth0 up', ...pod.addresses.flatMap((address) => addressSetup(address, node))],
+    setup: [
+      'link set lo up',
+      'link set eth0 up',
+      assignLinkLocal(macOf(name), 'eth0'),
+      ...pod.addresses.flatMap((address) => addressSetup(address, node)),
+    ],
     entries: aroundTheSubnet(pod, node, shape).map((address) => {
       return route(hostPrefix(address), `via ${gatewayIn(familyOf(address), node).address} dev eth0`);
     }),
@@ -37,7 +42,7 @@ function addressSetup(address: Address, node: LabNode): string[] {
   const subnet = subnetOf(node, address);
   const length = subnet ? splitPrefix(subnet).length : bitsOf(family);
   return [
-    `address add ${address}/${length} dev eth0`,
+    assign(address, length, 'eth0'),
     `route add ${DEFAULT_ROUTES[family]} via ${gatewayFor(address, node)} dev eth0 onlink`,
   ];
 }
