@@ -4,7 +4,9 @@ import packageJson from '../package.json' with { type: 'json' };
 import { agentCommand } from './commands/agent.ts';
 import { cleanupCommand } from './commands/cleanup.ts';
 import { demoCommand } from './commands/demo.ts';
+import { explainCommand } from './commands/explain.ts';
 import { labCommand } from './commands/lab.ts';
+import { matrixCommand } from './commands/matrix.ts';
 
 const program = new Command('selvedge')
   .description('NetworkPolicy for any CNI that gives each pod a veth, enforced by eBPF.')
@@ -12,6 +14,8 @@ const program = new Command('selvedge')
   .showHelpAfterError('(selvedge --help, selvedge COMMAND --help)')
   .addCommand(agentCommand())
   .addCommand(cleanupCommand())
+  .addCommand(explainCommand())
+  .addCommand(matrixCommand())
   .addCommand(labCommand())
   .addCommand(demoCommand());
 

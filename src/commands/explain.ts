@@ -4,10 +4,8 @@ import { readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { Command, Option } from 'commander';
 import pc from 'picocolors';
-import { parseEnd, parsePort, parseQuery, type Query, QueryError } from '../model/query.ts';
-import { additionsFor } from '../observe/addition.ts';
-import { answerRecord } from '../observe/answer-record.ts';
-import { explain } from '../observe/explanation.ts';
+import { parseEnd, parsePort, QueryError } from '../model/query.ts';
+import { type AnswerFormat, type Asked, answersTo, parseQueryLines } from '../observe/query-lines.ts';
 import { Reachability } from '../observe/reachability.ts';
 import { readCluster } from './read-cluster.ts';
 
@@ -18,15 +16,7 @@ interface Options {
   readonly port?: string;
   readonly family?: 'IPv4' | 'IPv6';
   readonly queries?: string;
-  readonly output?: Output;
-}
-
-type Output = 'text' | 'json' | 'jsonl';
-
-/** A query and the fields that its answer repeats. */
-interface Asked {
-  readonly query: Query;
-  readonly fields: object;
+  readonly output?: AnswerFormat;
 }
 
 const EMPHASIS = { allowed: pc.green, denied: pc.red };
@@ -63,32 +53,24 @@ export function explainCommand(): Command {
 }
 
 async function run(options: Options, command: Command): Promise<void> {
-  const asked = await readQueries(options, command);
-  const reachability = new Reachability(await readCluster(options.manifests));
-  const output = options.output ?? (options.queries === undefined ? 'text' : 'jsonl');
-  const answers = answersTo(asked, reachability, output, (fault) => {
-    if (options.queries === undefined) command.error(`error: ${fault}`, { exitCode: 2 });
-    process.stderr.write(`selvedge: ${fault}\n`);
+  const { queries, manifests } = options;
+  const wrong = (message: string): never => command.error(`error: ${message}`, { exitCode: 2 });
+  const asked = await readQueries(options, wrong);
+  const reachability = new Reachability(await readCluster(manifests));
+  const format = options.output ?? (queries === undefined ? 'text' : 'jsonl');
+  const onFault = (message: string) => {
+    if (queries === undefined) wrong(message);
+    process.stderr.write(`selvedge: ${message}\n`);
     process.exitCode = 1;
-  });
-  await print(answers, output, options.queries !== undefined);
+  };
+  await print(answersTo(asked, reachability, { format, emphasis: EMPHASIS, onFault }), format, queries !== undefined);
 }
 
-async function readQueries(options: Options, command: Command): Promise<Asked[]> {
-  const wrong = (message: string): never => command.error(`error: ${message}`, { exitCode: 2 });
+async function readQueries(options: Options, wrong: (message: string) => never): Promise<Asked[]> {
+  const { queries } = options;
   try {
-    if (options.queries === undefined) return [singleQuery(options)];
-    const lines = await readFileOrInput(options.queries);
-    return lines.split('\n').flatMap((line, index) => {
-      if (line.trim() === '') return [];
-      try {
-        const query = parseQuery(line);
-        return [{ query, fields: { ...(JSON.parse(line) as object), protocol: query.protocol } }];
-      } catch (error) {
-        if (!(error instanceof QueryError)) throw error;
-        return wrong(`${options.queries === '-' ? 'stdin' : options.queries}:${index + 1}: ${error.message}`);
-      }
-    });
+    if (queries === undefined) return [singleQuery(options)];
+    return parseQueryLines(queries === '-' ? await text(process.stdin) : await readFile(queries, 'utf8'));
   } catch (error) {
     if (error instanceof QueryError) return wrong(error.message);
     throw error;
@@ -104,38 +86,10 @@ function singleQuery({ from, to, port, family }: Options): Asked {
   return { query, fields: { from, to, ...traffic, ...(family && { family }) } };
 }
 
-function readFileOrInput(file: string): Promise<string> {
-  return file === '-' ? text(process.stdin) : readFile(file, 'utf8');
-}
-
-/** The answers as text, in the order of the queries. One that cannot be answered is told of and has an `error` for a verdict. */
-function* answersTo(
-  asked: readonly Asked[],
-  reachability: Reachability,
-  output: Output,
-  onFault: (message: string) => void,
-): Generator<string> {
-  for (const { query, fields } of asked) {
-    try {
-      const answer = reachability.ask(query);
-      if (output === 'text') yield explain(reachability, answer, EMPHASIS);
-      else if (output === 'jsonl') yield JSON.stringify({ ...fields, ...answerRecord(reachability, answer) });
-      else {
-        const additions = additionsFor(reachability, answer);
-        yield JSON.stringify({ ...fields, ...answerRecord(reachability, answer), additions }, null, 2);
-      }
-    } catch (error) {
-      if (!(error instanceof QueryError)) throw error;
-      onFault(error.message);
-      yield output === 'text' ? `error: ${error.message}` : JSON.stringify({ ...fields, error: error.message });
-    }
-  }
-}
-
 /** One JSON value for one query, a list for several; otherwise lines. */
-async function print(answers: Iterable<string>, output: Output, several: boolean): Promise<void> {
-  const list = output === 'json' && several;
-  const between = output === 'text' ? '\n\n' : list ? ',\n' : '\n';
+async function print(answers: Iterable<string>, format: AnswerFormat, several: boolean): Promise<void> {
+  const list = format === 'json' && several;
+  const between = format === 'text' ? '\n\n' : list ? ',\n' : '\n';
   let piece = list ? '[\n' : '';
   let first = true;
   for (const answer of answers) {

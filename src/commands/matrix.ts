@@ -67,7 +67,7 @@ function comparisonText({ changes, compared }: MatrixComparison, before: Reachab
       ? []
       : [`${title}: ${changed.length}`, ...changed.map((one) => line(one, before, after))];
   });
-  return [...lists, `of ${compared} verdicts ${changes.length} would change`].join('\n');
+  return [...lists, `of ${compared} verdicts, one for each family, ${changes.length} would change`].join('\n');
 }
 
 interface Merged extends MatrixChange {

@@ -12,21 +12,21 @@ export interface Emphasis {
   readonly denied: (text: string) => string;
 }
 
+const DIRECTIONS: readonly Direction[] = ['egress', 'ingress'];
+
 /** Lines without the last one's end. */
 export function explain(reachability: Reachability, answer: Answer, emphasis: Emphasis): string {
   const { allowed, source, destination, sourceAddress, destinationAddress } = answer;
   const verdict = allowed ? emphasis.allowed('allowed') : emphasis.denied('denied');
   const ends = `${endName(source, sourceAddress)} to ${endName(destination, destinationAddress)}`;
   const lines = [`${verdict}: ${ends} on ${portText(answer)}`];
-  for (const direction of ['egress', 'ingress'] as const) {
-    lines.push(...[directionText(reachability, answer, direction) ?? []].flat());
-  }
+  lines.push(...DIRECTIONS.flatMap((direction) => directionText(reachability, answer, direction) ?? []));
   if (lines.length === 1) lines.push('neither end is a pod with a network of its own: no NetworkPolicy is asked');
   const additions = additionsFor(reachability, answer);
   if (additions.length > 0) {
     lines.push(
       '',
-      `the smallest addition that admits it:`,
+      'the smallest addition that admits it:',
       ...additions.map((one) => `---\n${stringify(one).trimEnd()}`),
     );
   }
@@ -72,7 +72,7 @@ function reasonText(
   const { subject, other, direction, port } = about;
   switch (judgement.reason) {
     case 'self':
-      return `a pod always reaches itself`;
+      return 'a pod always reaches itself';
     case 'own node':
       return `${other} is an address of the node that ${subject} runs on, and these always reach each other`;
     case 'not isolated':
