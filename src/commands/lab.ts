@@ -1,7 +1,6 @@
 /** `selvedge lab`: a cluster of manifests as network namespaces on this machine, to try policies in by real connections. */
 import { readFile } from 'node:fs/promises';
 import { Command, Option } from 'commander';
-import pc from 'picocolors';
 import { firstValueFrom } from 'rxjs';
 import { Agents } from '../lab/agents.ts';
 import { type ClusterView, ClusterViews, warningText } from '../lab/cluster-view.ts';
@@ -17,7 +16,9 @@ import type { Backend } from '../lab/node-plan.ts';
 import { answerQueries, checkQueries } from '../lab/query-run.ts';
 import { endText, parseQueries, type Query } from '../model/query.ts';
 import { directorySource } from '../sources/directory/directory-source.ts';
+import { backendOption } from './backend-option.ts';
 import { stopSignal } from './stop-signal.ts';
+import { terminal } from './terminal.ts';
 
 interface Options {
   readonly manifests?: string[];
@@ -34,11 +35,7 @@ export function labCommand(): Command {
       'Play the cluster of some manifests on this machine: nodes and pods as network namespaces, real connections.',
     )
     .option('--manifests <path...>', 'folders or files of manifests, followed as they change')
-    .addOption(
-      new Option('--backend <name>', 'how nodes are joined, as Flannel does')
-        .choices(['vxlan', 'host-gw'])
-        .default('vxlan'),
-    )
+    .addOption(backendOption())
     .addOption(new Option('--dataplane <name>', 'what enforces the policies').choices(['bpf', 'none']).default('bpf'))
     .option('--no-agent', 'only the network: everything passes (as --dataplane none)')
     .option('--queries <file>', 'probe what the lines of this file ask, print the answers and end')
@@ -152,10 +149,6 @@ function tell({ warnings }: ClusterView, told: Set<string>): void {
 
 function complain(text: string): void {
   process.stderr.write(`selvedge lab: ${text}\n`);
-}
-
-function terminal(): { colour: boolean; width: number } {
-  return { colour: pc.isColorSupported && process.stdout.isTTY === true, width: process.stdout.columns ?? 120 };
 }
 
 function clock(): string {

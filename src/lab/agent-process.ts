@@ -29,6 +29,7 @@ const logLine = z.union([
 
 export class AgentProcess {
   readonly node: string;
+  readonly pinDir: string;
   readonly #command: RunningCommand;
   readonly #onNews: () => void;
   readonly #lines: string[] = [];
@@ -42,6 +43,7 @@ export class AgentProcess {
   constructor(options: AgentOptions, onNews: () => void) {
     const { node, namespace, manifests, pinDir } = options;
     this.node = node;
+    this.pinDir = pinDir;
     this.#onNews = onNews;
     const agent = [MAIN, 'agent', '--manifests', ...manifests, '--node-name', node, '--pin-dir', pinDir];
     // An agent must not outlive a lab that is killed: the kernel sees to it.

@@ -65,6 +65,13 @@ export class Agents implements Enforcer {
     });
   }
 
+  /** Where the agent of a node pins. @throws {LabError} it has none */
+  pinDirOf(namespace: string): string {
+    const pinDir = this.#agents.get(namespace)?.agent.pinDir;
+    if (pinDir === undefined) throw new LabError(`no agent runs in ${namespace}`);
+    return pinDir;
+  }
+
   async stop(): Promise<void> {
     await Promise.all([...this.#agents.values()].map(({ agent }) => agent.stop()));
     this.#agents.clear();

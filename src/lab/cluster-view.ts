@@ -1,9 +1,10 @@
 /** The events of a source -> the cluster as it stands, for those who want it whole. */
-import { type ClusterChange, type ClusterObject, keyOf, type Warning } from '../model/cluster.ts';
+import { type ClusterChange, type ClusterObject, keyOf, type NetworkPolicy, type Warning } from '../model/cluster.ts';
 import type { LabCluster } from './network-plan.ts';
 
 export interface ClusterView {
   readonly cluster: LabCluster;
+  readonly policies: readonly NetworkPolicy[];
   readonly revision: string | undefined;
   /** Whether the source has delivered everything that was there. */
   readonly synced: boolean;
@@ -19,7 +20,9 @@ export class ClusterViews {
       if (event.type === 'upsert') this.#objects.set(`${event.object.kind} ${keyOf(event.object)}`, event.object);
       else this.#objects.delete(`${event.kind} ${event.key}`);
     }
-    return { cluster: clusterOf(this.#objects.values()), revision, synced, warnings };
+    const objects = [...this.#objects.values()];
+    const policies = objects.filter((object) => object.kind === 'NetworkPolicy');
+    return { cluster: clusterOf(objects), policies, revision, synced, warnings };
   }
 }
 
