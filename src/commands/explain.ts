@@ -1,5 +1,4 @@
 /** `selvedge explain`: may FROM reach TO on PORT by the policies in a folder of manifests, and who decided. Needs no privilege. */
-import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { Command, Option } from 'commander';
@@ -7,6 +6,7 @@ import pc from 'picocolors';
 import { parseEnd, parsePort, QueryError } from '../model/query.ts';
 import { type AnswerFormat, type Asked, answersTo, parseQueryLines } from '../observe/query-lines.ts';
 import { Reachability } from '../observe/reachability.ts';
+import { writeOutput } from './output.ts';
 import { readCluster } from './read-cluster.ts';
 
 interface Options {
@@ -20,8 +20,6 @@ interface Options {
 }
 
 const EMPHASIS = { allowed: pc.green, denied: pc.red };
-/** Answers are written in pieces of about so many characters. */
-const PIECE = 1 << 18;
 
 export function explainCommand(): Command {
   return new Command('explain')
@@ -63,7 +61,8 @@ async function run(options: Options, command: Command): Promise<void> {
     process.stderr.write(`selvedge: ${message}\n`);
     process.exitCode = 1;
   };
-  await print(answersTo(asked, reachability, { format, emphasis: EMPHASIS, onFault }), format, queries !== undefined);
+  const answers = answersTo(asked, reachability, { format, emphasis: EMPHASIS, onFault });
+  await writeOutput(joined(answers, format, queries !== undefined));
 }
 
 async function readQueries(options: Options, wrong: (message: string) => never): Promise<Asked[]> {
@@ -87,21 +86,15 @@ function singleQuery({ from, to, port, family }: Options): Asked {
 }
 
 /** One JSON value for one query, a list for several; otherwise lines. */
-async function print(answers: Iterable<string>, format: AnswerFormat, several: boolean): Promise<void> {
+function* joined(answers: Iterable<string>, format: AnswerFormat, several: boolean): Generator<string> {
   const list = format === 'json' && several;
   const between = format === 'text' ? '\n\n' : list ? ',\n' : '\n';
-  let piece = list ? '[\n' : '';
+  if (list) yield '[\n';
   let first = true;
   for (const answer of answers) {
-    piece += first ? answer : between + answer;
+    yield first ? answer : between + answer;
     first = false;
-    if (piece.length < PIECE) continue;
-    await write(piece);
-    piece = '';
   }
-  await write(`${piece}${list ? '\n]\n' : first ? '' : '\n'}`);
-}
-
-async function write(piece: string): Promise<void> {
-  if (!process.stdout.write(piece)) await once(process.stdout, 'drain');
+  if (!first) yield '\n';
+  if (list) yield ']\n';
 }

@@ -13,6 +13,7 @@ import {
   type MatrixEntry,
 } from '../observe/matrix.ts';
 import { type Judgement, Reachability } from '../observe/reachability.ts';
+import { writeOutput } from './output.ts';
 import { readCluster } from './read-cluster.ts';
 
 interface Options {
@@ -38,8 +39,9 @@ async function run({ manifests, against, output }: Options): Promise<void> {
   const before = new Reachability(await readCluster(manifests));
   const matrix = computeMatrix(before);
   if (against === undefined) {
-    if (output === 'table') print(formatMatrix(matrix, terminal()));
-    else printEntries([...entriesOf(matrix)], output);
+    await writeOutput(
+      output === 'table' ? [`${formatMatrix(matrix, terminal())}\n`] : listed([...entriesOf(matrix)], output),
+    );
     return;
   }
   const after = new Reachability(await readCluster(against));
@@ -51,8 +53,9 @@ async function run({ manifests, against, output }: Options): Promise<void> {
     if (names.length > 0)
       process.stderr.write(`note: only in ${where.join(', ')}, not compared: ${names.join(', ')}\n`);
   }
-  if (output === 'table') print(comparisonText(comparison, before, after));
-  else printEntries(comparison.changes, output);
+  await writeOutput(
+    output === 'table' ? [`${comparisonText(comparison, before, after)}\n`] : listed(comparison.changes, output),
+  );
 }
 
 function comparisonText({ changes, compared }: MatrixComparison, before: Reachability, after: Reachability): string {
@@ -99,23 +102,15 @@ function line(change: Merged, before: Reachability, after: Reachability): string
   return `  ${from} → ${columnName({ pod: to, port, protocol })}${only} (${why.join('; ')})`;
 }
 
-function printEntries(entries: readonly (MatrixEntry | MatrixChange)[], output: 'json' | 'csv'): void {
+function* listed(entries: readonly (MatrixEntry | MatrixChange)[], output: 'json' | 'csv'): Generator<string> {
   if (output === 'json') {
-    print(entries.length === 0 ? '[]' : `[\n${entries.map((entry) => `  ${JSON.stringify(entry)}`).join(',\n')}\n]`);
+    for (const [index, entry] of entries.entries()) yield `${index === 0 ? '[' : ','}\n  ${JSON.stringify(entry)}`;
+    yield entries.length === 0 ? '[]\n' : '\n]\n';
     return;
   }
-  const first = entries[0];
   // No name, port or verdict holds a comma or a quote.
-  print(
-    [
-      ...(first === undefined ? [] : [Object.keys(first).join()]),
-      ...entries.map((entry) => Object.values(entry).join()),
-    ].join('\n'),
-  );
-}
-
-function print(text: string): void {
-  process.stdout.write(`${text}\n`);
+  if (entries[0] !== undefined) yield `${Object.keys(entries[0]).join()}\n`;
+  for (const entry of entries) yield `${Object.values(entry).join()}\n`;
 }
 
 function terminal(): { colour: boolean; width: number } {
