@@ -243,7 +243,8 @@ export function u32Bytes(value: number): Uint8Array {
 }
 
 export function u32Of(bytes: Uint8Array): number {
-  return new Uint32Array(bytes.slice(0, 4).buffer)[0] as number;
+  // Not slice: a Buffer's is a view of some larger buffer.
+  return new Uint32Array(Uint8Array.from(bytes.subarray(0, 4)).buffer)[0] as number;
 }
 
 function bytesOr(address: Address | undefined, length: number): Uint8Array {
