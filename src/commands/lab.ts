@@ -1,5 +1,6 @@
 /** `selvedge lab`: a cluster of manifests as network namespaces on this machine, to try policies in by real connections. */
 import { readFile } from 'node:fs/promises';
+import { text } from 'node:stream/consumers';
 import { Command, Option } from 'commander';
 import { firstValueFrom } from 'rxjs';
 import { Agents } from '../lab/agents.ts';
@@ -13,10 +14,13 @@ import { runLiveLab } from '../lab/live-lab.ts';
 import { type Matrix, probeMatrix } from '../lab/matrix.ts';
 import type { LabId } from '../lab/names.ts';
 import type { Backend } from '../lab/node-plan.ts';
-import { answerQueries, checkQueries } from '../lab/query-run.ts';
-import { endText, parseQueries, type Query } from '../model/query.ts';
+import type { ProbeOutcome } from '../lab/probe.ts';
+import { answerQueries } from '../lab/query-run.ts';
+import { endText, type Query, QueryError } from '../model/query.ts';
+import { type Asked, parseQueryLines } from '../observe/query-lines.ts';
 import { directorySource } from '../sources/directory/directory-source.ts';
 import { backendOption } from './backend-option.ts';
+import { writeOutput } from './output.ts';
 import { stopSignal } from './stop-signal.ts';
 import { terminal } from './terminal.ts';
 
@@ -38,7 +42,7 @@ export function labCommand(): Command {
     .addOption(backendOption())
     .addOption(new Option('--dataplane <name>', 'what enforces the policies').choices(['bpf', 'none']).default('bpf'))
     .option('--no-agent', 'only the network: everything passes (as --dataplane none)')
-    .option('--queries <file>', 'probe what the lines of this file ask, print the answers and end')
+    .option('--queries <file>', 'probe what the lines of this file ask (- for stdin), print the answers and end')
     .addOption(
       new Option('-o, --output <format>', 'of the answers to queries').choices(['text', 'jsonl']).default('text'),
     )
@@ -65,8 +69,12 @@ async function run(command: Command, options: Options): Promise<void> {
     if (!options.agent || options.dataplane === 'none') return NOBODY;
     return new Agents({ manifests, pinDir: lab.mountBpffs() });
   };
-  if (options.queries === undefined) await follow(manifests, options.backend, enforcer);
-  else await answer(options.queries, manifests, options, enforcer);
+  if (options.queries === undefined) return follow(manifests, options.backend, enforcer);
+  const asked = await readQueries(options.queries).catch((error) => {
+    if (error instanceof QueryError) return command.error(`error: ${error.message}`, { exitCode: 2 });
+    throw error;
+  });
+  await answer(asked, manifests, options, enforcer);
 }
 
 async function follow(manifests: readonly string[], backend: Backend, enforcer: (lab: Lab) => Enforcer): Promise<void> {
@@ -95,36 +103,37 @@ async function follow(manifests: readonly string[], backend: Backend, enforcer: 
 }
 
 async function answer(
-  file: string,
+  asked: readonly Asked[],
   manifests: readonly string[],
   { backend, output }: Options,
   enforcer: (lab: Lab) => Enforcer,
 ): Promise<void> {
   using stop = stopSignal();
-  const text = await readFile(file === '-' ? '/dev/stdin' : file, 'utf8');
-  const queries = parseQueries(text);
-  const lines = text.split('\n').flatMap((line, index) => (line.trim() === '' ? [] : [{ line, number: index + 1 }]));
   const view = new ClusterViews().next(await firstValueFrom(directorySource(manifests)));
   tell(view, new Set());
   if (!view.synced) throw new LabError('a manifest cannot be read: see above');
-  checkQueries(queries, view.cluster, (index) => `line ${lines[index]?.number}`);
+  const queries = asked.map(({ query }) => query);
   const outcomes = await answerQueries({ view, queries, backend, enforcer }, stop.signal);
-  for (const [index, outcome] of outcomes.entries()) {
-    const query = queries[index] as Query;
-    const said = outcome.verdict === 'error' ? { error: outcome.reason } : { verdict: outcome.verdict };
-    if (outcome.verdict === 'error') {
-      complain(`line ${lines[index]?.number}: ${outcome.reason}`);
-      process.exitCode = 1;
-    }
-    const line =
-      output === 'jsonl' ? JSON.stringify({ ...JSON.parse(lines[index]?.line ?? '{}'), ...said }) : asText(query, said);
-    process.stdout.write(`${line}\n`);
-  }
+  await writeOutput(
+    asked.map(({ query, fields }, index) => {
+      const outcome = outcomes[index] as ProbeOutcome;
+      const said = outcome.verdict === 'error' ? { error: outcome.reason } : { verdict: outcome.verdict };
+      if (outcome.verdict === 'error') {
+        complain(`${ends(query)}: ${outcome.reason}`);
+        process.exitCode = 1;
+      }
+      if (output === 'jsonl') return `${JSON.stringify({ ...fields, ...said })}\n`;
+      return `${ends(query)}: ${said.verdict ?? `error: ${said.error}`}\n`;
+    }),
+  );
 }
 
-function asText({ from, to, port, protocol }: Query, said: { error: string } | { verdict: string }): string {
-  const outcome = 'error' in said ? `error: ${said.error}` : said.verdict;
-  return `${endText(from)} → ${endText(to)} ${port}/${protocol.toLowerCase()}: ${outcome}`;
+async function readQueries(file: string): Promise<readonly Asked[]> {
+  return parseQueryLines(file === '-' ? await text(process.stdin) : await readFile(file, 'utf8'));
+}
+
+function ends({ from, to, port, protocol }: Query): string {
+  return `${endText(from)} → ${endText(to)} ${port}/${protocol.toLowerCase()}`;
 }
 
 function down(ids: readonly string[]): void {

@@ -3,7 +3,7 @@
  * to it by real connections. What may pass is not the lab's business: see Enforcer.
  */
 import type { Address } from '../model/address.ts';
-import type { ObjectKey } from '../model/cluster.ts';
+import { keyOf, type ObjectKey } from '../model/cluster.ts';
 import type { Query } from '../model/query.ts';
 import { BpfError, netlink, netns } from '../native.ts';
 import { inParallel } from './in-parallel.ts';
@@ -87,14 +87,15 @@ export class Lab {
     return this.#stations;
   }
 
-  /** The host's ends of the pods' veths as the nodes know them: what an agent has to find. */
+  /** The host's ends of the pods' veths as the nodes know them: what an agent has to find. Not of pods that share an address. */
   interfaces(): readonly NodeInterfaces[] {
     const plans = [...this.#network.plans];
+    const contested = new Set([...this.#stations.pods].filter((pod) => this.#stations.isContested(pod)).map(keyOf));
     return plans.flatMap(({ name: namespace, place }) => {
       if (place.kind !== 'node') return [];
       const indexes = new Map(netns.run(namespace, () => netlink.links()).map((link) => [link.name, link.ifindex]));
       const pods = plans.flatMap(({ name, place: other }): [number, ObjectKey][] => {
-        if (other.kind !== 'pod' || other.node !== place.node) return [];
+        if (other.kind !== 'pod' || other.node !== place.node || contested.has(other.pod)) return [];
         return [[indexes.get(podInterface(name)) ?? 0, other.pod]];
       });
       return [{ node: place.node, namespace, inode: netns.inode(namespace), pods: new Map(pods) }];

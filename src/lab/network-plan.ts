@@ -34,24 +34,25 @@ export function planNetwork(
   ];
 }
 
-/** Those that have an interface or share the node's: not finished, placed on a node of the cluster, with an address. */
+/**
+ * Those that have an interface or share the node's: not finished, placed on a node of the cluster, with an address.
+ * Sorted by key.
+ */
 export function runningPods({ nodes, pods }: LabCluster): readonly Pod[] {
   const names = new Set(nodes.map(({ name }) => name));
-  return withoutTwins(pods.filter((pod) => !pod.finished && pod.node !== undefined && names.has(pod.node)));
+  return pods
+    .filter((pod) => !pod.finished && pod.node !== undefined && names.has(pod.node))
+    .filter((pod) => pod.hostNetwork || pod.addresses.length > 0)
+    .toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
 }
 
-/** An address that two pods claim is the first one's; the other goes without. */
-function withoutTwins(pods: readonly Pod[]): readonly Pod[] {
-  const taken = new Set<Address>();
-  return pods
-    .toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
-    .map((pod) => {
-      if (pod.hostNetwork) return pod;
-      const addresses = pod.addresses.filter((address) => !taken.has(address));
-      for (const address of addresses) taken.add(address);
-      return { ...pod, addresses };
-    })
-    .filter((pod) => pod.hostNetwork || pod.addresses.length > 0);
+/** Addresses that several pods claim; each has them, but no two can be reached. */
+export function contestedAddresses(pods: readonly Pod[]): ReadonlySet<Address> {
+  const claims = new Map<Address, number>();
+  for (const pod of pods) {
+    if (!pod.hostNetwork) for (const address of pod.addresses) claims.set(address, (claims.get(address) ?? 0) + 1);
+  }
+  return new Set([...claims].filter(([, count]) => count > 1).map(([address]) => address));
 }
 
 function wirePlan(lab: LabId): NamespacePlan {

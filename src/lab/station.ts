@@ -5,7 +5,7 @@ import { commonFamilies, type End, endText, type Query } from '../model/query.ts
 import { LabError } from './lab-error.ts';
 import { type LabNode, labNode } from './lab-node.ts';
 import { type LabId, outsideNamespace, podNamespace } from './names.ts';
-import { type LabCluster, runningPods } from './network-plan.ts';
+import { contestedAddresses, type LabCluster, runningPods } from './network-plan.ts';
 
 /** Where packets come from or go to. */
 export interface Station {
@@ -27,10 +27,12 @@ export class Stations {
   readonly #absent: ReadonlyMap<ObjectKey, Pod>;
   readonly #nodes = new Map<string, LabNode>();
   readonly #byAddress = new Map<Address, Pod | LabNode>();
+  readonly #contested: ReadonlySet<Address>;
 
   constructor(lab: LabId, cluster: LabCluster) {
     this.#lab = lab;
     const pods = runningPods(cluster);
+    this.#contested = contestedAddresses(pods);
     for (const node of cluster.nodes) {
       const known = labNode(lab, node, pods);
       this.#nodes.set(node.name, known);
@@ -90,12 +92,18 @@ export class Stations {
       });
   }
 
+  /** Whether another pod claims an address of this one too. */
+  isContested(pod: Pod): boolean {
+    return !pod.hostNetwork && pod.addresses.some((address) => this.#contested.has(address));
+  }
+
   /** Pods that run, in the order of their names. */
   get pods(): Iterable<Pod> {
     return this.#pods.values();
   }
 
   #at(address: Address): Station {
+    if (this.#contested.has(address)) throw new LabError(`${address} is the address of several pods: ask by name`);
     const found = this.#byAddress.get(address);
     if (found === undefined) {
       if (!isPlayable(address)) throw new LabError(`${address} is no address of a host`);
@@ -109,7 +117,7 @@ export class Stations {
 function whyAbsent(pod: Pod): string {
   if (pod.finished) return 'has finished';
   if (pod.node === undefined) return 'is on no node';
-  return `has no address of its own${pod.addresses.length > 0 ? `: ${pod.addresses.join(', ')} is another's` : ''}`;
+  return 'has no address yet';
 }
 
 /** Whether an address can be one of a host somewhere: not unspecified, loopback, link-local IPv6 or multicast. */

@@ -88,6 +88,21 @@ describeAsRoot('a lab without policy', () => {
     ]);
   });
 
+  it('gives an address that two pods claim to both, and expects nothing of them', async () => {
+    const twin = pod('twin', 1, 9, { addresses: ['10.244.2.5', 'fd00:10:244:1::9'] as Address[] });
+    const network = await start({ nodes, pods: [...pods, twin] });
+    const [first, second] = network.interfaces();
+    expect([...(first?.pods.values() ?? []), ...(second?.pods.values() ?? [])]).toEqual([
+      'shop/api',
+      'shop/web',
+      'shop/dns',
+    ]);
+    expect(await network.probeAll([ask('web', '10.244.2.5'), ask('twin', 'web', '80/tcp', 'IPv6')])).toEqual([
+      { verdict: 'error', reason: '10.244.2.5 is the address of several pods: ask by name' },
+      { verdict: 'allow', answeredBy: 'shop/web' },
+    ]);
+  });
+
   it('lets pods of the host’s network speak and listen on their node’s addresses', async () => {
     const host = pod('host', 1, 0, { hostNetwork: true, addresses: [], ports: [tcp(9100)] });
     const network = await start({ nodes, pods: [...pods, host] });

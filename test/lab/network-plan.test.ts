@@ -87,12 +87,6 @@ describe('the plan of a network', () => {
     );
   });
 
-  it('gives an address that two pods claim to the first by name', () => {
-    const pods = [pod('b', 1, 5), pod('a', 2, 5, { addresses: ['10.244.1.5'] as Address[] })];
-    expect(planOf('-node2_shop_a', { nodes, pods }).setup.join()).toContain('10.244.1.5');
-    expect(planOf('-node1_shop_b', { nodes, pods }).setup.join()).not.toContain('10.244.1.5/');
-  });
-
   it('leaves every other namespace alone when a pod comes', () => {
     const base = ({ nodes: all, pods }: LabCluster) =>
       planNetwork(lab, { nodes: all, pods }, 'vxlan', []).map(({ name, setup, links }) => ({ name, setup, links }));
