@@ -79,5 +79,10 @@ void close_poll(PollState *state) {
 void call_from_loop(const Napi::FunctionReference &callback, Napi::Value argument) {
   const Napi::Env env = callback.Env();
   const Napi::AsyncContext context(env, "selvedge-libbpf");
-  callback.MakeCallback(env.Global(), {argument}, context); // lib/deliver.js lets no exception out
+  try {
+    callback.MakeCallback(env.Global(), {argument}, context);
+  } catch (const Napi::Error &error) {
+    // lib/deliver.js lets none out, but what the callback queued with process.nextTick runs, and throws, here too.
+    napi_fatal_exception(env, error.Value());
+  }
 }

@@ -1,59 +1,14 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readlinkSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { expect, test } from 'vitest';
-import {
-  attachTc,
-  BpfMap,
-  BpfObject,
-  ClosedError,
-  listTc,
-  netlink,
-  netns,
-  PacketSocket,
-  RingBuffer,
-} from '../lib/index.js';
-import { compileFixture, loadFixture, u32 } from './support/fixture.js';
+import { listTc, netns } from '../lib/index.js';
+import { compileFixture } from './support/fixture.js';
+import { heldFds, LOOPBACK } from './support/handles.js';
 import { makeNetns, removeNetns } from './support/namespaces.js';
 import { describeAsRoot } from './support/privilege.js';
 
 const library = new URL('../lib/index.js', import.meta.url).href;
-const LOOPBACK = 1;
-
-/** One of each kind of handle, in a namespace of its own. */
-function openAll(name) {
-  const object = loadFixture();
-  const map = object.map('counts');
-  return {
-    object,
-    map,
-    mapped: object.map('shared').mmap(),
-    program: object.program('drop'),
-    ring: new RingBuffer(object.map('events'), () => {}),
-    created: BpfMap.create({ type: 'hash', keySize: 4, valueSize: 4, maxEntries: 1 }),
-    tcx: netns.run(name, () =>
-      attachTc(object.program('pass'), { ifindex: LOOPBACK, direction: 'ingress', mode: 'tcx' }),
-    ),
-    clsact: netns.run(name, () =>
-      attachTc(object.program('pass'), { ifindex: LOOPBACK, direction: 'egress', mode: 'clsact' }),
-    ),
-    watch: netns.run(name, () => netlink.watch(() => {})),
-    packets: netns.run(name, () => new PacketSocket({ ifindex: LOOPBACK, onFrame: () => {} })),
-  };
-}
-
-/** What of the kernel's this process holds open. */
-function heldFds() {
-  return readdirSync('/proc/self/fd').flatMap((fd) => {
-    try {
-      const target = readlinkSync(`/proc/self/fd/${fd}`);
-      return /bpf|netlink|socket:|net:\[/.test(target) ? [target] : [];
-    } catch {
-      return []; // the one that was listing
-    }
-  });
-}
 
 /** Runs a script in a process or worker to its end, with the library as `B` and the fixture's path. */
 const scriptOf = (body) => `
@@ -79,113 +34,6 @@ async function runProcess(body) {
   const [code, signal] = await once(child, 'close');
   return { code, signal, output };
 }
-
-describeAsRoot('closing', () => {
-  test('is idempotent for every kind of handle, and leaves nothing open', () => {
-    const name = makeNetns();
-    loadFixture().close(); // what is made once per process
-    const before = heldFds();
-    const handles = openAll(name);
-    expect(heldFds().length).toBeGreaterThan(before.length);
-    for (const handle of Object.values(handles).reverse()) {
-      expect(handle.closed).toBe(false);
-      handle.close();
-      handle.close();
-      handle[Symbol.dispose]();
-      expect(handle.closed).toBe(true);
-    }
-    expect(heldFds()).toEqual(before);
-    removeNetns(name);
-  });
-
-  test('of the object closes what came from it, children first', () => {
-    const name = makeNetns();
-    const { object, created, tcx, clsact, watch, packets, ...children } = openAll(name);
-    object.close();
-    for (const [kind, child] of Object.entries(children)) expect([kind, child.closed]).toEqual([kind, true]);
-    // A link holds its program by itself.
-    expect(tcx.info.programId).toBeGreaterThan(0);
-    for (const handle of [created, tcx, clsact, watch, packets]) handle.close();
-    removeNetns(name);
-  });
-
-  test('makes every method throw a clear error', () => {
-    const name = makeNetns();
-    const handles = openAll(name);
-    for (const handle of Object.values(handles)) handle.close();
-    const calls = {
-      object: ['rodata', 'setRodata', 'setMaxEntries', 'load', 'map', 'program'],
-      map: [
-        'get',
-        'set',
-        'delete',
-        'keys',
-        'entries',
-        'entriesBatch',
-        'setBatch',
-        'deleteBatch',
-        'setInner',
-        'getInner',
-      ],
-      mapped: ['load64', 'store64', 'load32', 'store32', 'read'],
-      program: ['testRun', 'xlated', 'pin', 'unpin'],
-      ring: ['consume', 'ref', 'unref'],
-      tcx: ['detach', 'pin', 'unpin', 'update'],
-      clsact: ['detach', 'pin', 'update'],
-      watch: ['ref', 'unref'],
-      packets: ['send', 'receive', 'ref', 'unref'],
-    };
-    // With arguments that would do, so that nothing but the closing is wrong.
-    const other = loadFixture();
-    const good = {
-      rodata: ['wanted_mark'],
-      setRodata: ['wanted_mark', u32(1)],
-      setMaxEntries: ['counts', 1],
-      map: ['counts'],
-      program: ['drop'],
-      get: [u32(1)],
-      set: [u32(1), u32(1, 1)],
-      delete: [u32(1)],
-      setBatch: [u32(1), u32(1, 1), 1],
-      deleteBatch: [u32(1), 1],
-      load64: [0],
-      store64: [0, 0n],
-      load32: [0],
-      store32: [0, 0],
-      read: [0, 1],
-      testRun: [{ packet: Buffer.alloc(64) }],
-      pin: ['/sys/fs/bpf/never'],
-      unpin: ['/sys/fs/bpf/never'],
-      update: [other.program('pass')],
-      send: [Buffer.alloc(64)],
-      receive: [0],
-    };
-    for (const [kind, methods] of Object.entries(calls)) {
-      for (const method of methods) {
-        const call = () => handles[kind][method](...(good[method] ?? []));
-        expect(call, `${kind}.${method}`).toThrow(ClosedError);
-        expect(call).toThrow(
-          expect.objectContaining({ code: 'ERR_CLOSED', message: expect.stringMatching(/ is closed$/) }),
-        );
-      }
-    }
-    expect(() => handles.tcx.info).toThrow(ClosedError);
-    expect(() => handles.program.info).toThrow(ClosedError);
-    expect(() => handles.object.maps).toThrow(ClosedError);
-    other.close();
-    removeNetns(name);
-  });
-
-  test('frees a memory map that is still used by nobody but itself', () => {
-    const object = loadFixture();
-    const memory = object.map('shared').mmap();
-    object.map('shared').close();
-    expect(memory.closed).toBe(true);
-    const again = object.map('shared'); // a closed handle is replaced
-    expect(again.closed).toBe(false);
-    object.close();
-  });
-});
 
 describeAsRoot('a worker thread', () => {
   const run = async (body) => {
@@ -312,8 +160,4 @@ describeAsRoot('a process', () => {
     ]);
     removeNetns(name);
   });
-});
-
-test('an object that was only opened needs no closing', () => {
-  for (let i = 0; i < 50; i++) BpfObject.open(compileFixture('fixture'));
 });
