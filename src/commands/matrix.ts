@@ -15,6 +15,7 @@ import {
 import { type Judgement, Reachability } from '../observe/reachability.ts';
 import { writeOutput } from './output.ts';
 import { readCluster } from './read-cluster.ts';
+import { terminal } from './terminal.ts';
 
 interface Options {
   readonly manifests: string[];
@@ -111,8 +112,4 @@ function* listed(entries: readonly (MatrixEntry | MatrixChange)[], output: 'json
   // No name, port or verdict holds a comma or a quote.
   if (entries[0] !== undefined) yield `${Object.keys(entries[0]).join()}\n`;
   for (const entry of entries) yield `${Object.values(entry).join()}\n`;
-}
-
-function terminal(): { colour: boolean; width: number } {
-  return { colour: pc.isColorSupported && process.stdout.isTTY === true, width: process.stdout.columns ?? 120 };
 }

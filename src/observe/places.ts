@@ -23,17 +23,21 @@ export class Places {
   /** Every address of a node, its own objects' first. */
   readonly #nodes = new Map<string, Set<Address>>();
   readonly #nodeAt = new Map<Address, string>();
+  readonly #services = new Map<Address, ObjectKey>();
   readonly #found = new Map<string, Place>();
 
   constructor(objects: readonly ClusterObject[]) {
     for (const object of objects) if (object.kind === 'Pod') this.#addPod(object);
     for (const object of objects) if (object.kind === 'Node') this.#addNode(object);
+    for (const object of objects) {
+      if (object.kind === 'Service') for (const address of object.addresses) this.#services.set(address, keyOf(object));
+    }
     for (const pod of this.#pods.values()) {
       if (pod.hostNetwork && !pod.finished) this.#addToNode(pod.node, pod.addresses);
     }
   }
 
-  /** @throws {QueryError} there is no such pod, it has finished or has no address, or an address is several pods' */
+  /** @throws {QueryError} there is no such pod, it has finished or has no address, or an address is several pods' or a Service's */
   find(end: End): Place {
     const text = end.kind === 'pod' ? end.key : end.address;
     let place = this.#found.get(text);
@@ -113,7 +117,12 @@ export class Places {
     const addresses = [address];
     if (holder !== undefined) return { kind: 'pod', pod: this.#pods.get(holder) as Pod, key: holder, addresses };
     const node = this.#nodeAt.get(address);
-    return node === undefined ? { kind: 'outside', addresses } : { kind: 'node', node, addresses };
+    if (node !== undefined) return { kind: 'node', node, addresses };
+    const service = this.#services.get(address);
+    if (service === undefined) return { kind: 'outside', addresses };
+    throw new QueryError(
+      `${address} is an address of Service ${service}: ask about the pods behind it, where policies judge`,
+    );
   }
 }
 

@@ -84,6 +84,17 @@ describe('an end', () => {
     expect(() => reachability.ask(query(from, to))).toThrow(message.replace('’', "'"));
   });
 
+  test('that is a Service’s address is an error: policies judge the pods behind it', () => {
+    const service = {
+      kind: 'Service',
+      namespace: 'shop',
+      name: 'web',
+      addresses: ['10.96.0.1' as never],
+      ports: [],
+    } as const;
+    expect(() => new Reachability([service]).ask(query('203.0.113.1', '10.96.0.1'))).toThrow('Service shop/web');
+  });
+
   test('whose family is not the one asked for is an error', () => {
     expect(() => reachabilityOf(cast).ask(query('203.0.113.1', 'shop/web', { family: 'IPv6' }))).toThrow('IPv6');
   });
