@@ -1,0 +1,101 @@
+/** BPF data planes of nodes that are not this process's own network namespace. */
+import { rmSync } from 'node:fs';
+import { BpfDataplane } from '../../../src/dataplane/bpf/bpf-dataplane.ts';
+import type { Attachments, FlowFamily, FlowTableStore } from '../../../src/dataplane/bpf/kernel.ts';
+import {
+  type NativeKernel,
+  type NativeKernelOptions,
+  openNativeKernel,
+} from '../../../src/dataplane/bpf/kernel-native.ts';
+import { lockDirectory } from '../../../src/dataplane/bpf/lock.ts';
+import { type BpfMap, netns } from '../../../src/native.ts';
+
+export const OBJECT = new URL('../../../build/policy.bpf.o', import.meta.url).pathname;
+
+let count = 0;
+
+export interface TestDataplane {
+  readonly dataplane: BpfDataplane;
+  readonly kernel: NativeKernel;
+  /** Closes it and removes its pins: what it has attached goes with the pins. Idempotent. */
+  remove(): void;
+}
+
+export interface TestDataplaneOptions extends Partial<Omit<NativeKernelOptions, 'directory'>> {
+  /** What stands in for parts of the kernel. */
+  readonly replace?: (kernel: NativeKernel) => Partial<Pick<NativeKernel, 'attachments' | 'flows'>>;
+}
+
+/** A data plane in a directory of its own that goes with the process. */
+export async function openTestDataplane(options: TestDataplaneOptions = {}): Promise<TestDataplane> {
+  const { replace, ...more } = options;
+  const directory = `/sys/fs/bpf/selvedge-test-${process.pid}-${count++}`;
+  const kernel = openNativeKernel({ path: OBJECT, ...more, directory }, await lockDirectory(directory));
+  const dataplane = new BpfDataplane({ ...kernel, ...replace?.(kernel) });
+  const remove = () => {
+    process.off('exit', remove);
+    dataplane.close();
+    rmSync(directory, { recursive: true, force: true });
+  };
+  process.on('exit', remove);
+  return { dataplane, kernel, remove };
+}
+
+/** Attaches in another network namespace, whenever it is called. */
+export function attachmentsIn(namespace: string, attachments: Attachments): Attachments {
+  return {
+    ensure: (ifindex, role) => netns.run(namespace, () => attachments.ensure(ifindex, role)),
+    attached: () => netns.run(namespace, () => [...attachments.attached()]),
+    remove: (ifindex, role) => netns.run(namespace, () => attachments.remove(ifindex, role)),
+  };
+}
+
+/** For test-runs, which need no attachment. */
+export const NO_ATTACHMENTS: Attachments = { ensure: () => {}, attached: () => [], remove: () => {} };
+
+/**
+ * Tables of flows that are emptied where they would be replaced: putting one in takes the kernel a grace period, too long
+ * for hundreds of worlds with a dozen pods each.
+ */
+export class ReusedFlowTables implements FlowTableStore {
+  readonly #kernel: NativeKernel;
+  readonly #tables = new Map<string, BpfMap>();
+
+  constructor(kernel: NativeKernel) {
+    this.#kernel = kernel;
+  }
+
+  existing(): number[] {
+    return [];
+  }
+
+  create(family: FlowFamily, slot: number): void {
+    const key = `${family} ${slot}`;
+    const table = this.#tables.get(key);
+    if (table !== undefined) {
+      empty(table);
+      return;
+    }
+    this.#kernel.flows.create(family, slot);
+    this.#tables.set(key, this.#kernel.object.map(`flows${family}`).getInner(slotKey(slot)) as BpfMap);
+  }
+
+  delete(): void {}
+
+  /** Forgets all connections. */
+  clear(): void {
+    for (const table of this.#tables.values()) empty(table);
+  }
+
+  close(): void {
+    for (const table of this.#tables.values()) table.close();
+  }
+}
+
+function empty(table: BpfMap): void {
+  for (const key of table.keys()) table.delete(key);
+}
+
+function slotKey(slot: number): Uint8Array {
+  return new Uint8Array(Uint32Array.of(slot).buffer);
+}
