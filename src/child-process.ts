@@ -100,6 +100,8 @@ export interface RunningCommand {
 export function start(command: string, args: readonly string[], options: StartOptions): RunningCommand {
   const child = spawn(command, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
+    // Of a group of its own: Ctrl-C is for us, and we say when the program ends.
+    detached: true,
     env: { ...process.env, ...options.env },
   });
   for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on('line', options.onLine);

@@ -14,7 +14,7 @@ import { runLiveLab } from '../lab/live-lab.ts';
 import { type Matrix, probeMatrix } from '../lab/matrix.ts';
 import type { LabId } from '../lab/names.ts';
 import type { Backend } from '../lab/node-plan.ts';
-import type { ProbeOutcome } from '../lab/probe.ts';
+import type { ProbeOutcome } from '../lab/probe-attempt.ts';
 import { answerQueries } from '../lab/query-run.ts';
 import { endText, type Query, QueryError } from '../model/query.ts';
 import { type Asked, parseQueryLines } from '../observe/query-lines.ts';

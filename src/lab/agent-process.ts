@@ -12,6 +12,8 @@ export interface AgentOptions {
   readonly manifests: readonly string[];
   /** In a bpffs. */
   readonly pinDir: string;
+  /** The script that is run with `agent` and its options: `selvedge` of this checkout when absent. */
+  readonly script?: string | undefined;
 }
 
 const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
@@ -41,11 +43,11 @@ export class AgentProcess {
 
   /** `onNews` is called whenever what `missing` says may have changed. */
   constructor(options: AgentOptions, onNews: () => void) {
-    const { node, namespace, manifests, pinDir } = options;
+    const { node, namespace, manifests, pinDir, script = MAIN } = options;
     this.node = node;
     this.pinDir = pinDir;
     this.#onNews = onNews;
-    const agent = [MAIN, 'agent', '--manifests', ...manifests, '--node-name', node, '--pin-dir', pinDir];
+    const agent = [script, 'agent', '--manifests', ...manifests, '--node-name', node, '--pin-dir', pinDir];
     // An agent must not outlive a lab that is killed: the kernel sees to it.
     const args = ['--pdeathsig', 'KILL', process.execPath, ...agent];
     this.#command = netns.run(namespace, () => start('setpriv', args, { onLine: (line) => this.#read(line) }));
@@ -55,9 +57,14 @@ export class AgentProcess {
     });
   }
 
+  /** The last lines of its log. */
+  get lastWords(): string {
+    return this.#lines.join('\n');
+  }
+
   /** How it ended, with its last words; undefined while it runs. */
   get ended(): string | undefined {
-    return this.#ended && `the agent of ${this.node} ${this.#ended}:\n${this.#lines.join('\n')}`;
+    return this.#ended && `the agent of ${this.node} ${this.#ended}:\n${this.lastWords}`;
   }
 
   /** What keeps this node from enforcing the revision for these pods; undefined when nothing does. */

@@ -8,6 +8,8 @@ export interface AgentsOptions {
   readonly manifests: readonly string[];
   /** In a bpffs; each node has a folder in it. */
   readonly pinDir: string;
+  /** See AgentOptions. */
+  readonly script?: string;
   /** How long `settled` waits, in milliseconds. */
   readonly patience?: number;
 }
@@ -35,9 +37,9 @@ export class Agents implements Enforcer {
     for (const [namespace] of gone) this.#agents.delete(namespace);
     for (const { node, namespace, inode } of nodes) {
       if (this.#agents.has(namespace)) continue;
-      const { manifests, pinDir } = this.#options;
+      const { manifests, pinDir, script } = this.#options;
       // Pins belong to the namespace: a node that is made anew starts with none. bpffs allows no dots.
-      const options = { node, namespace, manifests, pinDir: `${pinDir}/${node.replaceAll('.', '_')}-${inode}` };
+      const options = { node, namespace, manifests, script, pinDir: `${pinDir}/${node.replaceAll('.', '_')}-${inode}` };
       this.#agents.set(namespace, { inode, agent: new AgentProcess(options, () => this.#wake()) });
     }
   }
@@ -80,8 +82,9 @@ export class Agents implements Enforcer {
 
   #missing(revision: string | undefined): string | undefined {
     for (const { namespace, pods } of this.#nodes) {
-      const missing = this.#agents.get(namespace)?.agent.missing(revision, pods);
-      if (missing !== undefined) return missing;
+      const agent = this.#agents.get(namespace)?.agent;
+      const missing = agent?.missing(revision, pods);
+      if (missing !== undefined) return [missing, agent?.lastWords].join('\n').trim();
     }
     return undefined;
   }

@@ -42,15 +42,14 @@ export function deadLabs(): readonly LabId[] {
 
 /** Labs of which anything is there, running or not. */
 export function knownLabs(): readonly LabId[] {
-  const labs = [...entriesOf(ROOT), ...listNamespaces().flatMap((name) => labOf(name) ?? [])];
-  return [...new Set(labs as LabId[])].sort();
+  return (entriesOf(ROOT) as readonly LabId[]).toSorted();
 }
 
 function isAlive(lab: LabId): boolean {
   const start = startOf(pidOf(lab));
   if (start === undefined) return false;
-  // Without a record the process itself is all there is to go by: spared.
   const recorded = read(`${folderOf(lab)}/owner`);
+  // Not written yet: the lab is just being made.
   return recorded === undefined || recorded === '' || recorded === start;
 }
 

@@ -3,18 +3,19 @@
  * to it by real connections. What may pass is not the lab's business: see Enforcer.
  */
 import type { Address } from '../model/address.ts';
-import { keyOf, type ObjectKey } from '../model/cluster.ts';
+import { keyOf, type ObjectKey, type Protocol } from '../model/cluster.ts';
 import type { Query } from '../model/query.ts';
 import { BpfError, netlink, netns } from '../native.ts';
 import { inParallel } from './in-parallel.ts';
 import { LabError } from './lab-error.ts';
 import { claimLab, mountLabBpffs, removeLab } from './lab-record.ts';
-import { type ListenerProtocol, Listeners } from './listeners.ts';
+import { Listeners } from './listeners.ts';
 import { type LabId, podInterface } from './names.ts';
 import { Network, type NetworkChange } from './network.ts';
 import { type LabCluster, planNetwork } from './network-plan.ts';
 import type { Backend } from './node-plan.ts';
-import { type Probe, type ProbeOutcome, probe } from './probe.ts';
+import { probe } from './probe.ts';
+import type { Probe, ProbeOutcome } from './probe-attempt.ts';
 import { OUTSIDE, type Station, Stations } from './station.ts';
 
 export interface LabOptions {
@@ -74,7 +75,6 @@ export class Lab {
       this.#cluster = cluster;
       for (const pod of this.#stations.pods) {
         for (const { protocol, port } of pod.ports) {
-          if (protocol === 'SCTP') continue;
           for (const station of this.#stations.of(pod)) await this.#listen(station, protocol, port);
         }
       }
@@ -144,7 +144,6 @@ export class Lab {
 
   #questionOf(query: Query): Probe | Failure {
     const { port, protocol } = query;
-    if (protocol === 'SCTP') return failure('the lab has no SCTP sockets to probe with');
     try {
       return { ...this.#stations.pairOf(query), port, protocol };
     } catch (error) {
@@ -173,8 +172,9 @@ export class Lab {
     }
   }
 
-  /** A client may hold the port for a moment: its kernel chose it for another probe. */
-  async #listen(station: Station, protocol: ListenerProtocol, port: number): Promise<void> {
+  /** A client may hold the port for a moment: its kernel chose it for another probe. For SCTP there is nothing to open. */
+  async #listen(station: Station, protocol: Protocol, port: number): Promise<void> {
+    if (protocol === 'SCTP') return;
     for (let attempt = 1; ; attempt++) {
       try {
         return this.#listeners.ensure(station, protocol, port);

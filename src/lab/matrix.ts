@@ -3,7 +3,7 @@ import { type Family, familyOf } from '../model/address.ts';
 import { keyOf, type Pod, type Protocol } from '../model/cluster.ts';
 import type { End, Query } from '../model/query.ts';
 import type { Lab } from './lab.ts';
-import type { ProbeOutcome } from './probe.ts';
+import type { ProbeOutcome } from './probe-attempt.ts';
 import { OUTSIDE, type Stations } from './station.ts';
 
 /** A port of a pod. */

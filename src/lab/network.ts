@@ -95,11 +95,19 @@ export function listNamespaces(): readonly string[] {
   }
 }
 
-/** Removes namespaces; one that somebody else has removed is not missed. */
+/** Removes namespaces; one that somebody else has removed, just now too, is not missed. @throws {CommandError} some are still there */
 export function removeNamespaces(names: readonly string[]): void {
-  const there = new Set(listNamespaces());
-  const lines = names.filter((name) => there.has(name)).map((name) => `netns del ${name}`);
-  if (lines.length > 0) runSync('ip', ['-batch', '-'], { input: lines.join('\n') });
+  const left = () => {
+    const there = new Set(listNamespaces());
+    return names.filter((name) => there.has(name)).map((name) => `netns del ${name}`);
+  };
+  const lines = left();
+  if (lines.length === 0) return;
+  try {
+    runSync('ip', ['-force', '-batch', '-'], { input: lines.join('\n') });
+  } catch (error) {
+    if (left().length > 0) throw error;
+  }
 }
 
 /** Interfaces go with their namespace, but later: a name on a bridge that stays must be free at once. */

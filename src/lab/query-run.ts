@@ -4,7 +4,7 @@ import type { ClusterView } from './cluster-view.ts';
 import type { Enforcer } from './enforcer.ts';
 import { Lab } from './lab.ts';
 import type { Backend } from './node-plan.ts';
-import type { ProbeOutcome } from './probe.ts';
+import type { ProbeOutcome } from './probe-attempt.ts';
 
 export interface QueryRun {
   readonly view: ClusterView;

@@ -6,7 +6,9 @@ import { Listeners } from '../../src/lab/listeners.ts';
 import { macOf } from '../../src/lab/names.ts';
 import type { LabCluster } from '../../src/lab/network-plan.ts';
 import type { Backend } from '../../src/lab/node-plan.ts';
-import { type ProbeOutcome, probe } from '../../src/lab/probe.ts';
+import { probe } from '../../src/lab/probe.ts';
+import type { ProbeOutcome } from '../../src/lab/probe-attempt.ts';
+import { crc32c } from '../../src/lab/sctp-attempt.ts';
 import type { Address } from '../../src/model/address.ts';
 import type { Query } from '../../src/model/query.ts';
 import { netns } from '../../src/native.ts';
@@ -143,6 +145,16 @@ describeAsRoot('a probe', () => {
     ]);
     expect((await network.probeAll(queries)).map(({ verdict }) => verdict)).toEqual(['deny', 'deny', 'deny', 'deny']);
     expect(await network.probeAll([ask('web', 'dns')])).toMatchObject([{ verdict: 'allow' }]);
+  });
+
+  it('is over SCTP an arrival, on a kernel that has no such sockets', async () => {
+    const network = await start({ nodes, pods });
+    const queries = ['shop/database', 'shop/api', 'shop/web', '203.0.113.9'].map((to) => ask('web', to, '9000/sctp'));
+    queries.push(ask('web', 'database', '9000/sctp', 'IPv6'), ask('2001:db8::9', 'dns', '9000/sctp'));
+    expect(await network.probeAll(queries)).toEqual(queries.map(() => ({ verdict: 'allow' })));
+    await within(network.stations.pairOf(ask('web', 'dns')).to.namespace, 'ip', ['link', 'set', 'eth0', 'down']);
+    expect(await network.probeAll([ask('web', 'dns', '9000/sctp')])).toEqual([{ verdict: 'deny' }]);
+    expect(crc32c(Buffer.from('123456789'))).toBe(0xe3069283);
   });
 
   it('takes a refusal for an arrival', async () => {
