@@ -103,7 +103,7 @@ export const COPIED_MAPS = [
 export type CopiedMap = (typeof COPIED_MAPS)[number];
 
 const SINGLE_MAPS = ['generation', 'flows4', 'flows6', 'fragments', 'counters', 'events', 'losses'] as const;
-const PROGRAMS = ['from_pod', 'to_pod', 'to_node'] as const;
+const PROGRAMS = ['from_pod', 'to_pod', 'to_node', 'to_node_l3'] as const;
 export type ProgramName = (typeof PROGRAMS)[number];
 
 export type StructName = keyof typeof STRUCTS;

@@ -61,8 +61,7 @@ export class BpfDataplane implements Dataplane {
   async apply(state: DesiredState, hint: Hint): Promise<Applied> {
     const start = performance.now();
     await this.#copies.ready();
-    for (const ifindex of state.bindings.keys()) this.#kernel.attachments.ensure(ifindex, 'pod');
-    for (const ifindex of state.exits.keys()) this.#kernel.attachments.ensure(ifindex, 'exit');
+    this.#attach(state, 'ensure');
     const content = this.#update(state, hint);
     this.#checkCapacity(content);
     this.#flowTables.prepare(content.endpoints.slots());
@@ -70,12 +69,13 @@ export class BpfDataplane implements Dataplane {
     this.#recordNames(content, this.#copies.generation + 1n);
     this.#noteLinks(state);
     const writes = this.#copies.put();
+    this.#attach(state, 'renew');
     return { generation: this.#copies.generation, writes, milliseconds: performance.now() - start };
   }
 
   guard(ifindex: number): void {
     this.#left.pod.delete(ifindex);
-    this.#kernel.attachments.ensure(ifindex, 'pod');
+    this.#kernel.attachments.ensure(ifindex, 'pod', true);
   }
 
   /** Resolves when the copy that was retired by the last `apply` has been brought up to date too. */
@@ -88,6 +88,11 @@ export class BpfDataplane implements Dataplane {
     this.#closed = true;
     this.#copies.close();
     this.#kernel.close();
+  }
+
+  #attach({ bindings, exits }: DesiredState, step: 'ensure' | 'renew'): void {
+    for (const ifindex of bindings.keys()) this.#kernel.attachments[step](ifindex, 'pod');
+    for (const ifindex of exits.keys()) this.#kernel.attachments[step](ifindex, 'exit');
   }
 
   /** The wanted content of all maps; on an exception it is built anew the next time, from what is in force. */
@@ -144,9 +149,11 @@ export class BpfDataplane implements Dataplane {
     if (this.#content === undefined || this.#closed) return;
     this.#content.endpoints.settle();
     for (const slot of this.#flowTables.collect(this.#content.endpoints.slots())) this.#slots.release(slot);
-    for (const { ifindex, role, alive } of [...this.#kernel.attachments.attached()]) {
-      if (this.#isLeft(ifindex, role, alive)) this.#kernel.attachments.remove(ifindex, role);
+    const { attachments } = this.#kernel;
+    for (const { ifindex, role } of [...attachments.attached()]) {
+      if (this.#isLeft(ifindex, role)) attachments.remove(ifindex, role);
     }
+    this.#kernel.removeOtherLayouts();
   }
 
   #noteLinks({ bindings, exits }: DesiredState): void {
@@ -159,9 +166,8 @@ export class BpfDataplane implements Dataplane {
   }
 
   /** Of a living interface our programs are taken off only when a state had it in this role: a guarded one is still to come. */
-  #isLeft(ifindex: number, role: LinkRole, alive: boolean): boolean {
+  #isLeft(ifindex: number, role: LinkRole): boolean {
     if (this.#known[role].has(ifindex)) return false;
-    if (!alive) return true;
-    return this.#left[role].delete(ifindex);
+    return this.#left[role].delete(ifindex) || !this.#kernel.attachments.alive(ifindex, role);
   }
 }

@@ -21,17 +21,21 @@ export interface NativeKernel extends Kernel {
   readEvents(onRecord: (record: Uint8Array) => void): void;
   /** Key and, for each possible CPU, value of every row of the counters. */
   counters(): [key: Uint8Array, values: Uint8Array][];
-  /** Drops the maps of other layouts that agents before have left. */
-  removeOtherLayouts(): void;
 }
 
 /** Takes over what is pinned in the directory, or makes it. @throws {AbiMismatchError} @throws {BpfError} */
 export function openNativeKernel(options: NativeKernelOptions, lock: Lock): NativeKernel {
   makeDirectory(options.directory);
   let pins: PinnedMaps | undefined;
+  const tableSpecs = new Map<FlowFamily, MapSpec>();
   const { object, abi } = loadObject(options, (opened) => {
     pins = new PinnedMaps(options.directory, opened.object);
     pins.reuse(opened.object);
+    // Once loaded, libbpf has forgotten the prototypes of inner maps.
+    for (const family of [4, 6] as const) {
+      const table = opened.object.maps.get(outerName(family))?.inner;
+      if (table !== undefined) tableSpecs.set(family, table);
+    }
   });
   pins?.pin(object);
   const memory = object.map('generation').mmap();
@@ -46,7 +50,7 @@ export function openNativeKernel(options: NativeKernelOptions, lock: Lock): Nati
     object,
     attachments,
     generation: { load: () => memory.load64(0), store: (value) => memory.store64(0, value) },
-    flows: new NativeFlowTables(object),
+    flows: new NativeFlowTables(object, tableSpecs),
     map: (name, copy) => object.map(sideOf(name, copy)),
     capacity: (name) => object.map(sideOf(name, 0)).info.maxEntries,
     gracePeriod: () => BpfMap.rcuGracePeriod(),
@@ -70,9 +74,11 @@ function sideOf(name: CopiedMap, copy: CopyIndex): string {
 
 class NativeFlowTables implements FlowTableStore {
   readonly #object: BpfObject;
+  readonly #specs: ReadonlyMap<FlowFamily, MapSpec>;
 
-  constructor(object: BpfObject) {
+  constructor(object: BpfObject, specs: ReadonlyMap<FlowFamily, MapSpec>) {
     this.#object = object;
+    this.#specs = specs;
   }
 
   *existing(family: FlowFamily): Generator<number> {
@@ -81,8 +87,7 @@ class NativeFlowTables implements FlowTableStore {
   }
 
   create(family: FlowFamily, slot: number): void {
-    const outer = this.#object.maps.get(outerName(family)) as MapSpec;
-    const { type, keySize, valueSize, maxEntries, flags } = outer.inner as MapSpec;
+    const { type, keySize, valueSize, maxEntries, flags } = this.#specs.get(family) as MapSpec;
     using table = BpfMap.create({ type, keySize, valueSize, maxEntries, flags, name: `flows${family}_${slot}` });
     this.#outer(family).setInner(u32Bytes(slot), table);
   }

@@ -31,10 +31,17 @@ export interface FlowTableStore {
 export type LinkRole = 'pod' | 'exit';
 
 export interface Attachments {
-  /** Attaches what the role needs, or renews it. Idempotent; an interface that is gone is not an error. */
-  ensure(ifindex: number, role: LinkRole): void;
-  /** Interfaces that have programs of ours, dead ones too. */
-  attached(): Iterable<{ readonly ifindex: number; readonly role: LinkRole; readonly alive: boolean }>;
+  /**
+   * Attaches what the role needs and is not there. Idempotent; an interface that is gone is not an error.
+   * @param verify asks the kernel even about what this process has attached: the index may belong to a new interface
+   */
+  ensure(ifindex: number, role: LinkRole, verify?: boolean): void;
+  /** Swaps programs that an agent before this one has attached for ours, once our maps are in force. */
+  renew(ifindex: number, role: LinkRole): void;
+  /** Interfaces that were given programs, by this agent or one before. */
+  attached(): Iterable<{ readonly ifindex: number; readonly role: LinkRole }>;
+  /** Whether the interface that was given programs still exists. */
+  alive(ifindex: number, role: LinkRole): boolean;
   /** Takes our programs off and removes their pins. Idempotent. */
   remove(ifindex: number, role: LinkRole): void;
 }
@@ -49,6 +56,8 @@ export interface Kernel {
   capacity(name: CopiedMap): number;
   /** Resolves when every run of a program that was under way at the call has ended. */
   gracePeriod(): Promise<void>;
+  /** Drops pinned maps of other layouts, when no program that uses them is attached any more. */
+  removeOtherLayouts(): void;
   /** Lets go of handles and the lock; enforcement stays. Idempotent. */
   close(): void;
 }

@@ -1,11 +1,12 @@
 /**
- * Interfaces -> our programs on them: from_pod and to_pod on a pod's link, to_node on a way out. By pinned TCX links where
+ * Interfaces -> our programs on them: from_pod and to_pod on a pod's link, to_node or to_node_l3 on a way out. By pinned TCX links where
  * the kernel has them, which outlive the agent and change their program in place; else by clsact filters in a place of
  * our own, which stay by themselves and are replaced atomically.
  */
 import { existsSync, readdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import {
+  type AttachedProgram,
   attachTc,
   BpfError,
   type BpfProgram,
@@ -24,8 +25,11 @@ const HOOKS: Readonly<Record<ProgramName, { readonly direction: TcDirection; rea
   from_pod: { direction: 'ingress', role: 'pod' },
   to_pod: { direction: 'egress', role: 'pod' },
   to_node: { direction: 'egress', role: 'exit' },
+  to_node_l3: { direction: 'egress', role: 'exit' },
 };
 const PROGRAMS = Object.keys(HOOKS) as ProgramName[];
+
+const MAC_LENGTH = 'aa:bb:cc:dd:ee:ff'.length;
 
 /** Our filters' place: "5e1" for selvedge. Others' programs run before and after as they like. */
 export const CLSACT_PLACE = { priority: 0x5e1, handle: 0x5e1 } as const;
@@ -41,69 +45,97 @@ export class TcAttachments implements Attachments {
   readonly #directory: string;
   readonly #tcx: boolean;
   readonly #program: (name: ProgramName) => BpfProgram;
-  /** `PROGRAM_IFINDEX` of those that run the program of this process. */
-  readonly #current = new Set<string>();
+  /** By `PROGRAM_IFINDEX`: the program of this process, or that of an agent before; `unverified`: perhaps a corpse's. */
+  readonly #running = new Map<string, 'ours' | 'older' | 'unverified'>();
 
   constructor({ directory, mode = 'auto', program }: TcAttachmentsOptions) {
     this.#directory = directory;
     this.#tcx = mode === 'auto' ? features.hasTcx() : mode === 'tcx';
     this.#program = program;
+    const before = this.#tcx ? pinnedLinks(directory) : clsactFilters();
+    for (const { program: name, ifindex } of before) this.#running.set(nameOf(name, ifindex), 'unverified');
   }
 
-  ensure(ifindex: number, role: LinkRole): void {
-    for (const name of PROGRAMS) {
-      if (HOOKS[name].role !== role || this.#current.has(nameOf(name, ifindex))) continue;
-      try {
-        if (this.#tcx) this.#ensureTcx(name, ifindex);
-        else this.#attach(name, ifindex);
-        this.#current.add(nameOf(name, ifindex));
-      } catch (error) {
-        if (!isGone(error)) throw error;
-      }
+  ensure(ifindex: number, role: LinkRole, verify = false): void {
+    for (const name of this.#programsFor(ifindex, role, verify)) {
+      const running = this.#running.get(nameOf(name, ifindex));
+      if (!verify && running !== undefined && running !== 'unverified') continue;
+      unlessGone(() => {
+        const there = this.#open(name, ifindex);
+        if (there === undefined) this.#attach(name, ifindex);
+        there?.close();
+        const older = there !== undefined && running !== 'ours';
+        this.#running.set(nameOf(name, ifindex), older ? 'older' : 'ours');
+      });
     }
   }
 
-  *attached(): Generator<{ ifindex: number; role: LinkRole; alive: boolean }> {
-    const found = new Map<string, { ifindex: number; role: LinkRole; alive: boolean }>();
-    const note = (program: ProgramName, ifindex: number, alive: boolean): void => {
-      const { role } = HOOKS[program];
-      const key = `${role} ${ifindex}`;
-      const other = found.get(key);
-      found.set(key, { ifindex, role, alive: alive && other?.alive !== false });
-    };
-    for (const { program, ifindex, path } of pinnedLinks(this.#directory)) note(program, ifindex, isAlive(path));
-    if (!this.#tcx) for (const { program, ifindex } of clsactFilters()) note(program, ifindex, true);
-    yield* found.values();
+  renew(ifindex: number, role: LinkRole): void {
+    for (const name of namesOf(role)) {
+      if (this.#running.get(nameOf(name, ifindex)) !== 'older') continue;
+      unlessGone(() => {
+        using link = this.#open(name, ifindex);
+        if (link === undefined) this.#attach(name, ifindex);
+        else link.update(this.#program(name));
+        this.#running.set(nameOf(name, ifindex), 'ours');
+      });
+    }
+  }
+
+  *attached(): Generator<{ ifindex: number; role: LinkRole }> {
+    for (const key of this.#running.keys()) {
+      const { program, ifindex } = parseName(key) as { program: ProgramName; ifindex: number };
+      yield { ifindex, role: HOOKS[program].role };
+    }
+  }
+
+  alive(ifindex: number, role: LinkRole): boolean {
+    return namesOf(role).some((name) => {
+      if (!this.#running.has(nameOf(name, ifindex))) return false;
+      using link = this.#open(name, ifindex);
+      return link !== undefined;
+    });
   }
 
   remove(ifindex: number, role: LinkRole): void {
-    for (const name of PROGRAMS) {
-      if (HOOKS[name].role !== role) continue;
-      this.#current.delete(nameOf(name, ifindex));
+    for (const name of namesOf(role)) {
+      this.#running.delete(nameOf(name, ifindex));
       removePinned(join(this.#directory, nameOf(name, ifindex)));
       if (!this.#tcx) removeFilter(name, ifindex);
     }
   }
 
-  #ensureTcx(name: ProgramName, ifindex: number): void {
-    const path = join(this.#directory, nameOf(name, ifindex));
-    if (existsSync(path)) {
-      using link = TcLink.openPinned(path);
-      // A corpse: its interface is gone and another one has the index now.
-      if (link.info.ifindex === ifindex) {
-        link.update(this.#program(name));
-        return;
-      }
-      unlinkSync(path);
-    }
-    this.#attach(name, ifindex, path);
+  /** Of a device without Ethernet header (WireGuard, IP tunnels) packets begin with their IP header. */
+  #programsFor(ifindex: number, role: LinkRole, verify: boolean): readonly ProgramName[] {
+    if (role === 'pod') return namesOf(role);
+    const known = namesOf(role).filter((name) => this.#running.has(nameOf(name, ifindex)));
+    if (known.length > 0 && !verify) return known;
+    const mac = netlink.links().find((link) => link.ifindex === ifindex)?.mac;
+    return [mac?.length === MAC_LENGTH ? 'to_node' : 'to_node_l3'];
   }
 
-  #attach(name: ProgramName, ifindex: number, pinPath?: string): void {
+  /** What is attached already. A dead pin is removed: its interface is gone, and another one may have the index now. */
+  #open(name: ProgramName, ifindex: number): TcLink | undefined {
+    if (!this.#tcx) return openFilter(name, ifindex);
+    const path = this.#pathOf(name, ifindex);
+    if (!existsSync(path)) return undefined;
+    const link = TcLink.openPinned(path);
+    if (link.info.ifindex === ifindex) return link;
+    link.close();
+    unlinkSync(path);
+    return undefined;
+  }
+
+  #attach(name: ProgramName, ifindex: number): void {
     const { direction } = HOOKS[name];
-    const place = pinPath === undefined ? CLSACT_PLACE : { pinPath };
-    const mode = pinPath === undefined ? 'clsact' : 'tcx';
-    attachTc(this.#program(name), { ifindex, direction, mode, ...place }).close();
+    const how = this.#tcx
+      ? ({ mode: 'tcx', pinPath: this.#pathOf(name, ifindex) } as const)
+      : ({ mode: 'clsact', ...CLSACT_PLACE } as const);
+    attachTc(this.#program(name), { ifindex, direction, ...how }).close();
+  }
+
+  #pathOf(name: ProgramName, ifindex: number): string {
+    return join(this.#directory, nameOf(name, ifindex));
   }
 }
 
@@ -111,9 +143,8 @@ export class TcAttachments implements Attachments {
 export function* pinnedLinks(directory: string): Generator<{ program: ProgramName; ifindex: number; path: string }> {
   if (!existsSync(directory)) return;
   for (const file of readdirSync(directory)) {
-    const [, program, ifindex] = /^(from_pod|to_pod|to_node)_(\d+)$/.exec(file) ?? [];
-    if (program === undefined) continue;
-    yield { program: program as ProgramName, ifindex: Number(ifindex), path: join(directory, file) };
+    const name = parseName(file);
+    if (name !== undefined) yield { ...name, path: join(directory, file) };
   }
 }
 
@@ -121,10 +152,7 @@ export function* pinnedLinks(directory: string): Generator<{ program: ProgramNam
 export function* clsactFilters(): Generator<{ program: ProgramName; ifindex: number; programId: number }> {
   for (const { ifindex } of netlink.links()) {
     for (const program of PROGRAMS) {
-      const filter = filtersOf(ifindex, HOOKS[program].direction).find(
-        ({ priority, handle, name }) =>
-          priority === CLSACT_PLACE.priority && handle === CLSACT_PLACE.handle && name?.startsWith(program) === true,
-      );
+      const filter = ourFilter(program, ifindex);
       if (filter !== undefined) yield { program, ifindex, programId: filter.programId };
     }
   }
@@ -143,31 +171,51 @@ export function removePinned(path: string): void {
 }
 
 export function removeFilter(program: ProgramName, ifindex: number): void {
-  try {
-    detachTc({ ifindex, direction: HOOKS[program].direction, ...CLSACT_PLACE });
-  } catch (error) {
-    if (!isGone(error)) throw error;
-  }
+  unlessGone(() => detachTc({ ifindex, direction: HOOKS[program].direction, ...CLSACT_PLACE }));
 }
 
-function filtersOf(ifindex: number, direction: TcDirection): ReturnType<typeof listTc> {
-  try {
-    return listTc(ifindex, direction).filter(({ mode }) => mode === 'clsact');
-  } catch (error) {
-    if (isGone(error)) return [];
-    throw error;
-  }
+/** The filter in our place if it is this program's. */
+function openFilter(program: ProgramName, ifindex: number): TcLink | undefined {
+  const { direction } = HOOKS[program];
+  const filter = ourFilter(program, ifindex);
+  return filter === undefined ? undefined : TcLink.openClsact({ ifindex, direction, ...CLSACT_PLACE });
 }
 
-function isAlive(path: string): boolean {
-  using link = TcLink.openPinned(path);
-  return link.info.ifindex !== 0;
+function ourFilter(program: ProgramName, ifindex: number): AttachedProgram | undefined {
+  return filtersOf(ifindex, HOOKS[program].direction).find(
+    ({ priority, handle, name }) =>
+      priority === CLSACT_PLACE.priority && handle === CLSACT_PLACE.handle && programOf(name) === program,
+  );
+}
+
+function namesOf(role: LinkRole): ProgramName[] {
+  return PROGRAMS.filter((name) => HOOKS[name].role === role);
+}
+
+/** The kernel appends the program's id: `to_pod:[17]`. */
+function programOf(filterName: string | undefined): string | undefined {
+  return filterName?.split(':')[0];
+}
+
+function filtersOf(ifindex: number, direction: TcDirection): AttachedProgram[] {
+  return unlessGone(() => listTc(ifindex, direction).filter(({ mode }) => mode === 'clsact')) ?? [];
 }
 
 function nameOf(program: ProgramName, ifindex: number): string {
   return `${program}_${ifindex}`;
 }
 
-function isGone(error: unknown): boolean {
-  return error instanceof BpfError && (error.code === 'ENODEV' || error.code === 'ENOLINK');
+function parseName(name: string): { program: ProgramName; ifindex: number } | undefined {
+  const [, program, ifindex] = /^(from_pod|to_pod|to_node|to_node_l3)_(\d+)$/.exec(name) ?? [];
+  return program === undefined ? undefined : { program: program as ProgramName, ifindex: Number(ifindex) };
+}
+
+/** What is asked of an interface that is gone meanwhile is nothing. */
+function unlessGone<T>(ask: () => T): T | undefined {
+  try {
+    return ask();
+  } catch (error) {
+    if (error instanceof BpfError && (error.code === 'ENODEV' || error.code === 'ENOLINK')) return undefined;
+    throw error;
+  }
 }

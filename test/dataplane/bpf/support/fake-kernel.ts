@@ -94,6 +94,8 @@ export class FakeKernel implements Kernel {
     for (const copy of lingering) if (copy !== this.inForce) this.#lingering.delete(copy);
   }
 
+  removeOtherLayouts(): void {}
+
   close(): void {}
 
   #guard(write: Write, perform: () => void): void {
@@ -181,14 +183,20 @@ export class FakeMap implements KernelMap {
 }
 
 export class FakeAttachments implements Attachments {
-  readonly links = new Map<string, { readonly ifindex: number; readonly role: LinkRole; alive: boolean }>();
+  readonly links = new Map<string, { readonly ifindex: number; readonly role: LinkRole }>();
 
   ensure(ifindex: number, role: LinkRole): void {
-    this.links.set(`${role} ${ifindex}`, { ifindex, role, alive: true });
+    this.links.set(`${role} ${ifindex}`, { ifindex, role });
   }
 
-  attached(): { ifindex: number; role: LinkRole; alive: boolean }[] {
+  renew(): void {}
+
+  attached(): { ifindex: number; role: LinkRole }[] {
     return [...this.links.values()];
+  }
+
+  alive(): boolean {
+    return true;
   }
 
   remove(ifindex: number, role: LinkRole): void {
