@@ -28,7 +28,8 @@ export interface Datagram {
 /**
  * Opens a socket in the calling thread's network namespace, in which it stays: use inside `netns.run`.
  * The fd is non-blocking and close-on-exec and belongs to the caller: give it to `server.listen({ fd })`,
- * `new net.Socket({ fd, manualStart: true }).connect(...)`, `dgramSocket.bind({ fd })`, or `close` it.
+ * `new net.Socket({ fd, manualStart: true }).connect(...)`, `dgramSocket.bind({ fd })` (listens before it returns:
+ * no 'listening' event follows), or `close` it.
  * @throws BpfError EADDRINUSE, EADDRNOTAVAIL, EPERM ...
  */
 export function open(options: SocketOptions): number;

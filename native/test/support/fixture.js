@@ -1,9 +1,10 @@
-// The BPF objects of test/fixtures, compiled by clang into a folder that goes with the process.
+// The BPF objects of test/fixtures, compiled by clang into a folder that goes with the test file.
 import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { afterAll } from 'vitest';
 import { BpfObject } from '../../lib/index.js';
 
 const sources = fileURLToPath(new URL('../fixtures', import.meta.url));
@@ -11,12 +12,15 @@ const machine = { x64: 'x86_64', arm64: 'aarch64' }[process.arch];
 let folder;
 const compiled = new Map();
 
+afterAll(() => {
+  if (folder !== undefined) rmSync(folder, { recursive: true });
+});
+
 /** A temporary folder that everybody can read. */
 export function temporaryFolder() {
   if (folder === undefined) {
     folder = mkdtempSync(join(tmpdir(), `slv-${process.pid}-`));
     chmodSync(folder, 0o755);
-    process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
   }
   return folder;
 }

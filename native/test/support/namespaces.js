@@ -1,6 +1,7 @@
 // Network namespaces and veth pairs for tests, named after the process so that leftovers can be found.
 import { execFileSync } from 'node:child_process';
 import { existsSync, rmSync } from 'node:fs';
+import { afterAll } from 'vitest';
 import { mountBpffs, netlink, netns } from '../../lib/index.js';
 
 let count = 0;
@@ -8,8 +9,10 @@ let count = 0;
 export const ip = (...args) => execFileSync('ip', args, { stdio: ['ignore', 'pipe', 'pipe'], encoding: 'utf8' });
 
 const made = new Set();
-process.on('exit', () => {
+const pinned = [];
+afterAll(() => {
   for (const name of made) removeNetns(name);
+  for (const path of pinned) rmSync(path, { force: true });
 });
 
 /** A new namespace with its loopback up. @returns its name */
@@ -54,10 +57,10 @@ export function makePair() {
   };
 }
 
-/** A path in the bpffs that goes with the process. */
+/** A path in the bpffs that goes with the test file. */
 export function pinPath(name) {
   mountBpffs('/sys/fs/bpf');
   const path = `/sys/fs/bpf/slv-${process.pid}-${name}${count++}`;
-  process.on('exit', () => rmSync(path, { force: true }));
+  pinned.push(path);
   return path;
 }
