@@ -46,24 +46,24 @@ enum direction {
 
 /* Why a packet was judged as it was. Those up to REASON_ALLOW_MAX admit, the others drop. */
 enum reason {
-  REASON_ALLOW_RULE = 1,    /* a rule admits it: event.rule */
-  REASON_ALLOW_UNISOLATED,  /* no policy isolates in this direction */
-  REASON_ALLOW_REPLY,       /* of a connection that was admitted */
-  REASON_ALLOW_NODE,        /* between a pod and its own node */
-  REASON_ALLOW_SELF,        /* a pod with itself */
-  REASON_ALLOW_RELATED,     /* an ICMP error about an admitted flow */
+  REASON_ALLOW_RULE = 1,   /* a rule admits it: event.rule */
+  REASON_ALLOW_UNISOLATED, /* no policy isolates in this direction */
+  REASON_ALLOW_REPLY,      /* of a connection that was admitted */
+  REASON_ALLOW_NODE,       /* between a pod and its own node */
+  REASON_ALLOW_SELF,       /* a pod with itself */
+  REASON_ALLOW_RELATED,    /* an ICMP error about an admitted flow */
   REASON_ALLOW_MAX = 15,
-  REASON_DROP_POLICY = 16,  /* isolated, and no rule admits it: event.ruleset */
-  REASON_DROP_PENDING,      /* the interface is not known yet, or in conflict */
-  REASON_DROP_SOURCE,       /* not the pod's own source address */
-  REASON_DROP_ARP,          /* ARP for an address that is not the pod's */
-  REASON_DROP_NEIGHBOUR,    /* a neighbour advertisement for an address that is not the pod's */
-  REASON_DROP_ROUTER,       /* a router advertisement or redirect sent by a pod */
-  REASON_DROP_VLAN,         /* tagged */
-  REASON_DROP_ETHERTYPE,    /* neither IP nor ARP */
-  REASON_DROP_MALFORMED,    /* headers cut short, contradictory, or too many */
-  REASON_DROP_FRAGMENT,     /* a later fragment whose first one was not seen */
-  REASON_DROP_UNRELATED,    /* an ICMP error about no admitted flow */
+  REASON_DROP_POLICY = 16, /* isolated, and no rule admits it: event.ruleset */
+  REASON_DROP_PENDING,     /* the interface is not known yet, or in conflict */
+  REASON_DROP_SOURCE,      /* not the pod's own source address */
+  REASON_DROP_ARP,         /* ARP for an address that is not the pod's */
+  REASON_DROP_NEIGHBOUR,   /* a neighbour advertisement for an address that is not the pod's */
+  REASON_DROP_ROUTER,      /* a router advertisement or redirect sent by a pod */
+  REASON_DROP_VLAN,        /* tagged */
+  REASON_DROP_ETHERTYPE,   /* neither IP nor ARP */
+  REASON_DROP_MALFORMED,   /* headers cut short, contradictory, or too many */
+  REASON_DROP_FRAGMENT,    /* a later fragment whose first one was not seen */
+  REASON_DROP_UNRELATED,   /* an ICMP error about no admitted flow */
 };
 
 enum identity {
@@ -96,9 +96,9 @@ enum copy {
 
 /* The field that from_pod writes into skb->mark, shifted by settings in .rodata (mark_shift): */
 enum mark {
-  MARK_SLOT_BITS = 14,  /* slot of the sending endpoint, 0 none */
-  MARK_REPLY_BIT = 14,  /* set: by the sender's own flows this is a reply */
-  MARK_BITS = 15,       /* width of the whole field */
+  MARK_SLOT_BITS = 14, /* slot of the sending endpoint, 0 none */
+  MARK_REPLY_BIT = 14, /* set: by the sender's own flows this is a reply */
+  MARK_BITS = 15,      /* width of the whole field */
 };
 
 enum limits {
@@ -136,8 +136,8 @@ struct endpoint {
 
 /* What an interface without endpoint may do, and whatever else is one per state. */
 struct settings {
-  __u32 pending;         /* enum pending, for interfaces without any entry in slots */
-  __u32 judge_own_node;  /* 1: pod -> own node is judged by egress too */
+  __u32 pending;        /* enum pending, for interfaces without any entry in slots */
+  __u32 judge_own_node; /* 1: pod -> own node is judged by egress too */
 };
 
 /* slots: value of the entry of an interface. */
@@ -191,7 +191,7 @@ struct policy_entry {
 /* Ranges of one extent are sorted by protocol, then by from, and disjoint. */
 struct port_range {
   __u16 from;
-  __u16 to; /* included */
+  __u16 to;      /* included */
   __u8 protocol; /* IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP or enum port_protocol */
   __u8 verdict;  /* enum verdict */
   __u16 pad;
@@ -220,35 +220,47 @@ struct flow6_key {
 };
 
 struct flow {
-  __u64 judged; /* (generation << 1) | verdict: one aligned word, so that the two never part; 0: not judged */
-  __u32 seen;   /* jiffies, low 32 bits, of the last packet */
-  __u32 rule;   /* that admitted the requesting direction, 0 when not isolated */
-  __u8 origin;  /* enum flow_origin */
-  __u8 state;   /* enum flow_state */
-  __u8 fins;    /* bit 0: FIN from the pod, bit 1: from the peer */
+  __u64 judged;    /* enum judged: one aligned word, so that its parts never part; 0: not judged */
+  __u32 seen;      /* jiffies, low 32 bits, of the last packet */
+  __u32 rule;      /* that admitted the requesting direction, 0 when not isolated */
+  __u8 origin;     /* enum flow_origin */
+  __u8 state;      /* enum flow_state */
+  __u8 fins;       /* bit 0: FIN from the pod, bit 1: from the peer */
   __u8 translated; /* 1: the key's peer is not the real end (a Service, a masqueraded port): not to be judged by it */
-  __u16 peer_slot; /* of the marked endpoint of this node that the verdict was given for, 0: the peer is elsewhere */
-  __u8 unaged;  /* 1: last seen under no policy, whose mid-stream TCP is not looked up: an established one is not idle */
-  __u8 pad;
+  __u8 unaged; /* 1: last seen under no policy, whose mid-stream TCP is not looked up: an established one is not idle */
+  __u8 pad[3];
 };
 
-/* The first fragment's ports, for the later ones of the same datagram; addresses as the hook sees them. */
+/*
+ * A cached verdict: for which generation, and for a peer that is which marked endpoint of this node (slot 0: none).
+ * Another generation or another sender is judged anew.
+ */
+enum judged {
+  JUDGED_VERDICT_BIT = 0, /* enum verdict */
+  JUDGED_SLOT_SHIFT = 1,
+  JUDGED_GENERATION_SHIFT = 16, /* the generation's low 48 bits */
+};
+
+/*
+ * The first fragment's ports, for the later ones of the same datagram; addresses as the endpoint at the hook sees them.
+ */
 struct fragment_key {
-  __be32 source[4]; /* IPv4: in word 0, the others 0 */
-  __be32 destination[4];
+  __be32 local[4]; /* IPv4: in word 0, the others 0 */
+  __be32 peer[4];
   __be32 id;
-  __u32 ifindex; /* of the hook's interface */
-  __u8 protocol;
+  __u32 ifindex;  /* of the hook's interface */
+  __u8 protocol;  /* as each fragment names it itself */
   __u8 family;    /* 4 or 6 */
   __u8 direction; /* enum direction of the hook, seen from the pod: egress for from_pod */
   __u8 pad;
 };
 
 struct fragment {
-  __be16 source_port;
-  __be16 destination_port;
-  __u8 opening; /* whether the first one was an opening packet */
-  __u8 pad[3];
+  __be16 local_port; /* as in a flow's key */
+  __be16 peer_port;
+  __u8 opening;  /* whether the first one was an opening packet */
+  __u8 protocol; /* behind all IPv6 extension headers */
+  __u8 pad[2];
 };
 
 /* Counts since load, for each endpoint's interface; per-CPU. */
@@ -274,12 +286,12 @@ struct event {
   __be32 destination[4];
   __be16 source_port;
   __be16 destination_port; /* ICMP: type << 8 | code */
-  __u32 ifindex;  /* of the endpoint whose direction decided, or of the hook */
-  __u32 ruleset;  /* that judged, 0 none */
-  __u32 rule;     /* that admitted, 0 none */
-  __u32 length;   /* of the packet, in bytes */
+  __u32 ifindex;           /* of the endpoint whose direction decided, or of the hook */
+  __u32 ruleset;           /* that judged, 0 none */
+  __u32 rule;              /* that admitted, 0 none */
+  __u32 length;            /* of the packet, in bytes */
   __u16 ethertype;
-  __u8 family;    /* 4, 6 or 0 */
+  __u8 family; /* 4, 6 or 0 */
   __u8 protocol;
   __u8 direction; /* enum direction */
   __u8 verdict;   /* enum verdict */
