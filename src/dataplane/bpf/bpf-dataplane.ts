@@ -64,7 +64,8 @@ export class BpfDataplane implements Dataplane {
     this.#attach(state, 'ensure');
     const content = this.#update(state, hint);
     this.#checkCapacity(content);
-    this.#flowTables.prepare(content.endpoints.slots());
+    await this.#flowTables.prepare(content.endpoints.slots());
+    if (this.#closed) throw new Error('the data plane was closed');
     // Names first: an event may come before this call is over.
     this.#recordNames(content, this.#copies.generation + 1n);
     this.#noteLinks(state);
@@ -145,10 +146,12 @@ export class BpfDataplane implements Dataplane {
   }
 
   /** Both copies are equal: nobody knows what is in neither. Entries are gone first, then what stood behind them. */
-  #collect(): void {
+  async #collect(): Promise<void> {
     if (this.#content === undefined || this.#closed) return;
     this.#content.endpoints.settle();
-    for (const slot of this.#flowTables.collect(this.#content.endpoints.slots())) this.#slots.release(slot);
+    const freed = await this.#flowTables.collect(this.#content.endpoints.slots());
+    for (const slot of freed) this.#slots.release(slot);
+    if (this.#closed) return;
     const { attachments } = this.#kernel;
     for (const { ifindex, role } of [...attachments.attached()]) {
       if (this.#isLeft(ifindex, role)) attachments.remove(ifindex, role);

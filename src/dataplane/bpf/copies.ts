@@ -12,12 +12,12 @@ type AnyTable = Table<unknown, unknown>;
 export interface CopiesOptions {
   readonly kernel: Kernel;
   /** The copies have become equal, and no run knows what is in neither. */
-  onEqual(): void;
+  onEqual(): Promise<void>;
 }
 
 export class Copies {
   readonly #kernel: Kernel;
-  readonly #onEqual: () => void;
+  readonly #onEqual: () => Promise<void>;
   #tables: Tables | undefined;
   #generation: bigint;
   /** A grace period has passed since the idle copy was in force: nobody reads it. At start this is not known. */
@@ -68,7 +68,7 @@ export class Copies {
     const writes = this.#writeIdle();
     const tables = Object.values(this.#tables ?? {}) as AnyTable[];
     if (tables.every((table) => isEmpty(pendingOf(table, this.inForce)))) {
-      this.#onEqual();
+      this.#catchingUp = this.#settle();
       return writes;
     }
     this.#kernel.generation.store(this.#generation + 1n);
@@ -94,9 +94,17 @@ export class Copies {
       if (this.#closed) return;
       this.#quiet = true;
       this.#writeIdle();
-      this.#onEqual();
     } catch {
-      // Pending, as said above.
+      return; // Pending, as said above.
+    }
+    await this.#settle();
+  }
+
+  async #settle(): Promise<void> {
+    try {
+      await this.#onEqual();
+    } catch {
+      // What is left over is harmless, and collected the next time.
     }
   }
 

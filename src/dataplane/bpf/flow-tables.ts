@@ -2,7 +2,7 @@
  * Endpoints -> tables of flows, one for each slot and family. They exist once, not in two copies, so a table is made
  * before its endpoint is put in force, and goes when neither copy has the slot any more.
  */
-import type { FlowFamily, FlowTableStore } from './kernel.ts';
+import type { FlowFamily, FlowTableId, FlowTableStore } from './kernel.ts';
 
 export interface SlotTables {
   readonly slot: number;
@@ -13,13 +13,13 @@ export interface SlotTables {
 
 export class FlowTables {
   readonly #store: FlowTableStore;
-  readonly #existing: Readonly<Record<FlowFamily, Set<number>>>;
+  readonly #existing: Readonly<Record<FlowFamily, Set<number>>> = { 4: new Set(), 6: new Set() };
   /** Tables of the endpoints that have them now; others are left-overs. */
   readonly #owned: Readonly<Record<FlowFamily, Set<number>>> = { 4: new Set(), 6: new Set() };
 
   constructor(store: FlowTableStore) {
     this.#store = store;
-    this.#existing = { 4: new Set(store.existing(4)), 6: new Set(store.existing(6)) };
+    for (const { family, slot } of store.existing()) this.#existing[family].add(slot);
   }
 
   /** Slots that must not be given to a new endpoint before `collect` has returned them. */
@@ -28,32 +28,35 @@ export class FlowTables {
   }
 
   /** Makes the tables that these endpoints lack. @throws BpfError */
-  prepare(endpoints: Iterable<SlotTables>): void {
+  async prepare(endpoints: Iterable<SlotTables>): Promise<void> {
+    const owned: FlowTableId[] = [];
+    const missing: FlowTableId[] = [];
     for (const { slot, families, adopted } of endpoints) {
       for (const family of families) {
         if (this.#owned[family].has(slot)) continue;
-        if (!adopted || !this.#existing[family].has(slot)) this.#store.create(family, slot);
-        this.#existing[family].add(slot);
-        this.#owned[family].add(slot);
+        owned.push({ family, slot });
+        if (!adopted || !this.#existing[family].has(slot)) missing.push({ family, slot });
       }
     }
+    for (const { family, slot } of missing) this.#existing[family].add(slot);
+    if (missing.length > 0) await this.#store.create(missing);
+    for (const { family, slot } of owned) this.#owned[family].add(slot);
   }
 
   /** Deletes all tables but those of these endpoints. @returns slots that have none any more */
-  collect(endpoints: Iterable<SlotTables>): Set<number> {
+  async collect(endpoints: Iterable<SlotTables>): Promise<Set<number>> {
     const wanted = { 4: new Set<number>(), 6: new Set<number>() };
     for (const { slot, families } of endpoints) for (const family of families) wanted[family].add(slot);
-    const gone = new Set<number>();
+    const left: FlowTableId[] = [];
     for (const family of [4, 6] as const) {
-      for (const slot of this.#existing[family]) {
-        if (wanted[family].has(slot)) continue;
-        this.#store.delete(family, slot);
-        this.#existing[family].delete(slot);
-        this.#owned[family].delete(slot);
-        gone.add(slot);
-      }
+      for (const slot of this.#existing[family]) if (!wanted[family].has(slot)) left.push({ family, slot });
     }
-    for (const slot of this.slots()) gone.delete(slot);
-    return gone;
+    if (left.length > 0) await this.#store.delete(left);
+    for (const { family, slot } of left) {
+      this.#existing[family].delete(slot);
+      this.#owned[family].delete(slot);
+    }
+    const remaining = this.slots();
+    return new Set(left.map(({ slot }) => slot).filter((slot) => !remaining.has(slot)));
   }
 }

@@ -1,7 +1,8 @@
 /** The real kernel: the loaded object, its pinned maps and the links in a directory of bpffs. */
+import { setImmediate } from 'node:timers/promises';
 import { BpfMap, type BpfObject, type MapSpec, RingBuffer } from '../../native.ts';
 import type { CopiedMap } from './abi.ts';
-import type { FlowFamily, FlowTableStore, Kernel } from './kernel.ts';
+import type { FlowFamily, FlowTableId, FlowTableStore, Kernel } from './kernel.ts';
 import type { Lock } from './lock.ts';
 import { loadObject, type ObjectOptions, SIDES } from './object.ts';
 import { linksDirectory, makeDirectory, PinnedMaps } from './pins.ts';
@@ -81,19 +82,28 @@ class NativeFlowTables implements FlowTableStore {
     this.#specs = specs;
   }
 
-  *existing(family: FlowFamily): Generator<number> {
-    const { count, keys } = this.#outer(family).entriesBatch();
-    for (let i = 0; i < count; i++) yield u32Of(keys.subarray(i * 4, i * 4 + 4));
+  *existing(): Generator<FlowTableId> {
+    for (const family of [4, 6] as const) {
+      const { count, keys } = this.#outer(family).entriesBatch();
+      for (let i = 0; i < count; i++) yield { family, slot: u32Of(keys.subarray(i * 4, i * 4 + 4)) };
+    }
   }
 
-  create(family: FlowFamily, slot: number): void {
-    const { type, keySize, valueSize, maxEntries, flags } = this.#specs.get(family) as MapSpec;
-    using table = BpfMap.create({ type, keySize, valueSize, maxEntries, flags, name: `flows${family}_${slot}` });
-    this.#outer(family).setInner(u32Bytes(slot), table);
+  /** The kernel waits for a grace period each time; in between others have their turn. */
+  async create(tables: readonly FlowTableId[]): Promise<void> {
+    for (const { family, slot } of tables) {
+      const { type, keySize, valueSize, maxEntries, flags } = this.#specs.get(family) as MapSpec;
+      using table = BpfMap.create({ type, keySize, valueSize, maxEntries, flags, name: `flows${family}_${slot}` });
+      this.#outer(family).setInner(u32Bytes(slot), table);
+      await setImmediate();
+    }
   }
 
-  delete(family: FlowFamily, slot: number): void {
-    this.#outer(family).delete(u32Bytes(slot));
+  async delete(tables: readonly FlowTableId[]): Promise<void> {
+    for (const { family, slot } of tables) {
+      this.#outer(family).delete(u32Bytes(slot));
+      await setImmediate();
+    }
   }
 
   #outer(family: FlowFamily): BpfMap {

@@ -19,12 +19,18 @@ export interface Generation {
 
 export type FlowFamily = 4 | 6;
 
-/** The endpoints' tables of flows, by slot. */
+/** An endpoint's table of flows. */
+export interface FlowTableId {
+  readonly family: FlowFamily;
+  readonly slot: number;
+}
+
 export interface FlowTableStore {
-  existing(family: FlowFamily): Iterable<number>;
-  /** An empty table, in place of the one that is there if any. */
-  create(family: FlowFamily, slot: number): void;
-  delete(family: FlowFamily, slot: number): void;
+  existing(): Iterable<FlowTableId>;
+  /** Empty tables, in place of those that are there if any. */
+  create(tables: readonly FlowTableId[]): Promise<void>;
+  /** Missing ones are fine. */
+  delete(tables: readonly FlowTableId[]): Promise<void>;
 }
 
 /** Which programs an interface gets. */

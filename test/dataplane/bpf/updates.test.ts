@@ -18,7 +18,7 @@ describe('an update', () => {
         await applyWatched(dataplane, kernel, list, hinted);
         expect(kernel.violations).toEqual([]);
       }),
-      { numRuns: 150 },
+      { numRuns: 60 },
     );
   });
 
@@ -48,7 +48,7 @@ describe('an update', () => {
         expect(table.readOther()).toBe(table.read());
         expect(kernel.violations).toEqual([]);
       }),
-      { numRuns: 150 },
+      { numRuns: 60 },
     );
   });
 
@@ -77,7 +77,7 @@ describe('an update', () => {
         expect(table.readOther()).toBe(table.read());
         expect(kernel.violations).toEqual([]);
       }),
-      { numRuns: 150 },
+      { numRuns: 60 },
     );
   });
 });

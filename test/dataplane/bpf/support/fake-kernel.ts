@@ -4,7 +4,14 @@
  */
 import type { Abi, CopiedMap } from '../../../../src/dataplane/bpf/abi.ts';
 import { COPIED_MAPS } from '../../../../src/dataplane/bpf/abi.ts';
-import type { Attachments, FlowFamily, Kernel, KernelMap, LinkRole } from '../../../../src/dataplane/bpf/kernel.ts';
+import type {
+  Attachments,
+  FlowFamily,
+  FlowTableId,
+  Kernel,
+  KernelMap,
+  LinkRole,
+} from '../../../../src/dataplane/bpf/kernel.ts';
 import type { CopyIndex } from '../../../../src/dataplane/bpf/table.ts';
 import { u32Of } from '../../../../src/dataplane/bpf/tables.ts';
 import { abiFromHeader } from './abi-from-header.ts';
@@ -62,12 +69,17 @@ export class FakeKernel implements Kernel {
   };
 
   readonly flows = {
-    existing: (family: FlowFamily): number[] => [...this.flowTables[family].keys()],
-    create: (family: FlowFamily, slot: number): void => {
-      this.#guard({ map: `flows${family}` }, () => this.flowTables[family].set(slot, ++this.#tables));
+    existing: (): FlowTableId[] =>
+      ([4, 6] as const).flatMap((family) => [...this.flowTables[family].keys()].map((slot) => ({ family, slot }))),
+    create: async (tables: readonly FlowTableId[]): Promise<void> => {
+      for (const { family, slot } of tables) {
+        this.#guard({ map: `flows${family}` }, () => this.flowTables[family].set(slot, ++this.#tables));
+      }
     },
-    delete: (family: FlowFamily, slot: number): void => {
-      this.#guard({ map: `flows${family}` }, () => this.flowTables[family].delete(slot));
+    delete: async (tables: readonly FlowTableId[]): Promise<void> => {
+      for (const { family, slot } of tables) {
+        this.#guard({ map: `flows${family}` }, () => this.flowTables[family].delete(slot));
+      }
     },
   };
 

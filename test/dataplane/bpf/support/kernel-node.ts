@@ -6,7 +6,7 @@ import { cleanupBpfDataplane, type OpenOptions } from '../../../../src/dataplane
 import { type Address, addressBytes, familyOf } from '../../../../src/model/address.ts';
 import { isBpffs, mountBpffs, netlink } from '../../../../src/native.ts';
 
-export const OBJECT_PATH = fileURLToPath(new URL('../../../../../../tmp/standin/standin.bpf.o', import.meta.url));
+export const OBJECT_PATH = fileURLToPath(new URL('../../../../build/policy.bpf.o', import.meta.url));
 const BPFFS = '/sys/fs/bpf';
 
 export class KernelNode {
