@@ -1,14 +1,14 @@
 /** `selvedge agent`: enforces the policies of a folder of manifests on this node until it is told to stop. */
-import { once } from 'node:events';
 import { hostname } from 'node:os';
 import { Command, Option } from 'commander';
 import { Agent } from '../agent.ts';
-import { BpfDataplane } from '../dataplane/bpf/bpf-dataplane.ts';
+import { openBpfDataplane } from '../dataplane/bpf/open.ts';
 import type { PendingMode } from '../links/bindings.ts';
 import { linkSource } from '../links/link-source.ts';
 import { LOG_LEVELS, type LogLevel, openLog } from '../log.ts';
 import { directorySource } from '../sources/directory/directory-source.ts';
-import { pinDirOption } from './options.ts';
+import { BPF_OBJECT, pinDirOption } from './options.ts';
+import { stopSignal } from './stop-signal.ts';
 
 interface Options {
   readonly manifests: string[];
@@ -35,7 +35,8 @@ export function agentCommand(): Command {
 
 async function run(options: Options): Promise<void> {
   const log = openLog(options.logLevel);
-  const dataplane = await BpfDataplane.open({ pinDir: options.pinDir });
+  using stop = stopSignal();
+  const dataplane = await openBpfDataplane({ path: BPF_OBJECT, directory: options.pinDir });
   const agent = new Agent({
     node: options.nodeName,
     source: directorySource(options.manifests),
@@ -45,7 +46,7 @@ async function run(options: Options): Promise<void> {
     log,
   });
   agent.start();
-  const signal = await Promise.race(['SIGTERM', 'SIGINT'].map(async (name) => (await once(process, name), name)));
+  await new Promise((resolve) => stop.signal.addEventListener('abort', resolve));
   await agent.close();
-  log.info({ event: 'stopped', signal }, 'stopped; what is in force stays in force');
+  log.info({ event: 'stopped' }, 'stopped; what is in force stays in force');
 }
