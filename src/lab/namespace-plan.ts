@@ -22,6 +22,9 @@ export interface Entry {
 export interface Cable {
   /** The namespace in which its other end stays. */
   readonly parent: string;
+  /** The name of the end there, a port of this bridge. */
+  readonly port: string;
+  readonly bridge: string;
   readonly attach: readonly string[];
   readonly detach: string;
 }

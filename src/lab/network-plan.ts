@@ -74,6 +74,8 @@ function outsidePlan({ lab, nodes, outside }: Shape): NamespacePlan {
     sysctls: HOST_SYSCTLS,
     cable: {
       parent: wireNamespace(lab),
+      port: 'outside',
+      bridge: 'wire',
       attach: [
         `link add outside type veth peer name eth0 address ${macOf(name)} netns ${name}`,
         'link set outside master wire up',

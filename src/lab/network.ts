@@ -3,14 +3,19 @@
  * in place already is left alone.
  */
 import { readdirSync, writeFileSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
 import { type CommandError, run, runSync } from '../child-process.ts';
 import { netns } from '../native.ts';
 import { inParallel } from './in-parallel.ts';
 import { LabError } from './lab-error.ts';
-import { type Entry, type NamespacePlan, sameBase } from './namespace-plan.ts';
+import { type Cable, type Entry, type NamespacePlan, sameBase } from './namespace-plan.ts';
 
 /** Processes at a time: enough to keep a few processors busy while others wait for the kernel's network lock. */
 const PROCESSES = 16;
+
+/** Milliseconds: how long a cable may take until it carries packets, and between looks at it. */
+const CARRIER_PATIENCE = 15_000;
+const CARRIER_LOOK = 10;
 
 /** What an application of plans has made and removed; a namespace that was made anew is in both. */
 export interface NetworkChange {
@@ -74,6 +79,7 @@ export class Network {
       await batch(plan.name, 'ip', [...setup, ...linesOf(entries, 'ip')]);
       await batch(plan.name, 'bridge', linesOf(entries, 'bridge'));
     });
+    await carriers(made);
     this.#plans = new Map(wanted.map((plan) => [plan.name, plan]));
     return change;
   }
@@ -144,6 +150,46 @@ async function make(plans: readonly NamespacePlan[]): Promise<void> {
     }
     await inParallel(parents, PROCESSES, ([name, commands]) => batch(name, 'ip', commands));
   }
+}
+
+/**
+ * Waits until cables carry packets: an interface whose other end has just come up, and the bridge that it is the first
+ * port of, drop everything until a worker of the kernel has seen to them, which takes long on a busy machine.
+ */
+async function carriers(made: readonly NamespacePlan[]): Promise<void> {
+  const waited = new Map<string, Cable[]>();
+  for (const { cable } of made) {
+    if (cable !== undefined) waited.set(cable.parent, [...(waited.get(cable.parent) ?? []), cable]);
+  }
+  const deadline = performance.now() + CARRIER_PATIENCE;
+  await inParallel(waited, PROCESSES, async ([namespace, cables]) => {
+    for (let idle = await idleLinks(namespace, cables); idle.size > 0; idle = await idleLinks(namespace, cables)) {
+      if (performance.now() > deadline) throw new LabError(`${namespace}: no carrier on ${[...idle].join(', ')}`);
+      await setTimeout(CARRIER_LOOK);
+    }
+  });
+}
+
+/** What of `ip -json link` is looked at. */
+interface LinkState {
+  readonly ifname: string;
+  readonly operstate: string;
+  readonly flags: readonly string[];
+  readonly qdisc: string;
+}
+
+async function idleLinks(namespace: string, cables: readonly Cable[]): Promise<ReadonlySet<string>> {
+  const list = () => ({ output: run('ip', ['-json', 'link', 'show']) });
+  const links = JSON.parse(await netns.run(namespace, list).output) as LinkState[];
+  const states = new Map(links.map((link) => [link.ifname, link]));
+  const idle = new Set<string>();
+  for (const { port, bridge } of cables) {
+    // "UP" is set where bridges are told too. Of a bridge itself it may be a second late: there its queue is what counts.
+    if (states.get(port)?.operstate !== 'UP') idle.add(port);
+    const { flags = [], qdisc = 'noop' } = states.get(bridge) ?? {};
+    if (!flags.includes('LOWER_UP') || qdisc === 'noop') idle.add(bridge);
+  }
+  return idle;
 }
 
 /** Below /proc/sys/net the kernel shows each thread the settings of its own network namespace. */

@@ -58,6 +58,8 @@ export function nodePlan(node: LabNode, shape: Shape): NamespacePlan {
     sysctls: ROUTER_SYSCTLS,
     cable: {
       parent: wireNamespace(lab),
+      port,
+      bridge: 'wire',
       attach: [
         `link add ${port} type veth peer name eth0 address ${uplinkMac} netns ${node.namespace}`,
         `link set ${port} master wire up`,

@@ -16,6 +16,8 @@ export function podPlan(pod: Pod, node: LabNode, shape: Shape): NamespacePlan {
     sysctls: HOST_SYSCTLS,
     cable: {
       parent: node.namespace,
+      port,
+      bridge: 'cni0',
       attach: [
         `link add ${port} mtu ${mtu} type veth peer name eth0 mtu ${mtu} address ${macOf(name)} netns ${name}`,
         `link set ${port} master cni0 up`,
