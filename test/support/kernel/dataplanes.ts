@@ -1,7 +1,7 @@
 /** BPF data planes of nodes that are not this process's own network namespace. */
 import { rmSync } from 'node:fs';
 import { BpfDataplane } from '../../../src/dataplane/bpf/bpf-dataplane.ts';
-import type { Attachments, FlowFamily, FlowTableStore } from '../../../src/dataplane/bpf/kernel.ts';
+import type { Attachments, FlowTableId, FlowTableStore } from '../../../src/dataplane/bpf/kernel.ts';
 import {
   type NativeKernel,
   type NativeKernelOptions,
@@ -43,15 +43,27 @@ export async function openTestDataplane(options: TestDataplaneOptions = {}): Pro
 
 /** Attaches in another network namespace, whenever it is called. */
 export function attachmentsIn(namespace: string, attachments: Attachments): Attachments {
-  return {
-    ensure: (ifindex, role) => netns.run(namespace, () => attachments.ensure(ifindex, role)),
-    attached: () => netns.run(namespace, () => [...attachments.attached()]),
-    remove: (ifindex, role) => netns.run(namespace, () => attachments.remove(ifindex, role)),
-  };
+  return new Proxy(attachments, {
+    get:
+      (target, name) =>
+      (...args: unknown[]) =>
+        netns.run(namespace, () => {
+          const method = Reflect.get(target, name) as (...args: unknown[]) => unknown;
+          const result = Reflect.apply(method, target, args);
+          // A generator would go on in the caller's namespace.
+          return typeof result === 'object' && result !== null ? [...(result as Iterable<unknown>)] : result;
+        }),
+  });
 }
 
 /** For test-runs, which need no attachment. */
-export const NO_ATTACHMENTS: Attachments = { ensure: () => {}, attached: () => [], remove: () => {} };
+export const NO_ATTACHMENTS: Attachments = {
+  ensure: () => {},
+  renew: () => {},
+  attached: () => [],
+  alive: () => true,
+  remove: () => {},
+};
 
 /**
  * Tables of flows that are emptied where they would be replaced: putting one in takes the kernel a grace period, too long
@@ -65,22 +77,22 @@ export class ReusedFlowTables implements FlowTableStore {
     this.#kernel = kernel;
   }
 
-  existing(): number[] {
+  existing(): FlowTableId[] {
     return [];
   }
 
-  create(family: FlowFamily, slot: number): void {
-    const key = `${family} ${slot}`;
-    const table = this.#tables.get(key);
-    if (table !== undefined) {
-      empty(table);
-      return;
+  async create(tables: readonly FlowTableId[]): Promise<void> {
+    const known = tables.filter((id) => this.#tables.has(nameOf(id)));
+    for (const id of known) empty(this.#tables.get(nameOf(id)) as BpfMap);
+    const missing = tables.filter((id) => !this.#tables.has(nameOf(id)));
+    await this.#kernel.flows.create(missing);
+    for (const id of missing) {
+      const outer = this.#kernel.object.map(`flows${id.family}`);
+      this.#tables.set(nameOf(id), outer.getInner(slotKey(id.slot)) as BpfMap);
     }
-    this.#kernel.flows.create(family, slot);
-    this.#tables.set(key, this.#kernel.object.map(`flows${family}`).getInner(slotKey(slot)) as BpfMap);
   }
 
-  delete(): void {}
+  async delete(): Promise<void> {}
 
   /** Forgets all connections. */
   clear(): void {
@@ -94,6 +106,10 @@ export class ReusedFlowTables implements FlowTableStore {
 
 function empty(table: BpfMap): void {
   for (const key of table.keys()) table.delete(key);
+}
+
+function nameOf({ family, slot }: FlowTableId): string {
+  return `flows${family} ${slot}`;
 }
 
 function slotKey(slot: number): Uint8Array {
