@@ -3,6 +3,7 @@
  * one store of the generation puts it in force. The retired copy has readers until a grace period is over; then it
  * receives the same changes, so that the next lone change is in force at once.
  */
+import { CapacityError } from '../contract.ts';
 import type { Kernel, KernelMap } from './kernel.ts';
 import { type Actual, type CopyIndex, type Table, UNKNOWN } from './table.ts';
 import type { Tables } from './tables.ts';
@@ -126,15 +127,15 @@ export function readTable<K, V>(map: KernelMap, table: Table<K, V>): Map<K, V> {
   const valueSize = values.length / Math.max(1, count);
   const content = new Map<K, V>();
   for (let i = 0; i < count; i++) {
-    const value = values.subarray(i * valueSize, (i + 1) * valueSize);
-    if (codec.kind !== 'hash' && isZero(value)) continue;
-    content.set(codec.decodeKey(keys.subarray(i * keySize, (i + 1) * keySize)), codec.decodeValue(value));
+    if (codec.kind !== 'hash' && isZero(values, i * valueSize, valueSize)) continue;
+    const value = codec.decodeValue(values.subarray(i * valueSize, (i + 1) * valueSize));
+    content.set(codec.decodeKey(keys.subarray(i * keySize, (i + 1) * keySize)), value);
   }
   return content;
 }
 
-function isZero(bytes: Uint8Array): boolean {
-  for (const byte of bytes) if (byte !== 0) return false;
+function isZero(bytes: Uint8Array, from: number, length: number): boolean {
+  for (let i = from; i < from + length; i++) if (bytes[i] !== 0) return false;
   return true;
 }
 
@@ -163,16 +164,34 @@ function writeTable(kernel: Kernel, table: AnyTable, copy: CopyIndex): number {
   const { codec, wanted } = table;
   const { sets, deletions } = pendingOf(table, copy);
   const map = kernel.map(codec.name, copy);
-  if (deletions.length > 0) {
-    const keys = concat(deletions.map((key) => codec.encodeKey(key)));
-    attempt(table, copy, deletions, () => map.deleteBatch(keys, deletions.length));
+  for (const keys of batches(deletions)) {
+    const bytes = concat(keys.map((key) => codec.encodeKey(key)));
+    attempt(table, copy, keys, () => map.deleteBatch(bytes, keys.length));
   }
-  if (sets.length > 0) {
-    const keys = concat(sets.map((key) => codec.encodeKey(key)));
-    const values = concat(sets.map((key) => (wanted.has(key) ? codec.encodeValue(wanted.get(key)) : codec.zero())));
-    attempt(table, copy, sets, () => map.setBatch(keys, values, sets.length));
+  for (const keys of batches(sets)) {
+    const bytes = concat(keys.map((key) => codec.encodeKey(key)));
+    const values = concat(keys.map((key) => (wanted.has(key) ? codec.encodeValue(wanted.get(key)) : codec.zero())));
+    attempt(table, copy, keys, () => {
+      try {
+        map.setBatch(bytes, values, keys.length);
+      } catch (error) {
+        throw isFull(error) ? new CapacityError(codec.name, wanted.size, kernel.capacity(codec.name)) : error;
+      }
+    });
   }
   return sets.length + deletions.length;
+}
+
+/** What fits was counted before, but the kernel has the last word. */
+function isFull(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'E2BIG' || error.code === 'ENOSPC');
+}
+
+/** Elements that are encoded at a time: a large state is not held twice in bytes. */
+const BATCH = 4096;
+
+function* batches(keys: readonly unknown[]): Generator<readonly unknown[]> {
+  for (let i = 0; i < keys.length; i += BATCH) yield keys.slice(i, i + BATCH);
 }
 
 /** Runs one batch. If it breaks, how far it came is not known, so every element is written again the next time. */
