@@ -88,7 +88,7 @@ static __always_inline __u32 judge(const struct packet *packet, const struct que
       .packet = packet,
       .question = question,
       .local = endpoint_find(question->copy, question->local),
-      .peer = endpoint_find(question->copy, question->peer),
+      .peer = question->peer ? endpoint_find(question->copy, question->peer) : 0,
   };
   bool requesting = question->origin == FLOW_BY_LOCAL;
 
@@ -96,7 +96,7 @@ static __always_inline __u32 judge(const struct packet *packet, const struct que
   judgement->ingress = (struct side){};
   if (asked.local && !question->spare_local)
     judge_side(&asked, requesting ? &judgement->egress : &judgement->ingress, true, family);
-  if (asked.local && asked.peer && question->peer && !question->spare_peer)
+  if (asked.local && asked.peer && !question->spare_peer)
     judge_side(&asked, requesting ? &judgement->ingress : &judgement->egress, false, family);
   if (!reason_allows(judgement->egress.reason)) return judgement->egress.reason;
   if (!reason_allows(judgement->ingress.reason)) return judgement->ingress.reason;
