@@ -4,7 +4,10 @@
 
 #include "packet.h"
 
-static __noinline int fragment_resolve(const struct run *run, struct packet *packet) {
+CHECKED_ALONE int fragment_resolve(const struct run *run,
+                                   struct packet *packet) {
+  if (!run || !packet)
+    return 0;
   bool from_local = hook_from_local(run->hook);
   struct fragment_key key = {
       .id = packet->fragment_id,
@@ -31,7 +34,8 @@ static __noinline int fragment_resolve(const struct run *run, struct packet *pac
       return 0;
     }
     packet->protocol = first->protocol;
-    if (first->opening) packet->flags |= PACKET_OPENING;
+    if (first->opening)
+      packet->flags |= PACKET_OPENING;
     return 0;
   }
   struct fragment first = {
@@ -41,6 +45,7 @@ static __noinline int fragment_resolve(const struct run *run, struct packet *pac
       .protocol = packet->protocol,
   };
 
-  if (bpf_map_update_elem(&fragments, &key, &first, BPF_ANY)) loss_count(LOSS_FRAGMENT);
+  if (bpf_map_update_elem(&fragments, &key, &first, BPF_ANY))
+    loss_count(LOSS_FRAGMENT);
   return 0;
 }

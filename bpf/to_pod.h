@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * What reaches a pod: the marked sender's egress and the receiver's ingress, judged together, under one state, on
- * the addresses that are left after every translation.
+ * What reaches a pod: the marked sender's egress and the receiver's ingress,
+ * judged together, under one state, on the addresses that are left after every
+ * translation.
  */
 #pragma once
 
@@ -12,161 +13,199 @@
 #include "parse.h"
 
 /* What can't be read is not admitted where either end is isolated. */
-static __always_inline bool to_pod_guarded(const struct run *run) {
+static __always_inline bool to_pod_guarded(const struct run *run,
+                                           const struct endpoint *endpoint) {
   struct endpoint *sender = endpoint_in_slot(run, mark_slot(run->mark));
 
-  return run->endpoint->ingress_ruleset || (sender && sender->egress_ruleset && !mark_is_reply(run->mark));
+  return endpoint->ingress_ruleset ||
+         (sender && sender->egress_ruleset && !mark_is_reply(run->mark));
 }
 
 /*
- * A reply by the receiver's own flows. Where the peer is shown by another address than its own (a Service), the
- * request can't be judged from here: the sender's own flows have judged it, or conntrack names the real ends.
- * The reason, or 0: can't be told, judge it as a request.
+ * A reply by the receiver's own flows. Where the peer is shown by another
+ * address than its own (a Service), the request can't be judged from here: the
+ * sender's own flows have judged it, or conntrack names the real ends.
+ * VERDICT_ALLOW, VERDICT_DENY, or -1: can't be told, judge it as a request.
  */
-static __always_inline __u32 to_pod_reply(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
-                                          struct flow *flow, struct judgement *judgement, const int family) {
+static __always_inline int
+to_pod_reply(struct __sk_buff *skb, const struct run *run,
+             const struct packet *packet, struct flow *flow,
+             struct judgement *judgement, const int family) {
   __u32 slot = mark_slot(run->mark);
   struct endpoint *sender = endpoint_in_slot(run, slot);
-  bool translated = sender ? !is_address_of(packet->peer, sender, family) : flow->translated || !flow->judged;
+  bool translated = sender ? !is_address_of(packet->peer, sender, family)
+                           : flow->translated || !flow->judged;
 
-  if (!translated) return judge_flow(run, packet, flow, slot, judgement, family);
+  if (!translated)
+    return judge_flow(run, packet, flow, slot, judgement, family)
+               ? VERDICT_ALLOW
+               : VERDICT_DENY;
   if (!sender || !mark_is_reply(run->mark)) {
-    __u32 reason = conntrack_judge_reply(skb, run, packet, sender, judgement, family);
+    int verdict = conntrack_judge_reply(skb, run, packet, judgement, family);
 
-    if (!reason_allows(reason)) return reason;
-    if (!reason && sender && !(flow->judged && judged_verdict(flow->judged))) return 0;
+    if (verdict == VERDICT_DENY)
+      return VERDICT_DENY;
+    if (verdict < 0 && sender && !judged_verdict(flow->judged))
+      return -1;
   }
   flow->translated = 1;
   flow_cache(flow, run, slot, 0, VERDICT_ALLOW);
-  return REASON_ALLOW_REPLY;
+  return VERDICT_ALLOW;
 }
 
-/* "Traffic from the node": of its own making, by an own address. What it forwards or masquerades came in elsewhere. */
-static __always_inline bool is_from_own_node(const struct __sk_buff *skb, const struct run *run,
-                                             const struct packet *packet, const int family) {
+/* "Traffic from the node": of its own making, by an own address. What it
+ * forwards or masquerades came in elsewhere. */
+static __always_inline bool is_from_own_node(const struct __sk_buff *skb,
+                                             const struct run *run,
+                                             const struct packet *packet,
+                                             const int family) {
   __u32 flags;
 
-  if (mark_slot(run->mark) || skb->ingress_ifindex) return false;
+  if (mark_slot(run->mark) || skb->ingress_ifindex)
+    return false;
   identity_of(run->copy, packet->peer, &flags, family);
   return flags & ADDRESS_OWN_NODE;
 }
 
-/* An admitted request: a new entry, or the verdict kept in the one that there is. */
-static __always_inline void to_pod_admit(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
-                                         const struct judgement *judgement, const int family) {
-  struct flow *flow = run->flow;
+/* An admitted request: a new entry, or the verdict kept in the one that there
+ * is. */
+static __always_inline void
+to_pod_admit(struct __sk_buff *skb, const struct run *run,
+             const struct packet *packet, struct flow *flow,
+             const struct judgement *judgement, const int family) {
   __u32 slot = mark_slot(run->mark);
-  bool by_peer = flow && run->live && flow->origin == FLOW_BY_PEER;
-  /* Without the sender's egress asked, the verdict is not the whole of it. */
-  bool whole = !slot || !mark_is_reply(run->mark);
+  bool live = flow && flow_is_live(flow, packet, run->now),
+       by_peer = live && flow->origin == FLOW_BY_PEER;
+  bool opens = flow_opens(packet, live);
 
-  if (!flow_opens(packet, run->live) || !whole) {
-    if (!by_peer) return;
-    if (whole) flow_cache(flow, run, slot, judgement->ingress.rule, VERDICT_ALLOW);
-    flow_touch(flow, packet, run, false);
+  /* Without the sender's egress asked, the verdict is not the whole of it. */
+  if (slot && mark_is_reply(run->mark))
     return;
-  }
-  if (by_peer &&
-      (flow->state == FLOW_OPENING || packet->protocol == IPPROTO_ICMP || packet->protocol == IPPROTO_ICMPV6)) {
+  if (by_peer && (!opens || flow->state == FLOW_OPENING ||
+                  packet->protocol == IPPROTO_ICMP ||
+                  packet->protocol == IPPROTO_ICMPV6)) {
     flow_cache(flow, run, slot, judgement->ingress.rule, VERDICT_ALLOW);
     flow_touch(flow, packet, run, false);
     return;
   }
+  if (!opens)
+    return;
   struct flow fresh = {
       .judged = judged_of(run, slot, VERDICT_ALLOW),
       .seen = run->now,
       .rule = judgement->ingress.rule,
       .origin = FLOW_BY_PEER,
       .state = FLOW_OPENING,
-      .unaged = !run->endpoint->ingress_ruleset && !run->endpoint->egress_ruleset,
+      .unaged = is_unisolated(endpoint_in_slot(run, run->slot)),
   };
 
   flow_begin(run, packet, flow, &fresh, family);
   admitted(skb, run, packet, judgement);
 }
 
-static __always_inline int to_pod_judge(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
-                                        const int family) {
-  struct flow *flow = run->flow;
-  struct judgement judgement;
-  __u32 reason;
+static __always_inline int to_pod_judge(struct __sk_buff *skb,
+                                        const struct run *run,
+                                        const struct packet *packet,
+                                        struct flow *flow, const int family) {
+  struct judgement judgement = {};
   struct question question = {
-      .local = run->slot,
-      .peer = endpoint_in_slot(run, mark_slot(run->mark)) ? mark_slot(run->mark) : 0,
-      .copy = run->copy,
+      .peer_slot = mark_slot(run->mark),
       .origin = FLOW_BY_PEER,
       .spare_peer = mark_is_reply(run->mark),
   };
 
-  if (flow && run->live && flow->origin == FLOW_BY_LOCAL && !(packet->flags & PACKET_OPENING)) {
-    reason = to_pod_reply(skb, run, packet, flow, &judgement, family);
-    if (reason) {
-      if (!reason_allows(reason)) return drop_judged(skb, run, packet, &judgement);
+  if (flow && flow->origin == FLOW_BY_LOCAL &&
+      !(packet->flags & PACKET_OPENING) &&
+      flow_is_live(flow, packet, run->now)) {
+    int verdict = to_pod_reply(skb, run, packet, flow, &judgement, family);
+
+    if (verdict == VERDICT_DENY)
+      return drop_judged(skb, run, packet, &judgement);
+    if (verdict == VERDICT_ALLOW) {
       flow_touch(flow, packet, run, false);
       return CONTINUE;
     }
   }
   if (is_from_own_node(skb, run, packet, family)) {
-    __builtin_memset(&judgement, 0, sizeof(judgement));
-    judgement.ingress.ifindex = run->endpoint->ifindex;
+    judgement.ingress.ifindex = run->ifindex;
     judgement.ingress.reason = REASON_ALLOW_NODE;
-  } else {
-    reason = judge_family(packet, &question, &judgement, family);
-    if (!reason_allows(reason)) {
-      if (conntrack_admits(skb, run, packet, &question, family)) return CONTINUE;
-      if (packet->flags & PACKET_ICMP_ERROR) judgement_unrelated(&judgement);
-      return drop_judged(skb, run, packet, &judgement);
-    }
+  } else if (!judge_allows(run, packet, &question, &judgement, family)) {
+    if (conntrack_admits(skb, run, packet, &question, family))
+      return CONTINUE;
+    if (packet->flags & PACKET_ICMP_ERROR)
+      judgement_unrelated(&judgement);
+    return drop_judged(skb, run, packet, &judgement);
   }
-  to_pod_admit(skb, run, packet, &judgement, family);
+  to_pod_admit(skb, run, packet, flow, &judgement, family);
   return CONTINUE;
 }
 
-static __noinline int to_pod_judge4(struct __sk_buff *skb, const struct run *run, const struct packet *packet) {
-  return to_pod_judge(skb, run, packet, 4);
+static __noinline int to_pod_judge4(struct __sk_buff *skb,
+                                    const struct run *run,
+                                    const struct packet *packet,
+                                    struct flow *flow) {
+  return to_pod_judge(skb, run, packet, flow, 4);
 }
 
-static __noinline int to_pod_judge6(struct __sk_buff *skb, const struct run *run, const struct packet *packet) {
-  return to_pod_judge(skb, run, packet, 6);
+static __noinline int to_pod_judge6(struct __sk_buff *skb,
+                                    const struct run *run,
+                                    const struct packet *packet,
+                                    struct flow *flow) {
+  return to_pod_judge(skb, run, packet, flow, 6);
 }
 
 /* In mid-stream and no policy on either end: nothing to look up. */
-static __always_inline bool to_pod_unguarded(const struct run *run, const struct packet *packet) {
-  const struct endpoint *endpoint = run->endpoint;
-
-  if (!(packet->flags & PACKET_MIDSTREAM) || endpoint->ingress_ruleset || endpoint->egress_ruleset) return false;
-  if (!mark_slot(run->mark) || mark_is_reply(run->mark)) return true;
-  const struct endpoint *sender = endpoint_find(run->copy, mark_slot(run->mark));
+static __always_inline bool to_pod_unguarded(const struct run *run,
+                                             const struct packet *packet,
+                                             const struct endpoint *endpoint) {
+  if (!(packet->flags & PACKET_MIDSTREAM) || !is_unisolated(endpoint))
+    return false;
+  if (!mark_slot(run->mark) || mark_is_reply(run->mark))
+    return true;
+  const struct endpoint *sender =
+      endpoint_find(run->copy, mark_slot(run->mark));
 
   return !sender || !sender->egress_ruleset;
 }
 
-static __always_inline int to_pod_ip(struct __sk_buff *skb, struct run *run, const int family) {
+static __always_inline int to_pod_ip(struct __sk_buff *skb, struct run *run,
+                                     const struct endpoint *endpoint,
+                                     const int family) {
   struct packet packet = {};
+  struct flow *flow = 0;
   __u32 sender = mark_slot(run->mark);
   int unreadable = parse(skb, LINK_ETHERNET, &packet, false, family);
 
-  if (unlikely(sender == run->slot)) return CONTINUE;
-  if (unlikely(unreadable)) return to_pod_guarded(run) ? drop(skb, run, &packet, unreadable) : CONTINUE;
-  if (to_pod_unguarded(run, &packet)) return CONTINUE;
-  if (family == 6 && unlikely(packet.protocol == IPPROTO_ICMPV6) && is_link_scope(&packet, packet.peer, !sender))
+  /* "A pod cannot block access to itself", also through a Service. */
+  if (unlikely(sender == run->slot))
     return CONTINUE;
-  if (unlikely(packet.flags & PACKET_FRAGMENT)) fragment_resolve(run, &packet);
+  if (unlikely(unreadable))
+    return to_pod_guarded(run, endpoint) ? drop(skb, run, &packet, unreadable)
+                                         : CONTINUE;
+  if (to_pod_unguarded(run, &packet, endpoint))
+    return CONTINUE;
+  if (family == 6 && unlikely(packet.protocol == IPPROTO_ICMPV6) &&
+      is_link_scope(&packet, packet.peer, !sender))
+    return CONTINUE;
+  if (unlikely(packet.flags & PACKET_FRAGMENT))
+    fragment_resolve(run, &packet);
   if (unlikely(packet.flags & PACKET_ICMP_ERROR)) {
-    if (related_family(skb, run, &packet, family)) return CONTINUE;
-  } else if (likely(!(packet.flags & PACKET_NO_PORTS) && packet_is_own(&packet, run->endpoint, family))) {
+    if (related_family(skb, run, &packet, family))
+      return CONTINUE;
+  } else if (likely(!(packet.flags & PACKET_NO_PORTS) &&
+                    packet_is_own(&packet, endpoint, family))) {
     /* A key without the local address stands for the pod's own alone. */
-    struct flow *flow = flow_find(run->slot, &packet, family);
-    bool live = flow && flow_is_live(flow, &packet, run->now);
-
-    if (live && likely(flow->judged == judged_of(run, sender, VERDICT_ALLOW) && !(packet.flags & PACKET_OPENING))) {
+    flow = flow_find(run->slot, &packet, family);
+    if (flow &&
+        likely(flow->judged == judged_of(run, sender, VERDICT_ALLOW) &&
+               !(packet.flags & PACKET_OPENING)) &&
+        likely(flow_is_live(flow, &packet, run->now))) {
       flow_touch(flow, &packet, run, false);
       return CONTINUE;
     }
-    run->flow = flow;
-    run->live = live;
   }
-  return family == 4 ? to_pod_judge4(skb, run, &packet) : to_pod_judge6(skb, run, &packet);
+  return family == 4 ? to_pod_judge4(skb, run, &packet, flow)
+                     : to_pod_judge6(skb, run, &packet, flow);
 }
 
 static __always_inline int to_pod_frame(struct __sk_buff *skb) {
@@ -174,12 +213,20 @@ static __always_inline int to_pod_frame(struct __sk_buff *skb) {
   int verdict;
 
   run_begin(&run, skb, HOOK_TO_POD);
-  if (unlikely(!link_endpoint(skb, &run, &verdict))) return verdict;
+  struct endpoint *endpoint = link_endpoint(skb, &run, &verdict);
+
+  if (unlikely(!endpoint))
+    return verdict;
   run.mark = mark_field(skb);
   __be16 ethertype = link_ethertype(skb, LINK_ETHERNET);
 
-  if (likely(ethertype == bpf_htons(ETH_P_IP))) return to_pod_ip(skb, &run, 4);
-  if (ethertype == bpf_htons(ETH_P_IPV6)) return to_pod_ip(skb, &run, 6);
-  if (ethertype == bpf_htons(ETH_P_ARP)) return CONTINUE;
-  return to_pod_guarded(&run) ? drop_unknown_frame(skb, &run, ethertype) : CONTINUE;
+  if (likely(ethertype == bpf_htons(ETH_P_IP)))
+    return to_pod_ip(skb, &run, endpoint, 4);
+  if (ethertype == bpf_htons(ETH_P_IPV6))
+    return to_pod_ip(skb, &run, endpoint, 6);
+  if (ethertype == bpf_htons(ETH_P_ARP))
+    return CONTINUE;
+  return to_pod_guarded(&run, endpoint)
+             ? drop_unknown_frame(skb, &run, ethertype)
+             : CONTINUE;
 }
