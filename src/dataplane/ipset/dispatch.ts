@@ -1,0 +1,68 @@
+/**
+ * The way of a packet on one side: address -> mark by one look-up in a set, mark -> ruleset by jumps. The sets grow with
+ * the pods, the jumps only with the distinct rulesets of this node, and packets of pods under no policy take none of them.
+ *
+ *   FWD ─ look up source ──▶ OUT ─▶ ruleset (egress) ─┐      no mark: not isolated in that direction
+ *       ◀──────────────────────────────────────────────┘ admitted
+ *       ─ look up destination ─▶ IN ─▶ ruleset (ingress) ─▶ admitted: to whatever others' rules say
+ */
+import type { Family } from '../../model/address.ts';
+import type { Direction } from '../../model/cluster.ts';
+import type { RulesetId } from '../../model/compiled.ts';
+import { fieldMask, type MarkField, markText } from './mark-field.ts';
+import { type DispatchRole, dispatchRole, leafChain, mapName, rulesetChain, type Side, sideChain } from './names.ts';
+import type { ChainRule } from './ruleset-chain.ts';
+
+export type Chains = Map<string, readonly ChainRule[]>;
+
+/** As many jumps as are tried one after the other; with more rulesets they stand in leaves, at most as many again before each. */
+const LEAF_BITS = 4;
+
+/** The chains that look addresses up; the same whatever the state. */
+export function lookupChains(side: Side, family: Family, field: MarkField): Chains {
+  const none = `-m mark ! --mark ${markText(field, 0)}`;
+  const clear = `-j MARK --set-xmark ${markText(field, 0)}`;
+  const judge = (direction: Direction, flag: 'src' | 'dst') => [
+    `-j SET --map-set ${mapName(side, family, direction)} ${flag} --map-mark`,
+    `${none} -j ${sideChain(side, dispatchRole(direction))}`,
+  ];
+  // Ours alone reads the field, so it is clean before and after: no rule of others sees a number of ours.
+  const out = [clear, ...judge('egress', 'src'), clear];
+  return new Map([
+    [sideChain(side, 'FWD'), [...out, ...judge('ingress', 'dst'), clear].map(plain)],
+    [sideChain(side, 'OWN'), out.map(plain)],
+  ]);
+}
+
+/** What leads a mark to its ruleset's chain. A mark that leads nowhere is dropped. */
+export function dispatchChains(
+  side: Side,
+  direction: Direction,
+  numbers: ReadonlyMap<RulesetId, number>,
+  field: MarkField,
+): Chains {
+  const role = dispatchRole(direction);
+  const jumps = [...numbers].sort(([, a], [, b]) => a - b);
+  const jump = ([id, number]: [RulesetId, number]) => {
+    return plain(`-m mark --mark ${markText(field, number)} -g ${rulesetChain(side, id)}`);
+  };
+  const closed = plain('-j DROP');
+  const root = sideChain(side, role);
+  if (jumps.length <= 2 ** LEAF_BITS) return new Map([[root, [...jumps.map(jump), closed]]]);
+  const leaves = Map.groupBy(jumps, ([, number]) => number >> LEAF_BITS);
+  return new Map([
+    [root, [...[...leaves.keys()].map((leaf) => toLeaf(side, role, leaf, field)), closed]],
+    ...[...leaves].map(([leaf, members]): [string, ChainRule[]] => {
+      return [leafChain(side, role, leaf), [...members.map(jump), closed]];
+    }),
+  ]);
+}
+
+function toLeaf(side: Side, role: DispatchRole, leaf: number, field: MarkField): ChainRule {
+  const upperBits = (fieldMask(field) & ~((2 ** LEAF_BITS - 1) << field.shift)) >>> 0;
+  return plain(`-m mark --mark ${markText(field, leaf << LEAF_BITS, upperBits)} -g ${leafChain(side, role, leaf)}`);
+}
+
+function plain(text: string): ChainRule {
+  return { text };
+}

@@ -1,0 +1,146 @@
+/**
+ * Whose interface may send what, as tables for nft. iptables sees neither ARP nor tagged frames, and its sets cannot
+ * tell the ports of a bridge apart; nftables' bridge family can. Here a pod's interface is tied to the pod's addresses,
+ * so that the rulesets may take a source address for the pod.
+ */
+import { type Address, addressBytes, familyOf } from '../../model/address.ts';
+
+export interface GuardedLink {
+  readonly name: string;
+  /** Port of a bridge; else packets are routed to and from it. */
+  readonly bridged: boolean;
+  /** `endpoint`: sends from its own addresses only. `strict`: and is under an ingress policy. `closed`: nothing passes. */
+  readonly kind: 'endpoint' | 'strict' | 'closed';
+  /** Those from which it may send. */
+  readonly addresses: readonly Address[];
+}
+
+export const GUARD_TABLE = 'selvedge';
+
+/** One transaction that replaces both tables, whatever was there. Without links there are none. */
+export function guardText(links: readonly GuardedLink[]): string {
+  const bridged = links.filter((link) => link.bridged);
+  const routed = links.filter((link) => !link.bridged);
+  return [
+    ...(['bridge', 'inet'] as const).flatMap((family) => removal(family)),
+    ...(bridged.length === 0 ? [] : table('bridge', [...sets(bridged), ...BRIDGED])),
+    ...(routed.length === 0 ? [] : table('inet', [...sets(routed), ...ROUTED])),
+    '',
+  ].join('\n');
+}
+
+/** Lines with a verdict in each table: a cheap sign that nobody flushed it. */
+export function guardRuleCounts(links: readonly GuardedLink[]): Record<'bridge' | 'inet', number> {
+  const count = (lines: readonly string[], some: boolean) => (some ? countRules(lines.join('\n')) : 0);
+  return {
+    bridge: count(
+      BRIDGED,
+      links.some((link) => link.bridged),
+    ),
+    inet: count(
+      ROUTED,
+      links.some((link) => !link.bridged),
+    ),
+  };
+}
+
+/** In our own text and in what `nft list` prints. */
+export function countRules(text: string): number {
+  return text.match(/^.* (return|drop|jump \S+)$/gm)?.length ?? 0;
+}
+
+/** A table can only be deleted where there is one. */
+function removal(family: 'bridge' | 'inet'): string[] {
+  return [`table ${family} ${GUARD_TABLE} { }`, `delete table ${family} ${GUARD_TABLE}`];
+}
+
+function table(family: 'bridge' | 'inet', lines: readonly string[]): string[] {
+  return [`table ${family} ${GUARD_TABLE} {`, ...lines.map((line) => `  ${line}`), '}'];
+}
+
+function sets(links: readonly GuardedLink[]): string[] {
+  const named = (kinds: readonly GuardedLink['kind'][]) => {
+    return links.filter(({ kind }) => kinds.includes(kind)).map(({ name }) => quoted(name));
+  };
+  const owned = (family: 4 | 6, spelled: (address: Address) => string = (address) => address) =>
+    links.flatMap(({ name, addresses }) => {
+      return addresses
+        .filter((address) => familyOf(address) === family)
+        .map((address) => `${quoted(name)} . ${spelled(address)}`);
+    });
+  return [
+    set('ports', 'type ifname', named(['endpoint', 'strict'])),
+    set('strict', 'type ifname', named(['strict'])),
+    set('closed', 'type ifname', named(['closed'])),
+    set('owned4', 'type ifname . ipv4_addr', owned(4)),
+    set('owned6', 'type ifname . ipv6_addr', owned(6)),
+    // The same as numbers: nft before 1.0.8 has no name for the target of an advertisement.
+    set('targets', 'typeof iifname . @th,64,128', owned(6, hex)),
+  ];
+}
+
+const SOURCES = [
+  'iifname . ip saddr @owned4 return',
+  'icmpv6 type { nd-router-advert, nd-redirect } counter drop',
+  'icmpv6 type nd-neighbor-advert iifname . @th,64,128 != @targets counter drop',
+  'iifname . ip6 saddr @owned6 return',
+  // Duplicate address detection, before an address is one's own.
+  'ip6 saddr :: icmpv6 type { nd-neighbor-solicit, nd-router-solicit, mld2-listener-report } return',
+] as const;
+
+/** What no line lets through is dropped: other senders, tags of VLANs, and protocols that nobody here can judge. */
+const BRIDGED = [
+  'chain source {',
+  '  iifname . arp saddr ip @owned4 return',
+  // Asking whether an address is taken.
+  '  arp saddr ip 0.0.0.0 return',
+  ...SOURCES.map((line) => `  ${line}`),
+  '  counter drop',
+  '}',
+  // A frame from port to port whose destination is not the port's own address belongs to no ruleset.
+  'chain stray {',
+  '  ether type arp return',
+  '  oifname . ip daddr @owned4 return',
+  '  oifname . ip6 daddr @owned6 return',
+  '  icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } return',
+  '  counter drop',
+  '}',
+  // Before br_netfilter, and so before conntrack and iptables.
+  'chain from_pods { type filter hook prerouting priority -350; policy accept;',
+  '  iifname @closed counter drop',
+  '  iifname @ports jump source',
+  '}',
+  'chain between_pods { type filter hook forward priority -350; policy accept;',
+  '  oifname @strict jump stray',
+  '}',
+  'chain to_pods { type filter hook postrouting priority -350; policy accept;',
+  '  oifname @closed counter drop',
+  '}',
+];
+
+/** Priority -350 is before connection tracking and before fragments are joined. */
+const ROUTED = [
+  'chain source {',
+  ...SOURCES.map((line) => `  ${line}`),
+  '  counter drop',
+  '}',
+  'chain from_pods { type filter hook prerouting priority -350; policy accept;',
+  '  iifname @closed counter drop',
+  '  iifname @ports jump source',
+  '}',
+  'chain to_pods { type filter hook postrouting priority -350; policy accept;',
+  '  oifname @closed counter drop',
+  '}',
+];
+
+function set(name: string, type: string, elements: readonly string[]): string {
+  return `set ${name} { ${type}; ${elements.length === 0 ? '' : `elements = { ${elements.join(', ')} } `}}`;
+}
+
+function quoted(name: string): string {
+  return `"${name}"`;
+}
+
+function hex(address: Address): string {
+  return `0x${Buffer.from(addressBytes(address)).toString('hex')}`;
+}

@@ -1,0 +1,243 @@
+/**
+ * The ipset/iptables data plane: wanted states -> sets, chains and the guard of the pods' interfaces, for nodes without BPF.
+ *
+ * Everything exists twice, as with BPF: only the side that no packet reads is written, and one `ipset swap` puts it in
+ * force, for all chains and sets of a family at once. So neither `ipset restore` nor two tables need be one transaction.
+ */
+import { type Address, type Family, familyOf } from '../../model/address.ts';
+import type { ObjectKey } from '../../model/cluster.ts';
+import type { RulesetId } from '../../model/compiled.ts';
+import { netlink } from '../../native.ts';
+import type { Applied, Dataplane, DesiredState, Hint } from '../contract.ts';
+import { missingBridgeSysctls, setBridgeSysctls } from './bridge-sysctls.ts';
+import { CountSums, type RuleCount } from './counters.ts';
+import { FamilyRules } from './family-rules.ts';
+import { DEFAULT_MARK_FIELD, type MarkField, MarkNumbers } from './mark-field.ts';
+import type { Hook } from './names.ts';
+import { guardedLinks, PortGuard } from './port-guard.ts';
+import type { Programs } from './programs.ts';
+import type { Wanted } from './side-content.ts';
+
+export interface IpsetDataplaneOptions {
+  /** Whether traffic of a pod to its own node is judged by its egress policies; else it always passes. */
+  readonly judgeOwnNode?: boolean;
+  /** Turn on what makes iptables see bridged packets; else it is only said when it is off. */
+  readonly setSysctls?: boolean;
+  readonly markField?: MarkField;
+  /** NFLOG group that gets a copy of each dropped packet; none when absent. */
+  readonly nflogGroup?: number;
+  /** Families that the node has; both when absent. */
+  readonly families?: readonly Family[];
+  /** Milliseconds between looks whether somebody else has changed what is ours; 0 for never. 10 s when absent. */
+  readonly auditEvery?: number;
+  /** Told when somebody else's changes were found and when they could not be mended; what is ours is written again. */
+  readonly onDamage?: (damage: Damage) => void;
+}
+
+export interface Damage {
+  /** `chain SELVEDGE-L-FWD`, `the jump in FORWARD` ... */
+  readonly what: readonly string[];
+  /** Why it could not be mended yet. */
+  readonly error?: unknown;
+}
+
+/** Pods whose policies are not enforced, or not wholly, and what is missing for it. */
+export interface Unprotected {
+  readonly reason: string;
+  readonly pods: readonly ObjectKey[];
+}
+
+const AUDIT_EVERY = 10_000;
+const FAMILIES: readonly Family[] = [4, 6];
+
+export class IpsetDataplane implements Dataplane {
+  readonly kind = 'ipset';
+  readonly #programs: Programs;
+  readonly #options: IpsetDataplaneOptions;
+  readonly #families: readonly FamilyRules[];
+  readonly #guard: PortGuard;
+  readonly #numbers: MarkNumbers<RulesetId>;
+  readonly #audit: NodeJS.Timeout | undefined;
+  /** One update or audit at a time. */
+  #turn: Promise<unknown> = Promise.resolve();
+  #state: DesiredState | undefined;
+  #generation = 0n;
+  #unprotected: readonly Unprotected[] = [];
+  #closed = false;
+
+  constructor(programs: Programs, options: IpsetDataplaneOptions = {}) {
+    const field = options.markField ?? DEFAULT_MARK_FIELD;
+    const hooks: readonly Hook[] = options.judgeOwnNode ? ['FORWARD', 'INPUT'] : ['FORWARD'];
+    const { nflogGroup } = options;
+    this.#programs = programs;
+    this.#options = options;
+    this.#numbers = new MarkNumbers(field);
+    this.#guard = new PortGuard(programs);
+    this.#families = (options.families ?? FAMILIES).map((family) => {
+      return new FamilyRules({ family, hooks, programs, field, ...(nflogGroup !== undefined && { nflogGroup }) });
+    });
+    const every = options.auditEvery ?? AUDIT_EVERY;
+    if (every > 0) this.#audit = setInterval(() => void this.audit(), every).unref();
+  }
+
+  /** Number of the state in force. */
+  get generation(): bigint {
+    return this.#generation;
+  }
+
+  /** As of the last update or audit; empty when all pods are enforced. */
+  get unprotected(): readonly Unprotected[] {
+    return this.#unprotected;
+  }
+
+  async ready(): Promise<void> {
+    await this.#turn;
+  }
+
+  apply(state: DesiredState, hint: Hint): Promise<Applied> {
+    return this.#inTurn(async () => {
+      const start = performance.now();
+      this.#state = state;
+      for (const family of this.#families) family.miss(hint);
+      const writes = await this.#put(state);
+      return { generation: this.#generation, writes, milliseconds: performance.now() - start };
+    });
+  }
+
+  /** Before the first state nothing is known of anybody, so nothing is closed: what an agent before left goes on. */
+  guard(ifindex: number): void {
+    if (this.#closed || this.#state?.pending !== 'closed') return;
+    const link = this.#links().find((one) => one.ifindex === ifindex);
+    if (link === undefined) return;
+    const { name, master } = link;
+    this.#inTurn(() => this.#guard.close({ name, bridged: master !== undefined })).catch((error) => {
+      this.#options.onDamage?.({ what: [`the guard of ${name}`], error });
+    });
+  }
+
+  /** Looks whether what is ours is as it was left, and writes it again if not. Never rejects. */
+  async audit(): Promise<void> {
+    if (this.#closed || this.#state === undefined) return;
+    await this.#inTurn(async () => {
+      if (this.#state === undefined) return;
+      const found: string[] = [];
+      try {
+        this.#checkBridge(this.#state);
+        found.push(...(await this.#damages()));
+        if (found.length === 0) return;
+        this.#forget();
+        await this.#put(this.#state);
+        this.#options.onDamage?.({ what: found });
+      } catch (error) {
+        this.#options.onDamage?.({ what: found, error });
+      }
+    }).catch(() => {});
+  }
+
+  /** What each rule admitted and what was dropped, by the policies' names, since this data plane was opened. */
+  async counts(): Promise<RuleCount[]> {
+    return this.#inTurn(async () => {
+      const sums = new CountSums();
+      for (const family of this.#families) sums.addAll(await family.counts());
+      return sums.values();
+    });
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearInterval(this.#audit);
+  }
+
+  async #put(state: DesiredState): Promise<number> {
+    this.#checkBridge(state);
+    try {
+      await settledAll(this.#families.map((family) => family.ready()));
+      const { drafts, links } = this.#draft(state);
+      const flips = await settledAll(drafts.map(({ family, draft }) => family.write(draft)));
+      const guards = await this.#guard.prepare(links);
+      await this.#programs.restoreSets(flips.flat());
+      for (const { family } of drafts) family.flipped();
+      this.#generation++;
+      const writes = drafts.map(({ draft: { script } }) => script.members.length + script.rules.length);
+      return writes.reduce((sum, one) => sum + one, guards + flips.flat().length) + (await this.#guard.finish(links));
+    } catch (error) {
+      this.#forget();
+      throw error;
+    }
+  }
+
+  /** All of it in one go: an audit's state may change as soon as this waits. */
+  #draft(state: DesiredState) {
+    const { compiled } = state;
+    const numbers = this.#numbers.follow(compiled.rulesets.keys());
+    const wanted: Wanted = { state: compiled, numbers, linkLocal: linkLocalOf(state) };
+    return {
+      drafts: this.#families.map((family) => ({ family, draft: family.draft(wanted) })),
+      links: guardedLinks(state, this.#bridged()),
+    };
+  }
+
+  #forget(): void {
+    for (const family of this.#families) family.forget();
+    this.#guard.forget();
+  }
+
+  async #damages(): Promise<string[]> {
+    const found = await Promise.all(
+      this.#families.map(async (family) => {
+        const damages = await family.damages();
+        return damages.map((what) => `${what} (IPv${family.family})`);
+      }),
+    );
+    return [...found.flat(), ...(await this.#guard.damages())];
+  }
+
+  #checkBridge({ bindings }: DesiredState): void {
+    const bridged = this.#bridged();
+    const pods = [...bindings.values()].flatMap((binding) => {
+      return binding.kind === 'endpoint' && bridged.has(binding.link.name) ? [binding.pod] : [];
+    });
+    const families = this.#families.map(({ family }) => family);
+    const missing = this.#programs.within(() => {
+      if (this.#options.setSysctls) setBridgeSysctls(families);
+      return missingBridgeSysctls(families);
+    });
+    const reason = `packets between pods of one bridge are not judged: ${missing.join(' and ')} must be 1`;
+    this.#unprotected = missing.length === 0 || pods.length === 0 ? [] : [{ reason, pods }];
+  }
+
+  #bridged(): ReadonlySet<string> {
+    return new Set(this.#links().flatMap(({ name, master }) => (master === undefined ? [] : [name])));
+  }
+
+  #links(): netlink.Link[] {
+    return this.#programs.within(() => netlink.links());
+  }
+
+  #inTurn<T>(step: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(step);
+    this.#turn = turn.catch(() => {});
+    return turn;
+  }
+}
+
+/** Waits for all before it rejects: nothing may still be written when the next attempt begins. */
+async function settledAll<T>(promises: readonly Promise<T>[]): Promise<T[]> {
+  const results = await Promise.allSettled(promises);
+  return results.map((result) => {
+    if (result.status === 'rejected') throw result.reason;
+    return result.value;
+  });
+}
+
+function linkLocalOf({ bindings }: DesiredState): Map<ObjectKey, readonly Address[]> {
+  const addresses = new Map<ObjectKey, readonly Address[]>();
+  for (const binding of bindings.values()) {
+    if (binding.kind !== 'endpoint') continue;
+    addresses.set(
+      binding.pod,
+      binding.linkLocal.filter((address) => familyOf(address) === 6),
+    );
+  }
+  return addresses;
+}

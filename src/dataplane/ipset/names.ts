@@ -1,0 +1,64 @@
+/** The names of our chains and sets: all begin with one prefix, so that ours are told from everybody else's by name alone. */
+import { createHash } from 'node:crypto';
+import type { Family } from '../../model/address.ts';
+import type { Direction } from '../../model/cluster.ts';
+import type { RulesetId, SetId } from '../../model/compiled.ts';
+
+/** Everything that is read under a generation exists twice: one side is in force, the other is written. */
+export type Side = 'L' | 'R';
+export const SIDES: readonly Side[] = ['L', 'R'];
+
+export function otherSide(side: Side): Side {
+  return side === 'L' ? 'R' : 'L';
+}
+
+/** A chain's name has at most 28 characters. */
+export const CHAIN_PREFIX = 'SELVEDGE-';
+/** A set's name has at most 31 characters. */
+export const SET_PREFIX = 'selvedge-';
+
+/** The built-in chains of the mangle table that we hook into, each with the chain that its jump leads to. */
+export const HOOKS = { FORWARD: `${CHAIN_PREFIX}FORWARD`, INPUT: `${CHAIN_PREFIX}INPUT` } as const;
+export type Hook = keyof typeof HOOKS;
+
+/** Judges what is forwarded (FWD), or what a pod sends to its own node (OWN); OUT and IN choose the ruleset by its mark. */
+export function sideChain(side: Side, role: 'FWD' | 'OWN' | DispatchRole): string {
+  return `${CHAIN_PREFIX}${side}-${role}`;
+}
+
+export type DispatchRole = 'OUT' | 'IN';
+
+export function dispatchRole(direction: Direction): DispatchRole {
+  return direction === 'egress' ? 'OUT' : 'IN';
+}
+
+/** A leaf of the dispatch where there are many rulesets. */
+export function leafChain(side: Side, role: DispatchRole, leaf: number): string {
+  return `${sideChain(side, role)}-${leaf}`;
+}
+
+export function rulesetChain(side: Side, id: RulesetId): string {
+  return `${CHAIN_PREFIX}${side}-${digest(id, 14)}`;
+}
+
+export function setName(side: Side, family: Family, id: SetId): string {
+  return `${sidePrefix(side, family)}${digest(id, 18)}`;
+}
+
+export function sidePrefix(side: Side, family: Family): string {
+  return `${SET_PREFIX}${side}${family}-`;
+}
+
+/** Address of a local pod -> mark of its ruleset. */
+export function mapName(side: Side, family: Family, direction: Direction): string {
+  return `${sidePrefix(side, family)}${direction}`;
+}
+
+/** Of these two one holds every address and one none; the first full says that the right side is in force. */
+export function generationSets(family: Family): { readonly inForce: string; readonly spare: string } {
+  return { inForce: `${SET_PREFIX}right${family}`, spare: `${SET_PREFIX}spare${family}` };
+}
+
+function digest(text: string, characters: number): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, characters);
+}

@@ -1,0 +1,100 @@
+/** The way in: opens the ipset data plane of a node, or removes every trace of it. */
+import { CommandError } from '../../child-process.ts';
+import type { Family } from '../../model/address.ts';
+import { detectVariant, type VariantChoice } from './detect-variant.ts';
+import { removalScript } from './foundation.ts';
+import { GUARD_TABLE } from './guard-text.ts';
+import { IpsetDataplane, type IpsetDataplaneOptions } from './ipset-dataplane.ts';
+import { Programs, type ProgramsOptions, type Variant } from './programs.ts';
+import { tableText } from './script.ts';
+import { takeSnapshot } from './snapshot.ts';
+
+export interface OpenOptions extends IpsetDataplaneOptions, Omit<ProgramsOptions, 'variant'> {
+  /** The one that the node's other rules use when absent. */
+  readonly variant?: Variant;
+}
+
+export interface OpenedIpsetDataplane {
+  readonly dataplane: IpsetDataplane;
+  readonly choice: VariantChoice;
+}
+
+/** A program, or something of the kernel that it needs, is not there. */
+export class IpsetMissingError extends Error {
+  readonly code = 'IPSET_MISSING';
+  constructor(what: string, options?: ErrorOptions) {
+    super(`the ipset data plane needs ${what}`, options);
+    this.name = 'IpsetMissingError';
+  }
+}
+
+/** Finds out whether all that it needs works here; nothing is written yet. @throws {IpsetMissingError} */
+export async function openIpsetDataplane(options: OpenOptions = {}): Promise<OpenedIpsetDataplane> {
+  const { variant, within, paths, ...rest } = options;
+  const programs = programsOf(options);
+  const choice: VariantChoice =
+    variant === undefined ? await detectVariant(programs) : { variant, reason: 'it was asked for', both: false };
+  const chosen = programs[choice.variant];
+  const families = rest.families ?? (await familiesOf(chosen));
+  await needed('ipset', () => chosen.listSets());
+  await needed(`iptables-${choice.variant}`, () => chosen.saveRules(families[0] ?? 4));
+  await needed('nft, and nftables for bridges', () => chosen.listTable('bridge', GUARD_TABLE));
+  return { dataplane: new IpsetDataplane(chosen, { ...rest, families }), choice };
+}
+
+/** Removes our rules, sets and tables in both variants: afterwards nothing is enforced. Idempotent. */
+export async function cleanupIpsetDataplane(options: Omit<ProgramsOptions, 'variant'> = {}): Promise<number> {
+  let removed = 0;
+  const programs = programsOf(options);
+  const removals: string[] = [];
+  for (const variant of ['nft', 'legacy'] as const) {
+    if (!programs[variant].isUsed) continue;
+    for (const family of [4, 6] as const) {
+      const snapshot = await optional(() => takeSnapshot(programs[variant], family));
+      if (snapshot === undefined) continue;
+      const script = removalScript(family, snapshot);
+      await programs[variant].restoreRules(family, tableText(script));
+      removed += script.declarations.length;
+      removals.push(...script.removals);
+    }
+  }
+  // Once no rule of either variant names them.
+  const sets = [...new Set(removals)];
+  await programs.nft.restoreSets(sets);
+  removed += sets.length;
+  for (const family of ['bridge', 'inet'] as const) {
+    const listed = await optional(() => programs.nft.listTable(family, GUARD_TABLE));
+    if (!listed) continue;
+    await programs.nft.nft(`delete table ${family} ${GUARD_TABLE}\n`);
+    removed++;
+  }
+  return removed;
+}
+
+function programsOf(options: Omit<ProgramsOptions, 'variant'>): Record<Variant, Programs> {
+  const { within, paths } = options;
+  const base = { ...(within && { within }), ...(paths && { paths }) };
+  return { nft: new Programs({ ...base, variant: 'nft' }), legacy: new Programs({ ...base, variant: 'legacy' }) };
+}
+
+/** A node without IPv6 has no table for it. */
+async function familiesOf(programs: Programs): Promise<Family[]> {
+  return (await optional(() => programs.saveRules(6))) === undefined ? [4] : [4, 6];
+}
+
+async function needed(what: string, ask: () => Promise<unknown>): Promise<void> {
+  try {
+    await ask();
+  } catch (cause) {
+    throw new IpsetMissingError(`${what} (${(cause as Error).message})`, { cause });
+  }
+}
+
+async function optional<T>(ask: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (error instanceof CommandError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,88 @@
+/** Bindings and endpoints -> what every pod's interface may send, put in force around the flip of the rulesets. */
+import type { Address } from '../../model/address.ts';
+import type { DesiredState } from '../contract.ts';
+import { countRules, GUARD_TABLE, type GuardedLink, guardRuleCounts, guardText } from './guard-text.ts';
+import type { Programs } from './programs.ts';
+
+export class PortGuard {
+  readonly #programs: Programs;
+  /** Absent: not known what is there. */
+  #inForce: { readonly links: readonly GuardedLink[]; readonly text: string } | undefined;
+
+  constructor(programs: Programs) {
+    this.#programs = programs;
+  }
+
+  /**
+   * To be run before the flip: what both the old state and the new one allow. An address that moves from one interface to
+   * another is nobody's for that moment, since its packets would be judged as of the wrong pod, and what was closed
+   * stays so until there is a ruleset for it.
+   */
+  async prepare(wanted: readonly GuardedLink[]): Promise<number> {
+    const before = this.#inForce?.links;
+    if (before === undefined) return this.#put(wanted);
+    const holders = new Map(before.flatMap(({ name, addresses }) => addresses.map((address) => [address, name])));
+    const mayHold = (name: string) => (address: Address) => (holders.get(address) ?? name) === name;
+    const closed = new Map(before.filter(({ kind }) => kind === 'closed').map((link) => [link.name, link]));
+    const both = wanted.map((link) => {
+      return closed.get(link.name) ?? { ...link, addresses: link.addresses.filter(mayHold(link.name)) };
+    });
+    const names = new Set(wanted.map(({ name }) => name));
+    return this.#put([...both, ...before.filter(({ name }) => !names.has(name))]);
+  }
+
+  /** After the flip. */
+  finish(wanted: readonly GuardedLink[]): Promise<number> {
+    return this.#put(wanted);
+  }
+
+  /** Nothing passes an interface of which nothing is known; at once, beside what is in force. */
+  async close(link: Pick<GuardedLink, 'name' | 'bridged'>): Promise<void> {
+    if (this.#inForce === undefined || this.#inForce.links.some(({ name }) => name === link.name)) return;
+    await this.#put([...this.#inForce.links, { ...link, kind: 'closed', addresses: [] }]);
+  }
+
+  /** Tables that are not there, or with other rules than ours. */
+  async damages(): Promise<string[]> {
+    if (this.#inForce === undefined) return [];
+    const wanted = guardRuleCounts(this.#inForce.links);
+    const damages: string[] = [];
+    for (const family of ['bridge', 'inet'] as const) {
+      const listed = await this.#programs.listTable(family, GUARD_TABLE);
+      if (countRules(listed) !== wanted[family]) damages.push(`nftables' table ${family} ${GUARD_TABLE}`);
+    }
+    return damages;
+  }
+
+  forget(): void {
+    this.#inForce = undefined;
+  }
+
+  /** @returns transactions that it took */
+  async #put(links: readonly GuardedLink[]): Promise<number> {
+    const text = guardText(links);
+    if (text === this.#inForce?.text) return 0;
+    this.#inForce = undefined;
+    await this.#programs.nft(text);
+    this.#inForce = { links, text };
+    return 1;
+  }
+}
+
+/** `bridged`: names of interfaces that are ports of a bridge. */
+export function guardedLinks(
+  { bindings, compiled }: DesiredState,
+  bridged: ReadonlySet<string>,
+): readonly GuardedLink[] {
+  return [...bindings.values()].flatMap((binding): GuardedLink[] => {
+    const { name } = binding.link;
+    const base = { name, bridged: bridged.has(name) };
+    if (binding.kind === 'pending') {
+      return binding.verdict === 'closed' ? [{ ...base, kind: 'closed', addresses: [] }] : [];
+    }
+    const endpoint = compiled.endpoints.get(binding.pod);
+    if (endpoint === undefined) return [];
+    const addresses = [...endpoint.addresses, ...binding.linkLocal];
+    return [{ ...base, kind: endpoint.ingress === undefined ? 'endpoint' : 'strict', addresses }];
+  });
+}

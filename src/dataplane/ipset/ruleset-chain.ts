@@ -1,0 +1,94 @@
+/**
+ * A ruleset -> the iptables rules of its chain in one family. RETURN admits: the chain is entered by `-g` from the dispatch,
+ * so the packet goes on behind the jump that led there. What comes to the chain's end is dropped.
+ */
+import { type Family, familyOf } from '../../model/address.ts';
+import type { CompiledRule, CompiledState, IpSet, RuleRef, Ruleset } from '../../model/compiled.ts';
+import { needsSet } from './block-members.ts';
+import type { Counted } from './counters.ts';
+import { type Side, setName } from './names.ts';
+import { portMatches } from './port-matches.ts';
+
+/** One iptables rule, without the `-A CHAIN` before it, and what its counter counts. */
+export interface ChainRule {
+  readonly text: string;
+  readonly counts?: Counted;
+}
+
+export interface ChainOptions {
+  readonly side: Side;
+  readonly family: Family;
+  /** Group to which dropped packets are copied; absent: none are. */
+  readonly nflogGroup?: number;
+}
+
+export function rulesetRules(ruleset: Ruleset, sets: CompiledState['sets'], options: ChainOptions): ChainRule[] {
+  const { family, nflogGroup } = options;
+  const { direction, policies } = ruleset;
+  const comment = commentOf(policies.join(' '));
+  return [
+    ...ruleset.rules.flatMap((rule) => admissions(rule, sets, options)),
+    ...exemptions(family).map((match) => ({ text: `${match} -j RETURN` })),
+    ...(nflogGroup === undefined
+      ? []
+      : [{ text: `-j NFLOG --nflog-group ${nflogGroup} --nflog-size 128 --nflog-prefix ${direction}` }]),
+    { text: `${comment} -j DROP`, counts: { verdict: 'deny', direction, policies } },
+  ];
+}
+
+/** The port stands before the peers: it is the cheaper question, and spares most packets the look-ups. */
+function admissions(rule: CompiledRule, sets: CompiledState['sets'], options: ChainOptions): ChainRule[] {
+  const peers = rule.peers === 'anyone' ? [''] : rule.peers.flatMap((id) => peerMatch(sets.get(id), rule.ref, options));
+  const comment = commentOf(`${rule.ref.policy} ${rule.ref.direction} ${rule.ref.index}`);
+  return portMatches(rule.ports).flatMap((ports) =>
+    peers.map((peer): ChainRule => {
+      const text = [ports, peer, comment, '-j RETURN'].filter((part) => part !== '').join(' ');
+      return { text, counts: { verdict: 'allow', rule: rule.ref } };
+    }),
+  );
+}
+
+/** Nothing where the set can have no member of this family. */
+function peerMatch(set: IpSet | undefined, { direction }: RuleRef, { side, family }: ChainOptions): string[] {
+  if (set === undefined) return [];
+  const [flag, option] = direction === 'ingress' ? ['src', '-s'] : ['dst', '-d'];
+  if (set.kind === 'ipBlock') {
+    if (familyOf(set.cidr) !== family) return [];
+    if (!needsSet(set)) return set.cidr.endsWith('/0') ? [''] : [`${option} ${set.cidr}`];
+  }
+  return [`-m set --match-set ${setName(side, family, set.id)} ${flag}`];
+}
+
+/**
+ * What passes although no rule admits it. They stand behind the rules, since only what would be dropped needs them:
+ * a pod reaches itself through a Service, ICMP errors of admitted connections pass in both directions (one about a reply
+ * counts as of the original direction), and neighbours find each other.
+ */
+function exemptions(family: Family): string[] {
+  const self = `-m bpf --bytecode "${sameEndsProgram(family)}"`;
+  if (family === 4) return [self, '-p icmp -m conntrack --ctstate RELATED'];
+  return [
+    self,
+    '-p ipv6-icmp -m conntrack --ctstate RELATED',
+    ...[135, 136].map((type) => `-p ipv6-icmp --icmpv6-type ${type} -m hl --hl-eq 255`),
+  ];
+}
+
+/** Classic BPF as `-m bpf` takes it, offsets from the IP header: whether source and destination are the same address. */
+function sameEndsProgram(family: Family): string {
+  const [source, destination, words] = family === 4 ? [12, 16, 1] : [8, 24, 4];
+  const end = words * 4;
+  const compare = Array.from({ length: words }, (_, word) => [
+    `32 0 0 ${source + 4 * word}`,
+    '7 0 0 0',
+    `32 0 0 ${destination + 4 * word}`,
+    `29 0 ${end - 4 * word - 3} 0`,
+  ]);
+  const program = [...compare.flat(), '6 0 0 1', '6 0 0 0'];
+  return [program.length, ...program].join(',');
+}
+
+/** At most 255 bytes, and a policy's name may have more. Names hold neither quotes nor spaces. */
+function commentOf(text: string): string {
+  return `-m comment --comment "${text.length > 250 ? `${text.slice(0, 247)}...` : text}"`;
+}

@@ -1,0 +1,22 @@
+/** What one update has the programs do, as lines of their restore formats, in the order in which they are run. */
+
+export interface Script {
+  /** `ipset restore`: sets and members that come and members that go. */
+  readonly members: string[];
+  /** `iptables-restore --noflush`: chains that are written anew or go; declaring one empties it. */
+  readonly declarations: string[];
+  /** The same, after all declarations, since rules name chains that come later. */
+  readonly rules: string[];
+  /** `ipset restore`: sets that nothing refers to any more. */
+  readonly removals: string[];
+}
+
+export function emptyScript(): Script {
+  return { members: [], declarations: [], rules: [], removals: [] };
+}
+
+/** One table in the format of iptables-restore; empty when there is nothing to do. */
+export function tableText({ declarations, rules }: Pick<Script, 'declarations' | 'rules'>): string {
+  const lines = [...declarations.map((chain) => `:${chain} - [0:0]`), ...rules];
+  return lines.length === 0 ? '' : ['*mangle', ...lines, 'COMMIT', ''].join('\n');
+}
