@@ -1,43 +1,35 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * The one home of every number and record that the packet path and user space
- * share. User space reads names, offsets, widths and byte orders of all this
- * out of the object's BTF and refuses to start when something is missing, so
- * nothing here is written down a second time.
+ * The one home of every number and record that the packet path and user space share. User space reads names,
+ * offsets, widths and byte orders of all this out of the object's BTF and refuses to start when something is
+ * missing, so nothing here is written down a second time.
  *
  * What a packet asks, in this order:
  *
- *   generation[0]                       one number; its low bit names the copy
- * in force: 0 left, 1 right slots[ifindex]        x2          -> slot of the
- * endpoint behind this interface, 0 none endpoints[slot]       x2          ->
- * addresses, rulesets, flags flows4/flows6[slot] -> table      the endpoint's
- * own connections; a verdict cached for one generation ipcache4/6[address]   x2
- * hit  -> identity      pods, single addresses, the node's own cidrs4/6[prefix]
- * x2  else -> identity      ipBlocks, longest match is the whole answer; else
- * IDENTITY_WORLD policy[ruleset, identity] x2 hit -> extent of ports
- *     policy[ruleset, IDENTITY_WORLD] else             the rules for anyone; no
- * row: nothing is admitted ports[first .. first + count) x2  sorted, disjoint
- * ranges; the one that holds the packet's port decides
+ *   generation[0]                       one number; its low bit names the copy in force: 0 left, 1 right
+ *     slots[ifindex]        x2          -> slot of the endpoint behind this interface, 0 none
+ *     endpoints[slot]       x2          -> addresses, rulesets, flags
+ *     flows4/flows6[slot] -> table      the endpoint's own connections; a verdict cached for one generation
+ *     ipcache4/6[address]   x2  hit  -> identity      pods, single addresses, the node's own
+ *     cidrs4/6[prefix]      x2  else -> identity      ipBlocks, longest match is the whole answer; else IDENTITY_WORLD
+ *     policy[ruleset, identity] x2 hit -> extent of ports
+ *     policy[ruleset, IDENTITY_WORLD] else             the rules for anyone; no row: nothing is admitted
+ *     ports[first .. first + count) x2  sorted, disjoint ranges; the one that holds the packet's port decides
  *
- * "x2": the map exists as NAME_left and NAME_right. Only the copy that is not
- * in force is ever written, then one aligned store of the generation puts it in
- * force (design: "every write but one is invisible"). Identity, ruleset, slot
- * and rule numbers mean something only together with the copy they stand in
- * (rule numbers: everywhere, they are not used again while an event may name
- * them).
+ * "x2": the map exists as NAME_left and NAME_right. Only the copy that is not in force is ever written, then one
+ * aligned store of the generation puts it in force (design: "every write but one is invisible").
+ * Identity, ruleset, slot and rule numbers mean something only together with the copy they stand in
+ * (rule numbers: everywhere, they are not used again while an event may name them).
  */
 #pragma once
 
 #include <linux/types.h>
 
-/* ---- numbers
- * -------------------------------------------------------------------------------------------
- */
+/* ---- numbers ------------------------------------------------------------------------------------------- */
 
 /* What is wanted for an interface that has no endpoint. */
 enum pending {
-  PENDING_UNSET = 0,  /* as `settings` says: what an untouched row of slots
-                         holds; in settings itself: open */
+  PENDING_UNSET = 0,  /* as `settings` says: what an untouched row of slots holds; in settings itself: open */
   PENDING_OPEN = 1,   /* passes everything, learns nothing */
   PENDING_CLOSED = 2, /* passes nothing, in neither direction */
 };
@@ -52,8 +44,7 @@ enum direction {
   DIRECTION_EGRESS = 1,
 };
 
-/* Why a packet was judged as it was. Those up to REASON_ALLOW_MAX admit, the
- * others drop. */
+/* Why a packet was judged as it was. Those up to REASON_ALLOW_MAX admit, the others drop. */
 enum reason {
   REASON_ALLOW_RULE = 1,   /* a rule admits it: event.rule */
   REASON_ALLOW_UNISOLATED, /* no policy isolates in this direction */
@@ -66,19 +57,17 @@ enum reason {
   REASON_DROP_PENDING,     /* the interface is not known yet, or in conflict */
   REASON_DROP_SOURCE,      /* not the pod's own source address */
   REASON_DROP_ARP,         /* ARP for an address that is not the pod's */
-  REASON_DROP_NEIGHBOUR, /* a neighbour advertisement for an address that is not
-                            the pod's */
-  REASON_DROP_ROUTER,    /* a router advertisement or redirect sent by a pod */
-  REASON_DROP_VLAN,      /* tagged */
-  REASON_DROP_ETHERTYPE, /* neither IP nor ARP */
-  REASON_DROP_MALFORMED, /* headers cut short, contradictory, or too many */
-  REASON_DROP_FRAGMENT,  /* a later fragment whose first one was not seen */
-  REASON_DROP_UNRELATED, /* an ICMP error about no admitted flow */
+  REASON_DROP_NEIGHBOUR,   /* a neighbour advertisement for an address that is not the pod's */
+  REASON_DROP_ROUTER,      /* a router advertisement or redirect sent by a pod */
+  REASON_DROP_VLAN,        /* tagged */
+  REASON_DROP_ETHERTYPE,   /* neither IP nor ARP */
+  REASON_DROP_MALFORMED,   /* headers cut short, contradictory, or too many */
+  REASON_DROP_FRAGMENT,    /* a later fragment whose first one was not seen */
+  REASON_DROP_UNRELATED,   /* an ICMP error about no admitted flow */
 };
 
 enum identity {
-  IDENTITY_WORLD =
-      0, /* an address in no set; its rows are the rules for anyone */
+  IDENTITY_WORLD = 0, /* an address in no set; its rows are the rules for anyone */
 };
 
 /* Who began a connection, seen from the endpoint whose table holds it. */
@@ -91,12 +80,10 @@ enum flow_state {
   FLOW_OPENING = 1,     /* requests only so far */
   FLOW_ESTABLISHED = 2, /* both sides were heard */
   FLOW_CLOSING = 3,     /* FIN seen */
-  FLOW_CLOSED = 4,      /* RST, or FIN from both sides: admits no reply once its
-                           short idle time is over */
+  FLOW_CLOSED = 4,      /* RST, or FIN from both sides: admits no reply once its short idle time is over */
 };
 
-/* Protocols in port ranges: an IP protocol number with ports, or one of these.
- */
+/* Protocols in port ranges: an IP protocol number with ports, or one of these. */
 enum port_protocol {
   PORTS_ANY = 0,     /* the only range of its set: every protocol and port */
   PORTS_OTHER = 255, /* protocols without ports; from 0 to 65535 */
@@ -107,8 +94,7 @@ enum copy {
   COPY_RIGHT = 1,
 };
 
-/* The field that from_pod writes into skb->mark, shifted by settings in .rodata
- * (mark_shift): */
+/* The field that from_pod writes into skb->mark, shifted by settings in .rodata (mark_shift): */
 enum mark {
   MARK_SLOT_BITS = 14, /* slot of the sending endpoint, 0 none */
   MARK_REPLY_BIT = 14, /* set: by the sender's own flows this is a reply */
@@ -117,17 +103,12 @@ enum mark {
 
 enum limits {
   SLOTS_MAX = 1 << MARK_SLOT_BITS, /* slots 1 .. SLOTS_MAX - 1 */
-  IFINDEX_ARRAY = 1 << 16, /* interface indexes below this are looked up in an
-                              array, others in a hash */
-  EXTENSION_HEADERS_MAX =
-      8, /* IPv6 extension headers walked; more is malformed */
-  FLOWS_PER_ENDPOINT =
-      4096, /* default size of each endpoint's table, for each family */
+  IFINDEX_ARRAY = 1 << 16,         /* interface indexes below this are looked up in an array, others in a hash */
+  EXTENSION_HEADERS_MAX = 8,       /* IPv6 extension headers walked; more is malformed */
+  FLOWS_PER_ENDPOINT = 4096,       /* default size of each endpoint's table, for each family */
 };
 
-/* ---- records
- * -------------------------------------------------------------------------------------------
- */
+/* ---- records ------------------------------------------------------------------------------------------- */
 
 enum endpoint_flag {
   ENDPOINT_HAS_IPV4 = 1 << 0,
@@ -136,9 +117,8 @@ enum endpoint_flag {
 };
 
 /*
- * A local pod's interface. Rulesets: 0 is "not isolated". The identities are
- * those that ipcache4/6 hold for its addresses (IDENTITY_WORLD where they hold
- * none): who a marked packet is from or for costs no look-up, and is right
+ * A local pod's interface. Rulesets: 0 is "not isolated". The identities are those that ipcache4/6 hold for its
+ * addresses (IDENTITY_WORLD where they hold none): who a marked packet is from or for costs no look-up, and is right
  * behind any masquerade.
  */
 struct endpoint {
@@ -154,10 +134,9 @@ struct endpoint {
   __be32 link_local6[4];
 };
 
-/* What an interface without endpoint may do, and whatever else is one per
- * state. */
+/* What an interface without endpoint may do, and whatever else is one per state. */
 struct settings {
-  __u32 pending; /* enum pending, for interfaces without any entry in slots */
+  __u32 pending;        /* enum pending, for interfaces without any entry in slots */
   __u32 judge_own_node; /* 1: pod -> own node is judged by egress too */
 };
 
@@ -213,18 +192,16 @@ struct policy_entry {
 struct port_range {
   __u16 from;
   __u16 to;      /* included */
-  __u8 protocol; /* IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP or enum port_protocol
-                  */
+  __u8 protocol; /* IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP or enum port_protocol */
   __u8 verdict;  /* enum verdict */
   __u16 pad;
   __u32 rule; /* number of the rule that decided */
 };
 
 /*
- * A connection as the endpoint's interface sees it, without direction and
- * without the endpoint's own address, which the table implies. ICMP echo:
- * local_port is the identifier, peer_port 1 when the pod asks, 0 when it is
- * asked. Other protocols: both ports 0.
+ * A connection as the endpoint's interface sees it, without direction and without the endpoint's own address, which
+ * the table implies. ICMP echo: local_port is the identifier, peer_port 1 when the pod asks, 0 when it is asked.
+ * Other protocols: both ports 0.
  */
 struct flow4_key {
   __be32 peer;
@@ -243,24 +220,20 @@ struct flow6_key {
 };
 
 struct flow {
-  __u64 judged; /* enum judged: one aligned word, so that its parts never part;
-                   0: not judged */
-  __u32 seen;   /* jiffies, low 32 bits, of the last packet */
-  __u32 rule;  /* that admitted the requesting direction, 0 when not isolated */
-  __u8 origin; /* enum flow_origin */
-  __u8 state;  /* enum flow_state */
-  __u8 fins;   /* bit 0: FIN from the pod, bit 1: from the peer */
-  __u8 translated; /* 1: the key's peer is not the real end (a Service, a
-                      masqueraded port): not to be judged by it */
-  __u8 unaged;     /* 1: last seen under no policy, whose mid-stream TCP is not
-                      looked up: an established one is not idle */
+  __u64 judged;    /* enum judged: one aligned word, so that its parts never part; 0: not judged */
+  __u32 seen;      /* jiffies, low 32 bits, of the last packet */
+  __u32 rule;      /* that admitted the requesting direction, 0 when not isolated */
+  __u8 origin;     /* enum flow_origin */
+  __u8 state;      /* enum flow_state */
+  __u8 fins;       /* bit 0: FIN from the pod, bit 1: from the peer */
+  __u8 translated; /* 1: the key's peer is not the real end (a Service, a masqueraded port): not to be judged by it */
+  __u8 unaged; /* 1: last seen under no policy, whose mid-stream TCP is not looked up: an established one is not idle */
   __u8 pad[3];
 };
 
 /*
- * A cached verdict: for which generation, and for a peer that is which marked
- * endpoint of this node (slot 0: none). Another generation or another sender is
- * judged anew.
+ * A cached verdict: for which generation, and for a peer that is which marked endpoint of this node (slot 0: none).
+ * Another generation or another sender is judged anew.
  */
 enum judged {
   JUDGED_VERDICT_BIT = 0, /* enum verdict */
@@ -269,8 +242,7 @@ enum judged {
 };
 
 /*
- * The first fragment's ports, for the later ones of the same datagram;
- * addresses as the endpoint at the hook sees them.
+ * The first fragment's ports, for the later ones of the same datagram; addresses as the endpoint at the hook sees them.
  */
 struct fragment_key {
   __be32 local[4]; /* IPv4: in word 0, the others 0 */
@@ -279,8 +251,7 @@ struct fragment_key {
   __u32 ifindex;  /* of the hook's interface */
   __u8 protocol;  /* as each fragment names it itself */
   __u8 family;    /* 4 or 6 */
-  __u8 direction; /* enum direction of the hook, seen from the pod: egress for
-                     from_pod */
+  __u8 direction; /* enum direction of the hook, seen from the pod: egress for from_pod */
   __u8 pad;
 };
 
@@ -295,8 +266,7 @@ struct fragment {
 /* Counts since load, for each endpoint's interface; per-CPU. */
 struct counter_key {
   __u32 ifindex;
-  __u32 rule;     /* with REASON_ALLOW_RULE, else 0; with REASON_DROP_POLICY the
-                     ruleset */
+  __u32 rule;     /* with REASON_ALLOW_RULE, else 0; with REASON_DROP_POLICY the ruleset */
   __u8 direction; /* enum direction */
   __u8 reason;    /* enum reason */
   __u16 pad;
@@ -308,8 +278,7 @@ struct counter {
   __u64 bytes;
 };
 
-/* A verdict worth telling: every drop and, by option, every new admitted
- * connection. */
+/* A verdict worth telling: every drop and, by option, every new admitted connection. */
 struct event {
   __u64 time;       /* bpf_ktime_get_ns: CLOCK_MONOTONIC */
   __u64 generation; /* under which it was judged */
@@ -317,10 +286,10 @@ struct event {
   __be32 destination[4];
   __be16 source_port;
   __be16 destination_port; /* ICMP: type << 8 | code */
-  __u32 ifindex; /* of the endpoint whose direction decided, or of the hook */
-  __u32 ruleset; /* that judged, 0 none */
-  __u32 rule;    /* that admitted, 0 none */
-  __u32 length;  /* of the packet, in bytes */
+  __u32 ifindex;           /* of the endpoint whose direction decided, or of the hook */
+  __u32 ruleset;           /* that judged, 0 none */
+  __u32 rule;              /* that admitted, 0 none */
+  __u32 length;            /* of the packet, in bytes */
   __u16 ethertype;
   __u8 family; /* 4, 6 or 0 */
   __u8 protocol;
@@ -345,11 +314,9 @@ enum event_wanted {
 
 /* What did not fit; index of the per-CPU array `losses` of __u64 counts. */
 enum loss {
-  LOSS_EVENT = 0,   /* the ring buffer was full */
-  LOSS_COUNTER = 1, /* no room for a new row of counters */
-  LOSS_FLOW =
-      2, /* no entry for a new connection: its replies are judged as requests */
-  LOSS_FRAGMENT =
-      3, /* no entry for a first fragment: the later ones may be dropped */
+  LOSS_EVENT = 0,    /* the ring buffer was full */
+  LOSS_COUNTER = 1,  /* no room for a new row of counters */
+  LOSS_FLOW = 2,     /* no entry for a new connection: its replies are judged as requests */
+  LOSS_FRAGMENT = 3, /* no entry for a first fragment: the later ones may be dropped */
   LOSS_MAX = 4,
 };

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* Counters and events: what user space learns of verdicts. Off the way of
- * established packets. */
+/* Counters and events: what user space learns of verdicts. Off the way of established packets. */
 #pragma once
 
 #include "judge.h"
 
-static __always_inline void count(const struct __sk_buff *skb,
-                                  const struct side *side, __u32 direction) {
+static __always_inline void count(const struct __sk_buff *skb, const struct side *side, __u32 direction) {
   struct counter_key key = {
       .ifindex = side->ifindex,
       .rule = side->reason == REASON_DROP_POLICY ? side->ruleset : side->rule,
@@ -22,13 +20,11 @@ static __always_inline void count(const struct __sk_buff *skb,
   }
   struct counter fresh = {1, skb->len};
 
-  if (bpf_map_update_elem(&counters, &key, &fresh, BPF_ANY))
-    loss_count(LOSS_COUNTER);
+  if (bpf_map_update_elem(&counters, &key, &fresh, BPF_ANY)) loss_count(LOSS_COUNTER);
 }
 
 /* Source and destination in the order of the wire. */
-static __always_inline void
-event_ends(struct event *event, const struct packet *packet, bool from_local) {
+static __always_inline void event_ends(struct event *event, const struct packet *packet, bool from_local) {
   if (from_local) {
     copy_words(event->source, packet->local);
     copy_words(event->destination, packet->peer);
@@ -39,14 +35,11 @@ event_ends(struct event *event, const struct packet *packet, bool from_local) {
   event->source_port = from_local ? packet->local_port : packet->peer_port;
   event->destination_port = from_local ? packet->peer_port : packet->local_port;
   if (packet->protocol == (packet->family == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6))
-    event->destination_port =
-        bpf_htons(packet->icmp_type << 8 | packet->icmp_code);
+    event->destination_port = bpf_htons(packet->icmp_type << 8 | packet->icmp_code);
 }
 
 /* packet->family is 0 when it could not be read. */
-static __always_inline void tell(const struct __sk_buff *skb,
-                                 const struct run *run,
-                                 const struct packet *packet,
+static __always_inline void tell(const struct __sk_buff *skb, const struct run *run, const struct packet *packet,
                                  const struct side *side, __u32 direction) {
   struct event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 
@@ -73,36 +66,27 @@ static __always_inline void tell(const struct __sk_buff *skb,
 }
 
 /* A verdict of this side: counted, and told when it is wanted. */
-CHECKED_ALONE int record(struct __sk_buff *skb, const struct run *run,
-                         const struct packet *packet, const struct side *side,
-                         int direction) {
-  if (!run || !packet || !side)
-    return 0;
+CHECKED_ALONE int record(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
+                         const struct side *side, int direction) {
+  if (!run || !packet || !side) return 0;
   count(skb, side, direction);
-  if (event_mask &
-      (reason_allows(side->reason) ? EVENTS_ADMITTED : EVENTS_DROPS))
+  if (event_mask & (reason_allows(side->reason) ? EVENTS_ADMITTED : EVENTS_DROPS))
     tell(skb, run, packet, side, direction);
   return 0;
 }
 
 /* Drops for what the packet is, in the hook's own direction. */
-CHECKED_ALONE int drop(struct __sk_buff *skb, const struct run *run,
-                       const struct packet *packet, __u32 reason) {
-  if (!run || !packet)
-    return TC_ACT_SHOT;
+CHECKED_ALONE int drop(struct __sk_buff *skb, const struct run *run, const struct packet *packet, __u32 reason) {
+  if (!run || !packet) return TC_ACT_SHOT;
   struct endpoint *endpoint = endpoint_in_slot(run, run->slot);
-  struct side side = {.ifindex = endpoint ? endpoint->ifindex : run->ifindex,
-                      .reason = reason};
+  struct side side = {.ifindex = endpoint ? endpoint->ifindex : run->ifindex, .reason = reason};
 
-  record(skb, run, packet, &side,
-         hook_from_local(run->hook) ? DIRECTION_EGRESS : DIRECTION_INGRESS);
+  record(skb, run, packet, &side, hook_from_local(run->hook) ? DIRECTION_EGRESS : DIRECTION_INGRESS);
   return TC_ACT_SHOT;
 }
 
 /* Drops for the direction that does not admit it. */
-static __always_inline int drop_judged(struct __sk_buff *skb,
-                                       const struct run *run,
-                                       const struct packet *packet,
+static __always_inline int drop_judged(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
                                        const struct judgement *judgement) {
   bool egress = !reason_allows(judgement->egress.reason);
 
@@ -112,12 +96,8 @@ static __always_inline int drop_judged(struct __sk_buff *skb,
 }
 
 /* A new connection was admitted: by each direction that was judged. */
-static __always_inline void admitted(struct __sk_buff *skb,
-                                     const struct run *run,
-                                     const struct packet *packet,
+static __always_inline void admitted(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
                                      const struct judgement *judgement) {
-  if (judgement->egress.ifindex)
-    record(skb, run, packet, &judgement->egress, DIRECTION_EGRESS);
-  if (judgement->ingress.ifindex)
-    record(skb, run, packet, &judgement->ingress, DIRECTION_INGRESS);
+  if (judgement->egress.ifindex) record(skb, run, packet, &judgement->egress, DIRECTION_EGRESS);
+  if (judgement->ingress.ifindex) record(skb, run, packet, &judgement->ingress, DIRECTION_INGRESS);
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* An endpoint's own connections: who began them, how far they are, and the
- * verdict cached for one generation. */
+/* An endpoint's own connections: who began them, how far they are, and the verdict cached for one generation. */
 #pragma once
 
 #include "parse_transport.h"
@@ -12,16 +11,12 @@ enum flow_fin {
   FLOW_FIN_BOTH = FLOW_FIN_LOCAL | FLOW_FIN_PEER,
 };
 
-static __always_inline __u64 judged_of(const struct run *run, __u32 peer_slot,
-                                       __u32 verdict) {
-  return run->generation << JUDGED_GENERATION_SHIFT |
-         (__u64)peer_slot << JUDGED_SLOT_SHIFT | verdict;
+static __always_inline __u64 judged_of(const struct run *run, __u32 peer_slot, __u32 verdict) {
+  return run->generation << JUDGED_GENERATION_SHIFT | (__u64)peer_slot << JUDGED_SLOT_SHIFT | verdict;
 }
 
-static __always_inline bool judged_is_current(__u64 judged,
-                                              const struct run *run) {
-  return judged &&
-         judged >> JUDGED_GENERATION_SHIFT == run->generation << 16 >> 16;
+static __always_inline bool judged_is_current(__u64 judged, const struct run *run) {
+  return judged && judged >> JUDGED_GENERATION_SHIFT == run->generation << 16 >> 16;
 }
 
 static __always_inline __u32 judged_slot(__u64 judged) {
@@ -31,15 +26,13 @@ static __always_inline __u32 judged_slot(__u64 judged) {
 static __always_inline __u32 judged_verdict(__u64 judged) { return judged & 1; }
 
 /* The verdict for packets of this peer, in force until the generation moves. */
-static __always_inline void flow_cache(struct flow *flow, const struct run *run,
-                                       __u32 peer_slot, __u32 rule,
+static __always_inline void flow_cache(struct flow *flow, const struct run *run, __u32 peer_slot, __u32 rule,
                                        __u32 verdict) {
   flow->rule = rule;
   *(volatile __u64 *)&flow->judged = judged_of(run, peer_slot, verdict);
 }
 
-static __always_inline struct flow4_key
-flow4_key_of(const struct packet *packet) {
+static __always_inline struct flow4_key flow4_key_of(const struct packet *packet) {
   return (struct flow4_key){
       .peer = packet->peer[0],
       .peer_port = packet->peer_port,
@@ -48,8 +41,7 @@ flow4_key_of(const struct packet *packet) {
   };
 }
 
-static __always_inline struct flow6_key
-flow6_key_of(const struct packet *packet) {
+static __always_inline struct flow6_key flow6_key_of(const struct packet *packet) {
   struct flow6_key key = {
       .peer_port = packet->peer_port,
       .local_port = packet->local_port,
@@ -61,23 +53,20 @@ flow6_key_of(const struct packet *packet) {
 }
 
 /* In the table of the endpoint in this slot, live or not. */
-static __always_inline struct flow *
-flow_find(__u32 slot, const struct packet *packet, const int family) {
+static __always_inline struct flow *flow_find(__u32 slot, const struct packet *packet, const int family) {
   struct flow *flow;
 
   if (family == 4) {
     struct flow4_key key = flow4_key_of(packet);
     void *table = LOOKUP(flows4, &slot);
 
-    if (!table)
-      return 0;
+    if (!table) return 0;
     flow = bpf_map_lookup_elem(table, &key);
   } else {
     struct flow6_key key = flow6_key_of(packet);
     void *table = LOOKUP(flows6, &slot);
 
-    if (!table)
-      return 0;
+    if (!table) return 0;
     flow = bpf_map_lookup_elem(table, &key);
   }
   UNMERGED(flow);
@@ -88,10 +77,8 @@ static __always_inline __u32 flow_idle_time(__u32 protocol, __u32 state) {
   switch (protocol) {
   case IPPROTO_TCP:
   case IPPROTO_SCTP:
-    if (state == FLOW_ESTABLISHED)
-      return idle_tcp_established;
-    if (state == FLOW_OPENING)
-      return idle_tcp_opening;
+    if (state == FLOW_ESTABLISHED) return idle_tcp_established;
+    if (state == FLOW_OPENING) return idle_tcp_opening;
     return state == FLOW_CLOSING ? idle_tcp_closing : idle_tcp_closed;
   case IPPROTO_UDP:
     return state == FLOW_ESTABLISHED ? idle_udp_established : idle_udp;
@@ -103,61 +90,45 @@ static __always_inline __u32 flow_idle_time(__u32 protocol, __u32 state) {
 }
 
 /* One that was idle for too long counts as absent. */
-static __always_inline bool
-flow_is_live(const struct flow *flow, const struct packet *packet, __u32 now) {
+static __always_inline bool flow_is_live(const struct flow *flow, const struct packet *packet, __u32 now) {
   __u32 idle = now - flow->seen;
 
-  if (!idle || idle < flow_idle_time(packet->protocol, flow->state))
-    return true;
+  if (!idle || idle < flow_idle_time(packet->protocol, flow->state)) return true;
   return flow->unaged && flow->state == FLOW_ESTABLISHED;
 }
 
-static __always_inline void flow_progress(struct flow *flow,
-                                          const struct packet *packet,
-                                          const bool from_local) {
+static __always_inline void flow_progress(struct flow *flow, const struct packet *packet, const bool from_local) {
   if (packet->flags & PACKET_RST) {
     flow->state = FLOW_CLOSED;
   } else if (packet->flags & PACKET_FIN) {
     flow->fins |= from_local ? FLOW_FIN_LOCAL : FLOW_FIN_PEER;
     flow->state = flow->fins == FLOW_FIN_BOTH ? FLOW_CLOSED : FLOW_CLOSING;
-  } else if (flow->state == FLOW_OPENING &&
-             from_local != (flow->origin == FLOW_BY_LOCAL)) {
+  } else if (flow->state == FLOW_OPENING && from_local != (flow->origin == FLOW_BY_LOCAL)) {
     flow->state = FLOW_ESTABLISHED;
   }
 }
 
-/* An admitted packet of this flow was seen. Written only when it tells
- * something new: the line is shared. */
-static __always_inline void flow_touch(struct flow *flow,
-                                       const struct packet *packet,
-                                       const struct run *run,
+/* An admitted packet of this flow was seen. Written only when it tells something new: the line is shared. */
+static __always_inline void flow_touch(struct flow *flow, const struct packet *packet, const struct run *run,
                                        const bool from_local) {
   if (flow->seen != run->now) {
     flow->seen = run->now;
-    if (unlikely(flow->unaged))
-      flow->unaged = 0;
+    if (unlikely(flow->unaged)) flow->unaged = 0;
   }
-  if (unlikely(flow->state == FLOW_OPENING ||
-               packet->flags & (PACKET_FIN | PACKET_RST)))
+  if (unlikely(flow->state == FLOW_OPENING || packet->flags & (PACKET_FIN | PACKET_RST)))
     flow_progress(flow, packet, from_local);
 }
 
-/* Whether this packet makes an entry when it is admitted; live: there is one.
- */
+/* Whether this packet makes an entry when it is admitted; live: there is one. */
 static __always_inline bool flow_opens(const struct packet *packet, bool live) {
-  if (packet->flags &
-      (PACKET_LATER | PACKET_NO_PORTS | PACKET_FIN | PACKET_RST))
-    return false;
-  if (packet->flags & PACKET_OPENING)
-    return true;
+  if (packet->flags & (PACKET_LATER | PACKET_NO_PORTS | PACKET_FIN | PACKET_RST)) return false;
+  if (packet->flags & PACKET_OPENING) return true;
   return !live && packet->flags & PACKET_OPENS_IF_NEW;
 }
 
-/* A new entry, or a new life for the one that there is: judged last, so that no
- * verdict outlives its flow. */
-static __always_inline void
-flow_begin(const struct run *run, const struct packet *packet,
-           struct flow *flow, const struct flow *fresh, const int family) {
+/* A new entry, or a new life for the one that there is: judged last, so that no verdict outlives its flow. */
+static __always_inline void flow_begin(const struct run *run, const struct packet *packet, struct flow *flow,
+                                       const struct flow *fresh, const int family) {
   if (flow) {
     *(volatile __u64 *)&flow->judged = 0;
     flow->seen = fresh->seen;
@@ -177,15 +148,12 @@ flow_begin(const struct run *run, const struct packet *packet,
     struct flow4_key key = flow4_key_of(packet);
     void *table = LOOKUP(flows4, &slot);
 
-    if (table)
-      failed = bpf_map_update_elem(table, &key, fresh, BPF_ANY);
+    if (table) failed = bpf_map_update_elem(table, &key, fresh, BPF_ANY);
   } else {
     struct flow6_key key = flow6_key_of(packet);
     void *table = LOOKUP(flows6, &slot);
 
-    if (table)
-      failed = bpf_map_update_elem(table, &key, fresh, BPF_ANY);
+    if (table) failed = bpf_map_update_elem(table, &key, fresh, BPF_ANY);
   }
-  if (failed)
-    loss_count(LOSS_FLOW);
+  if (failed) loss_count(LOSS_FLOW);
 }

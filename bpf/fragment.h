@@ -4,10 +4,8 @@
 
 #include "packet.h"
 
-CHECKED_ALONE int fragment_resolve(const struct run *run,
-                                   struct packet *packet) {
-  if (!run || !packet)
-    return 0;
+CHECKED_ALONE int fragment_resolve(const struct run *run, struct packet *packet) {
+  if (!run || !packet) return 0;
   bool from_local = hook_from_local(run->hook);
   struct fragment_key key = {
       .id = packet->fragment_id,
@@ -34,8 +32,7 @@ CHECKED_ALONE int fragment_resolve(const struct run *run,
       return 0;
     }
     packet->protocol = first->protocol;
-    if (first->opening)
-      packet->flags |= PACKET_OPENING;
+    if (first->opening) packet->flags |= PACKET_OPENING;
     return 0;
   }
   struct fragment first = {
@@ -45,7 +42,6 @@ CHECKED_ALONE int fragment_resolve(const struct run *run,
       .protocol = packet->protocol,
   };
 
-  if (bpf_map_update_elem(&fragments, &key, &first, BPF_ANY))
-    loss_count(LOSS_FRAGMENT);
+  if (bpf_map_update_elem(&fragments, &key, &first, BPF_ANY)) loss_count(LOSS_FRAGMENT);
   return 0;
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * What a pod sends: checked to be its own, entered into its flows, and marked
- * with who sent it and whether it is a reply. Requests are judged where their
- * final destination shows, replies here, where the pod's own view of the
+ * What a pod sends: checked to be its own, entered into its flows, and marked with who sent it and whether it is a
+ * reply. Requests are judged where their final destination shows, replies here, where the pod's own view of the
  * addresses is still theirs.
  */
 #pragma once
@@ -12,13 +11,9 @@
 #include "neighbour.h"
 #include "parse.h"
 
-/* Opens the pod's own connection; a SYN sent again, or one more echo request,
- * leaves it as it is. */
-static __always_inline int from_pod_open(const struct run *run,
-                                         const struct packet *packet,
-                                         struct flow *flow,
-                                         const struct endpoint *endpoint,
-                                         const int family) {
+/* Opens the pod's own connection; a SYN sent again, or one more echo request, leaves it as it is. */
+static __always_inline int from_pod_open(const struct run *run, const struct packet *packet, struct flow *flow,
+                                         const struct endpoint *endpoint, const int family) {
   struct flow fresh = {
       .seen = run->now,
       .origin = FLOW_BY_LOCAL,
@@ -26,10 +21,8 @@ static __always_inline int from_pod_open(const struct run *run,
       .unaged = is_unisolated(endpoint),
   };
 
-  if (flow && flow->origin == FLOW_BY_LOCAL &&
-      flow_is_live(flow, packet, run->now) &&
-      (flow->state == FLOW_OPENING || packet->protocol == IPPROTO_ICMP ||
-       packet->protocol == IPPROTO_ICMPV6)) {
+  if (flow && flow->origin == FLOW_BY_LOCAL && flow_is_live(flow, packet, run->now) &&
+      (flow->state == FLOW_OPENING || packet->protocol == IPPROTO_ICMP || packet->protocol == IPPROTO_ICMPV6)) {
     flow_touch(flow, packet, run, true);
     return 0;
   }
@@ -37,100 +30,71 @@ static __always_inline int from_pod_open(const struct run *run,
   return 0;
 }
 
-static __noinline int from_pod_open4(const struct run *run,
-                                     const struct packet *packet,
-                                     struct flow *flow,
+static __noinline int from_pod_open4(const struct run *run, const struct packet *packet, struct flow *flow,
                                      const struct endpoint *endpoint) {
   return from_pod_open(run, packet, flow, endpoint, 4);
 }
 
-static __noinline int from_pod_open6(const struct run *run,
-                                     const struct packet *packet,
-                                     struct flow *flow,
+static __noinline int from_pod_open6(const struct run *run, const struct packet *packet, struct flow *flow,
                                      const struct endpoint *endpoint) {
   return from_pod_open(run, packet, flow, endpoint, 6);
 }
 
 /*
- * A reply under a new generation: the request that it answers is judged anew,
- * both ends of it when the requester is of this node too. 0 or the verdict.
+ * A reply under a new generation: the request that it answers is judged anew, both ends of it when the requester is of
+ * this node too. 0 or the verdict.
  */
-static __always_inline int from_pod_reply(struct __sk_buff *skb,
-                                          const struct run *run,
-                                          const struct packet *packet,
+static __always_inline int from_pod_reply(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
                                           struct flow *flow, const int family) {
   struct judgement judgement = {};
 
-  if (judge_flow(run, packet, flow, judged_slot(flow->judged), &judgement,
-                 family))
-    return 0;
+  if (judge_flow(run, packet, flow, judged_slot(flow->judged), &judgement, family)) return 0;
   return drop_judged(skb, run, packet, &judgement);
 }
 
-static __noinline int from_pod_reply4(struct __sk_buff *skb,
-                                      const struct run *run,
-                                      const struct packet *packet,
+static __noinline int from_pod_reply4(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
                                       struct flow *flow) {
   return from_pod_reply(skb, run, packet, flow, 4);
 }
 
-static __noinline int from_pod_reply6(struct __sk_buff *skb,
-                                      const struct run *run,
-                                      const struct packet *packet,
+static __noinline int from_pod_reply6(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
                                       struct flow *flow) {
   return from_pod_reply(skb, run, packet, flow, 6);
 }
 
-/* By option, what a pod requests of its own node is judged: here, because no
- * later hook sees it. 0 or the verdict. */
-static __always_inline int from_pod_own_node(struct __sk_buff *skb,
-                                             const struct run *run,
-                                             const struct packet *packet,
+/* By option, what a pod requests of its own node is judged: here, because no later hook sees it. 0 or the verdict. */
+static __always_inline int from_pod_own_node(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
                                              const int family) {
   struct judgement judgement = {};
   struct question question = {.origin = FLOW_BY_LOCAL};
   __u32 flags;
 
   identity_of(run->copy, packet->peer, &flags, family);
-  if (!(flags & ADDRESS_OWN_NODE))
-    return 0;
-  if (!judge_allows(run, packet, &question, &judgement, family))
-    return drop_judged(skb, run, packet, &judgement);
-  if (packet->flags & PACKET_OPENING)
-    admitted(skb, run, packet, &judgement);
+  if (!(flags & ADDRESS_OWN_NODE)) return 0;
+  if (!judge_allows(run, packet, &question, &judgement, family)) return drop_judged(skb, run, packet, &judgement);
+  if (packet->flags & PACKET_OPENING) admitted(skb, run, packet, &judgement);
   return 0;
 }
 
-CHECKED_ALONE int from_pod_own_node4(struct __sk_buff *skb,
-                                     const struct run *run,
-                                     const struct packet *packet) {
+CHECKED_ALONE int from_pod_own_node4(struct __sk_buff *skb, const struct run *run, const struct packet *packet) {
   return run && packet ? from_pod_own_node(skb, run, packet, 4) : 0;
 }
 
-CHECKED_ALONE int from_pod_own_node6(struct __sk_buff *skb,
-                                     const struct run *run,
-                                     const struct packet *packet) {
+CHECKED_ALONE int from_pod_own_node6(struct __sk_buff *skb, const struct run *run, const struct packet *packet) {
   return run && packet ? from_pod_own_node(skb, run, packet, 6) : 0;
 }
 
-/* Enters the packet into the pod's flows. MARK_REPLY for a reply, 0 for a
- * request, or -1: dropped. */
-static __always_inline int from_pod_flow(struct __sk_buff *skb,
-                                         const struct run *run,
-                                         const struct packet *packet,
-                                         const struct endpoint *endpoint,
-                                         const int family) {
+/* Enters the packet into the pod's flows. MARK_REPLY for a reply, 0 for a request, or -1: dropped. */
+static __always_inline int from_pod_flow(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
+                                         const struct endpoint *endpoint, const int family) {
   struct flow *flow = flow_find(run->slot, packet, family);
   bool live = flow && flow_is_live(flow, packet, run->now);
 
   if (live && likely(!(packet->flags & PACKET_OPENING))) {
     bool reply = flow->origin == FLOW_BY_PEER;
 
-    if (reply && unlikely(!judged_is_current(flow->judged, run) ||
-                          !judged_verdict(flow->judged)))
-      if (family == 4 ? from_pod_reply4(skb, run, packet, flow)
-                      : from_pod_reply6(skb, run, packet, flow))
-        return -1;
+    if (reply && unlikely(!judged_is_current(flow->judged, run) || !judged_verdict(flow->judged)))
+      if (family == 4 ? from_pod_reply4(skb, run, packet, flow) : from_pod_reply6(skb, run, packet, flow)) return -1;
     flow_touch(flow, packet, run, true);
     return reply ? MARK_REPLY : 0;
   }
@@ -149,8 +113,7 @@ static __always_inline bool judges_own_node(const struct run *run) {
   return settings && settings->judge_own_node;
 }
 
-static __always_inline int from_pod_ip(struct __sk_buff *skb, struct run *run,
-                                       const struct endpoint *endpoint,
+static __always_inline int from_pod_ip(struct __sk_buff *skb, struct run *run, const struct endpoint *endpoint,
                                        const int family) {
   struct packet packet = {};
   int reply = 0, unreadable = parse(skb, LINK_ETHERNET, &packet, true, family);
@@ -158,49 +121,36 @@ static __always_inline int from_pod_ip(struct __sk_buff *skb, struct run *run,
 
   if (unlikely(unreadable)) {
     /* Without a readable header it can't even be said to be the pod's own. */
-    if (!own || endpoint->egress_ruleset)
-      return drop(skb, run, &packet, unreadable);
+    if (!own || endpoint->egress_ruleset) return drop(skb, run, &packet, unreadable);
     goto pass;
   }
   if (family == 6 && unlikely(packet.protocol == IPPROTO_ICMPV6)) {
     int reason = neighbour_check(skb, run, &packet, own);
 
-    if (reason)
-      return drop(skb, run, &packet, reason);
-    if (packet.flags & PACKET_LINK_SCOPE)
-      goto pass;
+    if (reason) return drop(skb, run, &packet, reason);
+    if (packet.flags & PACKET_LINK_SCOPE) goto pass;
   }
-  if (unlikely(!own))
-    return drop(skb, run, &packet, REASON_DROP_SOURCE);
-  if (packet.flags & PACKET_MIDSTREAM && is_unisolated(endpoint))
-    goto pass;
-  if (unlikely(packet.flags & PACKET_FRAGMENT))
-    fragment_resolve(run, &packet);
+  if (unlikely(!own)) return drop(skb, run, &packet, REASON_DROP_SOURCE);
+  if (packet.flags & PACKET_MIDSTREAM && is_unisolated(endpoint)) goto pass;
+  if (unlikely(packet.flags & PACKET_FRAGMENT)) fragment_resolve(run, &packet);
   if (unlikely(packet.flags & PACKET_ICMP_ERROR)) {
-    if (related_family(skb, run, &packet, family))
-      reply = MARK_REPLY;
+    if (related_family(skb, run, &packet, family)) reply = MARK_REPLY;
   } else if (likely(!(packet.flags & PACKET_NO_PORTS))) {
     reply = from_pod_flow(skb, run, &packet, endpoint, family);
-    if (unlikely(reply < 0))
-      return TC_ACT_SHOT;
+    if (unlikely(reply < 0)) return TC_ACT_SHOT;
   }
   if (endpoint->egress_ruleset && !reply && unlikely(judges_own_node(run)))
-    if (family == 4 ? from_pod_own_node4(skb, run, &packet)
-                    : from_pod_own_node6(skb, run, &packet))
-      return TC_ACT_SHOT;
+    if (family == 4 ? from_pod_own_node4(skb, run, &packet) : from_pod_own_node6(skb, run, &packet)) return TC_ACT_SHOT;
 pass:
   mark_write(skb, run->slot | reply);
   return CONTINUE;
 }
 
-static __always_inline int from_pod_arp(struct __sk_buff *skb,
-                                        const struct run *run,
-                                        const struct endpoint *endpoint) {
+static __always_inline int from_pod_arp(struct __sk_buff *skb, const struct run *run, const struct endpoint *endpoint) {
   struct packet none = {};
   int reason = arp_check(skb, endpoint);
 
-  if (reason)
-    return drop(skb, run, &none, reason);
+  if (reason) return drop(skb, run, &none, reason);
   mark_write(skb, run->slot);
   return CONTINUE;
 }
@@ -218,16 +168,11 @@ static __always_inline int from_pod_frame(struct __sk_buff *skb) {
   }
   __be16 ethertype = link_ethertype(skb, LINK_ETHERNET);
 
-  if (likely(ethertype == bpf_htons(ETH_P_IP)))
-    return from_pod_ip(skb, &run, endpoint, 4);
-  if (ethertype == bpf_htons(ETH_P_IPV6))
-    return from_pod_ip(skb, &run, endpoint, 6);
-  if (ethertype == bpf_htons(ETH_P_ARP))
-    return from_pod_arp(skb, &run, endpoint);
-  /* A tagged frame may hold any inner address: a pod has no business with tags,
-   * under policy or not. */
-  if (is_tag(ethertype) || endpoint->egress_ruleset)
-    return drop_unknown_frame(skb, &run, ethertype);
+  if (likely(ethertype == bpf_htons(ETH_P_IP))) return from_pod_ip(skb, &run, endpoint, 4);
+  if (ethertype == bpf_htons(ETH_P_IPV6)) return from_pod_ip(skb, &run, endpoint, 6);
+  if (ethertype == bpf_htons(ETH_P_ARP)) return from_pod_arp(skb, &run, endpoint);
+  /* A tagged frame may hold any inner address: a pod has no business with tags, under policy or not. */
+  if (is_tag(ethertype) || endpoint->egress_ruleset) return drop_unknown_frame(skb, &run, ethertype);
   mark_write(skb, run.slot);
   return CONTINUE;
 }

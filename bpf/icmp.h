@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * ICMP errors: one about a packet of an admitted flow passes (path MTU), any
- * other is judged like a packet without ports. The packet inside went the other
- * way than the error.
+ * ICMP errors: one about a packet of an admitted flow passes (path MTU), any other is judged like a packet without
+ * ports. The packet inside went the other way than the error.
  */
 #pragma once
 
@@ -10,11 +9,8 @@
 #include "parse_ip.h"
 #include "reply.h"
 
-/* Ports from the first 8 bytes behind the inner IP header, all that an error
- * must quote. */
-static __always_inline bool parse_quoted_transport(struct __sk_buff *skb,
-                                                   struct packet *inner,
-                                                   int from_local) {
+/* Ports from the first 8 bytes behind the inner IP header, all that an error must quote. */
+static __always_inline bool parse_quoted_transport(struct __sk_buff *skb, struct packet *inner, int from_local) {
   union {
     __be16 ports[4];
     struct {
@@ -23,8 +19,7 @@ static __always_inline bool parse_quoted_transport(struct __sk_buff *skb,
     } icmp;
   } head;
 
-  if (bpf_skb_load_bytes(skb, inner->offset, &head, 8))
-    return false;
+  if (bpf_skb_load_bytes(skb, inner->offset, &head, 8)) return false;
   switch (inner->protocol) {
   case IPPROTO_TCP:
   case IPPROTO_UDP:
@@ -41,21 +36,16 @@ static __always_inline bool parse_quoted_transport(struct __sk_buff *skb,
   return true;
 }
 
-static __always_inline bool parse_quoted4(struct __sk_buff *skb,
-                                          const struct packet *outer,
-                                          struct packet *inner,
+static __always_inline bool parse_quoted4(struct __sk_buff *skb, const struct packet *outer, struct packet *inner,
                                           int from_local) {
   __u32 offset = outer->offset + 8;
   struct iphdr ip;
 
-  if (bpf_skb_load_bytes(skb, offset, &ip, sizeof(ip)))
-    return false;
+  if (bpf_skb_load_bytes(skb, offset, &ip, sizeof(ip))) return false;
   __u32 header = (*(__u8 *)&ip & 0xf) * 4;
 
-  if ((*(__u8 *)&ip & 0xf0) != 0x40 || header < sizeof(ip))
-    return false;
-  if (ip.frag_off & bpf_htons(IPV4_OFFSET_MASK))
-    return false;
+  if ((*(__u8 *)&ip & 0xf0) != 0x40 || header < sizeof(ip)) return false;
+  if (ip.frag_off & bpf_htons(IPV4_OFFSET_MASK)) return false;
   inner->local[0] = from_local ? ip.saddr : ip.daddr;
   inner->peer[0] = from_local ? ip.daddr : ip.saddr;
   inner->protocol = ip.protocol;
@@ -63,16 +53,12 @@ static __always_inline bool parse_quoted4(struct __sk_buff *skb,
   return true;
 }
 
-static __always_inline bool parse_quoted6(struct __sk_buff *skb,
-                                          const struct packet *outer,
-                                          struct packet *inner,
+static __always_inline bool parse_quoted6(struct __sk_buff *skb, const struct packet *outer, struct packet *inner,
                                           int from_local) {
   __u32 offset = outer->offset + 8;
   struct ipv6hdr ip;
 
-  if (bpf_skb_load_bytes(skb, offset, &ip, sizeof(ip)) ||
-      (*(__u8 *)&ip & 0xf0) != 0x60)
-    return false;
+  if (bpf_skb_load_bytes(skb, offset, &ip, sizeof(ip)) || (*(__u8 *)&ip & 0xf0) != 0x60) return false;
   copy_words(inner->local, from_local ? &ip.saddr : &ip.daddr);
   copy_words(inner->peer, from_local ? &ip.daddr : &ip.saddr);
   inner->protocol = ip.nexthdr;
@@ -81,66 +67,52 @@ static __always_inline bool parse_quoted6(struct __sk_buff *skb,
   return !parse_extensions6(skb, inner) && !(inner->flags & PACKET_LATER);
 }
 
-CHECKED_ALONE int parse_quoted(struct __sk_buff *skb,
-                               const struct packet *outer, struct packet *inner,
+CHECKED_ALONE int parse_quoted(struct __sk_buff *skb, const struct packet *outer, struct packet *inner,
                                int from_local) {
-  if (!outer || !inner)
-    return 0;
+  if (!outer || !inner) return 0;
   if (outer->family == 4 ? !parse_quoted4(skb, outer, inner, from_local)
                          : !parse_quoted6(skb, outer, inner, from_local))
     return 0;
   return parse_quoted_transport(skb, inner, from_local);
 }
 
-static __always_inline int related(struct __sk_buff *skb, const struct run *run,
-                                   const struct packet *outer,
+static __always_inline int related(struct __sk_buff *skb, const struct run *run, const struct packet *outer,
                                    const int family) {
   bool from_local = !hook_from_local(run->hook);
   struct packet inner = {.family = family};
   struct endpoint *local = endpoint_in_slot(run, run->slot);
   struct judgement judgement = {};
 
-  if (!parse_quoted(skb, outer, &inner, from_local) || !local ||
-      !packet_is_own(&inner, local, family))
-    return 0;
+  if (!parse_quoted(skb, outer, &inner, from_local) || !local || !packet_is_own(&inner, local, family)) return 0;
   struct flow *flow = flow_find(run->slot, &inner, family);
 
-  if (!flow || !flow_is_live(flow, &inner, run->now))
-    return 0;
+  if (!flow || !flow_is_live(flow, &inner, run->now)) return 0;
   __u32 slot = judged_slot(flow->judged), sender = mark_slot(run->mark);
 
   if (sender && !mark_is_reply(run->mark)) {
     struct endpoint *endpoint = endpoint_in_slot(run, sender);
 
-    if (!endpoint || !is_address_of(inner.peer, endpoint, family))
-      return 0;
+    if (!endpoint || !is_address_of(inner.peer, endpoint, family)) return 0;
     slot = sender;
   } else if (!flow->judged) {
-    /* Never judged by this key: at to_pod it is judged by its real ends
-     * elsewhere; a pod itself has heard no reply. */
+    /* Never judged by this key: at to_pod it is judged by its real ends elsewhere; a pod itself has heard no reply. */
     return run->hook == HOOK_TO_POD;
   }
-  if (judged_is_current(flow->judged, run) && judged_slot(flow->judged) == slot)
-    return judged_verdict(flow->judged);
-  if (flow->translated)
-    return judged_verdict(flow->judged);
+  if (judged_is_current(flow->judged, run) && judged_slot(flow->judged) == slot) return judged_verdict(flow->judged);
+  if (flow->translated) return judged_verdict(flow->judged);
   return judge_flow(run, &inner, flow, slot, &judgement, family);
 }
 
-CHECKED_ALONE int related4(struct __sk_buff *skb, const struct run *run,
-                           const struct packet *outer) {
+CHECKED_ALONE int related4(struct __sk_buff *skb, const struct run *run, const struct packet *outer) {
   return run && outer ? related(skb, run, outer, 4) : 0;
 }
 
-CHECKED_ALONE int related6(struct __sk_buff *skb, const struct run *run,
-                           const struct packet *outer) {
+CHECKED_ALONE int related6(struct __sk_buff *skb, const struct run *run, const struct packet *outer) {
   return run && outer ? related(skb, run, outer, 6) : 0;
 }
 
 /* 1 when this error is about an admitted flow of the run's endpoint. */
-static __always_inline int related_family(struct __sk_buff *skb,
-                                          const struct run *run,
-                                          const struct packet *outer,
+static __always_inline int related_family(struct __sk_buff *skb, const struct run *run, const struct packet *outer,
                                           const int family) {
   return family == 4 ? related4(skb, run, outer) : related6(skb, run, outer);
 }

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * Both directions of a request under one state: the requester's egress and the
- * responder's ingress, as far as they are endpoints of this node. Replies are
- * judged by the request that they answer.
+ * Both directions of a request under one state: the requester's egress and the responder's ingress, as far as they are
+ * endpoints of this node. Replies are judged by the request that they answer.
  */
 #pragma once
 
 #include "flow.h"
 #include "policy.h"
 
-/* Who requests of whom: the endpoint at the hook and whoever is on the other
- * side. */
+/* Who requests of whom: the endpoint at the hook and whoever is on the other side. */
 struct question {
   __u32 peer_slot; /* 0: not an endpoint of this node */
   __u8 origin;     /* enum flow_origin: which side requests */
@@ -31,63 +29,43 @@ struct judgement {
   struct side ingress;
 };
 
-static __always_inline bool reason_allows(__u32 reason) {
-  return reason <= REASON_ALLOW_MAX;
-}
+static __always_inline bool reason_allows(__u32 reason) { return reason <= REASON_ALLOW_MAX; }
 
 /* The direction that drops decides, the requester's first. */
-static __always_inline bool
-judgement_allows(const struct judgement *judgement) {
-  return reason_allows(judgement->egress.reason) &&
-         reason_allows(judgement->ingress.reason);
+static __always_inline bool judgement_allows(const struct judgement *judgement) {
+  return reason_allows(judgement->egress.reason) && reason_allows(judgement->ingress.reason);
 }
 
-/* An ICMP error that no rule admits: what it lacks is an admitted flow that it
- * is about. */
+/* An ICMP error that no rule admits: what it lacks is an admitted flow that it is about. */
 static __always_inline void judgement_unrelated(struct judgement *judgement) {
-  if (judgement->egress.reason == REASON_DROP_POLICY)
-    judgement->egress.reason = REASON_DROP_UNRELATED;
-  if (judgement->ingress.reason == REASON_DROP_POLICY)
-    judgement->ingress.reason = REASON_DROP_UNRELATED;
+  if (judgement->egress.reason == REASON_DROP_POLICY) judgement->egress.reason = REASON_DROP_UNRELATED;
+  if (judgement->ingress.reason == REASON_DROP_POLICY) judgement->ingress.reason = REASON_DROP_UNRELATED;
 }
 
-/* The sending endpoint of a mark or a cached verdict, unless it is gone by now.
- */
-static __always_inline struct endpoint *endpoint_in_slot(const struct run *run,
-                                                         __u32 slot) {
+/* The sending endpoint of a mark or a cached verdict, unless it is gone by now. */
+static __always_inline struct endpoint *endpoint_in_slot(const struct run *run, __u32 slot) {
   struct endpoint *endpoint = slot ? endpoint_find(run->copy, slot) : 0;
 
   return endpoint && endpoint->ifindex ? endpoint : 0;
 }
 
-/* Of an endpoint without any look-up; of another address, multicast and
- * broadcast too, by the maps. */
-static __always_inline __u32 end_identity(__u32 copy,
-                                          const struct endpoint *endpoint,
-                                          const __be32 *address,
+/* Of an endpoint without any look-up; of another address, multicast and broadcast too, by the maps. */
+static __always_inline __u32 end_identity(__u32 copy, const struct endpoint *endpoint, const __be32 *address,
                                           const int family) {
   __u32 flags;
 
-  if (endpoint)
-    return family == 4 ? endpoint->identity4 : endpoint->identity6;
+  if (endpoint) return family == 4 ? endpoint->identity4 : endpoint->identity6;
   return identity_of(copy, address, &flags, family);
 }
 
-/* "By default, a pod is non-isolated": then all is allowed in that direction.
- */
-static __always_inline void judge(const struct run *run,
-                                  const struct packet *packet,
-                                  const struct question *question,
-                                  struct judgement *judgement,
-                                  const int family) {
+/* "By default, a pod is non-isolated": then all is allowed in that direction. */
+static __always_inline void judge(const struct run *run, const struct packet *packet, const struct question *question,
+                                  struct judgement *judgement, const int family) {
   struct endpoint *local = endpoint_in_slot(run, run->slot);
   struct endpoint *peer = endpoint_in_slot(run, question->peer_slot);
-  bool by_local = question->origin == FLOW_BY_LOCAL,
-       own = local && packet_is_own(packet, local, family);
-  struct endpoint *requester = by_local ? local : peer,
-                  *responder = by_local ? peer : local;
-  __u32 port =
-      port_of(packet, by_local ? packet->peer_port : packet->local_port);
+  bool by_local = question->origin == FLOW_BY_LOCAL, own = local && packet_is_own(packet, local, family);
+  struct endpoint *requester = by_local ? local : peer, *responder = by_local ? peer : local;
+  __u32 port = port_of(packet, by_local ? packet->peer_port : packet->local_port);
   __u32 copy = run->copy;
 
   if (requester && !(question->spare_peer && !by_local)) {
@@ -97,15 +75,12 @@ static __always_inline void judge(const struct run *run,
     side->ruleset = requester->egress_ruleset;
     side->reason = REASON_ALLOW_UNISOLATED;
     if (side->ruleset) {
-      __u32 identity =
-          by_local ? end_identity(copy, peer, packet->peer, family)
-                   : end_identity(copy, own ? local : 0, packet->local, family);
+      __u32 identity = by_local ? end_identity(copy, peer, packet->peer, family)
+                                : end_identity(copy, own ? local : 0, packet->local, family);
 
-      side->reason =
-          policy_judge(copy, side->ruleset, identity, port, &side->rule);
+      side->reason = policy_judge(copy, side->ruleset, identity, port, &side->rule);
     }
-    if (!reason_allows(side->reason))
-      return;
+    if (!reason_allows(side->reason)) return;
   }
   if (responder && !(question->spare_peer && by_local)) {
     struct side *side = &judgement->ingress;
@@ -114,37 +89,29 @@ static __always_inline void judge(const struct run *run,
     side->ruleset = responder->ingress_ruleset;
     side->reason = REASON_ALLOW_UNISOLATED;
     if (side->ruleset) {
-      __u32 identity =
-          by_local ? end_identity(copy, own ? local : 0, packet->local, family)
-                   : end_identity(copy, peer, packet->peer, family);
+      __u32 identity = by_local ? end_identity(copy, own ? local : 0, packet->local, family)
+                                : end_identity(copy, peer, packet->peer, family);
 
-      side->reason =
-          policy_judge(copy, side->ruleset, identity, port, &side->rule);
+      side->reason = policy_judge(copy, side->ruleset, identity, port, &side->rule);
     }
   }
 }
 
 /* The judgement comes zeroed. */
-CHECKED_ALONE int judge4(const struct run *run, const struct packet *packet,
-                         const struct question *question,
+CHECKED_ALONE int judge4(const struct run *run, const struct packet *packet, const struct question *question,
                          struct judgement *judgement) {
-  if (run && packet && question && judgement)
-    judge(run, packet, question, judgement, 4);
+  if (run && packet && question && judgement) judge(run, packet, question, judgement, 4);
   return 0;
 }
 
-CHECKED_ALONE int judge6(const struct run *run, const struct packet *packet,
-                         const struct question *question,
+CHECKED_ALONE int judge6(const struct run *run, const struct packet *packet, const struct question *question,
                          struct judgement *judgement) {
-  if (run && packet && question && judgement)
-    judge(run, packet, question, judgement, 6);
+  if (run && packet && question && judgement) judge(run, packet, question, judgement, 6);
   return 0;
 }
 
-static __always_inline bool judge_allows(const struct run *run,
-                                         const struct packet *packet,
-                                         const struct question *question,
-                                         struct judgement *judgement,
+static __always_inline bool judge_allows(const struct run *run, const struct packet *packet,
+                                         const struct question *question, struct judgement *judgement,
                                          const int family) {
   if (family == 4)
     judge4(run, packet, question, judgement);

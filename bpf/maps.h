@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * The maps of abi.h's picture, and one typed look-up for each. Sizes are
- * defaults that user space may change before it loads the object.
+ * The maps of abi.h's picture, and one typed look-up for each. Sizes are defaults that user space may change before
+ * it loads the object.
  */
 #pragma once
 
-#include "abi.h"
-#include <bpf/bpf_helpers.h>
 #include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include "abi.h"
 
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -92,8 +92,7 @@ struct {
   __type(value, struct port_range);
 } ports_left SEC(".maps"), ports_right SEC(".maps");
 
-/* One table per endpoint, made by user space like the template, put in at the
- * endpoint's slot. */
+/* One table per endpoint, made by user space like the template, put in at the endpoint's slot. */
 struct flows4_table {
   __uint(type, BPF_MAP_TYPE_LRU_HASH);
   __uint(max_entries, FLOWS_PER_ENDPOINT);
@@ -150,22 +149,20 @@ struct {
 } events SEC(".maps");
 
 /*
- * clang would merge two look-ups that differ in the map alone into one call,
- * and then the kernel could not put the map's own code in its place (9 to 27 ns
- * each): the number makes every call site unlike the others.
+ * clang would merge two look-ups that differ in the map alone into one call, and then the kernel could not put the
+ * map's own code in its place (9 to 27 ns each): the number makes every call site unlike the others.
  */
 #define UNMERGED(value) asm volatile("" : "+r"(value) : "i"(__COUNTER__))
 
-#define LOOKUP(map, key)                                                       \
-  ({                                                                           \
-    void *found = bpf_map_lookup_elem(&(map), (key));                          \
-    UNMERGED(found);                                                           \
-    found;                                                                     \
+#define LOOKUP(map, key)                                                                                               \
+  ({                                                                                                                   \
+    void *found = bpf_map_lookup_elem(&(map), (key));                                                                  \
+    UNMERGED(found);                                                                                                   \
+    found;                                                                                                             \
   })
 
 /* In the copy in force, of a map that exists twice. */
-#define LOOKUP_COPY(copy, name, key)                                           \
-  ((copy) == COPY_LEFT ? LOOKUP(name##_left, key) : LOOKUP(name##_right, key))
+#define LOOKUP_COPY(copy, name, key) ((copy) == COPY_LEFT ? LOOKUP(name##_left, key) : LOOKUP(name##_right, key))
 
 static __always_inline struct settings *settings_find(__u32 copy) {
   __u32 zero = 0;
@@ -174,8 +171,7 @@ static __always_inline struct settings *settings_find(__u32 copy) {
 }
 
 static __always_inline struct slot *slot_find(__u32 copy, __u32 ifindex) {
-  if (ifindex < IFINDEX_ARRAY)
-    return LOOKUP_COPY(copy, slots, &ifindex);
+  if (ifindex < IFINDEX_ARRAY) return LOOKUP_COPY(copy, slots, &ifindex);
   return LOOKUP_COPY(copy, slots_beyond, &ifindex);
 }
 
@@ -186,6 +182,5 @@ static __always_inline struct endpoint *endpoint_find(__u32 copy, __u32 slot) {
 static __always_inline void loss_count(__u32 which) {
   __u64 *lost = bpf_map_lookup_elem(&losses, &which);
 
-  if (lost)
-    (*lost)++;
+  if (lost) (*lost)++;
 }

@@ -3,8 +3,7 @@
  * The packet path's programs, for tc by TCX or clsact:
  *   from_pod    ingress of the host's end of a pod's veth
  *   to_pod      egress of it
- *   to_node     egress of every other way out of the node; to_node_l3 where
- * that device has no Ethernet header
+ *   to_node     egress of every other way out of the node; to_node_l3 where that device has no Ethernet header
  */
 #include "from_pod.h"
 #include "to_node.h"
@@ -12,8 +11,7 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-/* Whatever stands in here reaches the object's BTF, names and values: so user
- * space reads all of abi.h. */
+/* Whatever stands in here reaches the object's BTF, names and values: so user space reads all of abi.h. */
 struct abi {
   enum pending pending;
   enum verdict verdict;

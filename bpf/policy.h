@@ -1,24 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* What the state in force says: an address's identity, and whether a ruleset
- * admits it on a port. */
+/* What the state in force says: an address's identity, and whether a ruleset admits it on a port. */
 #pragma once
 
 #include "packet.h"
 #include "parse_transport.h"
 
-/* A search of an extent takes at most this many steps: extents are shorter than
- * 2^20. */
+/* A search of an extent takes at most this many steps: extents are shorter than 2^20. */
 #define PORT_SEARCH_STEPS 20
 
 /*
- * A port that is asked for, in the order of the ranges: protocol << 16 |
- * number, the protocol as in struct port_range; PORT_UNKNOWN besides for a
- * later fragment's.
+ * A port that is asked for, in the order of the ranges: protocol << 16 | number, the protocol as in struct port_range;
+ * PORT_UNKNOWN besides for a later fragment's.
  */
 #define PORT_UNKNOWN (1u << 31)
 
-static __always_inline __u32 identity_of4(__u32 copy, __be32 address,
-                                          __u32 *flags) {
+static __always_inline __u32 identity_of4(__u32 copy, __be32 address, __u32 *flags) {
   struct ipcache4_key key = {address};
   struct ipcache_entry *entry = LOOKUP_COPY(copy, ipcache4, &key);
 
@@ -32,8 +28,7 @@ static __always_inline __u32 identity_of4(__u32 copy, __be32 address,
   return cidr ? cidr->identity : IDENTITY_WORLD;
 }
 
-static __always_inline __u32 identity_of6(__u32 copy, const __be32 *address,
-                                          __u32 *flags) {
+static __always_inline __u32 identity_of6(__u32 copy, const __be32 *address, __u32 *flags) {
   struct ipcache6_key key;
   struct cidr6_key prefix = {.length = 128};
 
@@ -51,42 +46,33 @@ static __always_inline __u32 identity_of6(__u32 copy, const __be32 *address,
 }
 
 /* flags: enum address_flag, 0 where there is no entry. */
-static __always_inline __u32 identity_of(__u32 copy, const __be32 *address,
-                                         __u32 *flags, const int family) {
+static __always_inline __u32 identity_of(__u32 copy, const __be32 *address, __u32 *flags, const int family) {
   *flags = 0;
-  return family == 4 ? identity_of4(copy, address[0], flags)
-                     : identity_of6(copy, address, flags);
+  return family == 4 ? identity_of4(copy, address[0], flags) : identity_of6(copy, address, flags);
 }
 
-static __always_inline struct policy_entry *
-policy_find(__u32 copy, __u32 ruleset, __u32 identity) {
+static __always_inline struct policy_entry *policy_find(__u32 copy, __u32 ruleset, __u32 identity) {
   struct policy_key key = {ruleset, identity};
 
   return LOOKUP_COPY(copy, policy, &key);
 }
 
-static __always_inline struct port_range *port_range_find(__u32 copy,
-                                                          __u32 index) {
+static __always_inline struct port_range *port_range_find(__u32 copy, __u32 index) {
   return LOOKUP_COPY(copy, ports, &index);
 }
 
-static __always_inline __u32 port_order(__u32 protocol, __u32 number) {
-  return protocol << 16 | number;
-}
+static __always_inline __u32 port_order(__u32 protocol, __u32 number) { return protocol << 16 | number; }
 
 /* The range that holds the port; ranges are sorted and disjoint. */
-static __always_inline struct port_range *
-port_search(__u32 copy, const struct policy_entry *extent, __u32 wanted) {
+static __always_inline struct port_range *port_search(__u32 copy, const struct policy_entry *extent, __u32 wanted) {
   __u32 low = extent->first, high = low + extent->count;
 
   for (int i = 0; i < PORT_SEARCH_STEPS && low < high; i++) {
     __u32 middle = low + (high - low) / 2;
     struct port_range *range = port_range_find(copy, middle);
 
-    if (!range)
-      return 0;
-    if (range->protocol == PORTS_ANY)
-      return range;
+    if (!range) return 0;
+    if (range->protocol == PORTS_ANY) return range;
     if (wanted < port_order(range->protocol, range->from)) {
       high = middle;
     } else if (wanted > port_order(range->protocol, range->to)) {
@@ -99,42 +85,30 @@ port_search(__u32 copy, const struct policy_entry *extent, __u32 wanted) {
 }
 
 /*
- * REASON_ALLOW_RULE with the rule, REASON_DROP_POLICY, or REASON_DROP_FRAGMENT
- * where the verdict depends on a port that is not known.
+ * REASON_ALLOW_RULE with the rule, REASON_DROP_POLICY, or REASON_DROP_FRAGMENT where the verdict depends on a port that
+ * is not known.
  */
-CHECKED_ALONE int policy_judge(__u32 copy, __u32 ruleset, __u32 identity,
-                               __u32 port, __u32 *rule) {
-  if (!rule)
-    return REASON_DROP_POLICY;
+CHECKED_ALONE int policy_judge(__u32 copy, __u32 ruleset, __u32 identity, __u32 port, __u32 *rule) {
+  if (!rule) return REASON_DROP_POLICY;
   struct policy_entry *extent = policy_find(copy, ruleset, identity);
 
-  if (!extent && identity != IDENTITY_WORLD)
-    extent = policy_find(copy, ruleset, IDENTITY_WORLD);
-  if (!extent || !extent->count)
-    return REASON_DROP_POLICY;
+  if (!extent && identity != IDENTITY_WORLD) extent = policy_find(copy, ruleset, IDENTITY_WORLD);
+  if (!extent || !extent->count) return REASON_DROP_POLICY;
   struct port_range *range = port_search(copy, extent, port & ~PORT_UNKNOWN);
 
-  if (port & PORT_UNKNOWN &&
-      !(range && (range->protocol == PORTS_ANY ||
-                  (!range->from && range->to == 0xffff))))
+  if (port & PORT_UNKNOWN && !(range && (range->protocol == PORTS_ANY || (!range->from && range->to == 0xffff))))
     return REASON_DROP_FRAGMENT;
-  if (!range || range->verdict != VERDICT_ALLOW)
-    return REASON_DROP_POLICY;
+  if (!range || range->verdict != VERDICT_ALLOW) return REASON_DROP_POLICY;
   *rule = range->rule;
   return REASON_ALLOW_RULE;
 }
 
 /* destination: the requested port, in network order. */
-static __always_inline __u32 port_of(const struct packet *packet,
-                                     __be16 destination) {
+static __always_inline __u32 port_of(const struct packet *packet, __be16 destination) {
   __u8 protocol = packet->protocol;
 
   /* Behind an extension header anything may follow. */
-  if (packet->flags & PACKET_NO_PORTS && is_extension6(protocol))
-    return PORT_UNKNOWN;
-  if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP &&
-      protocol != IPPROTO_SCTP)
-    return port_order(PORTS_OTHER, 0);
-  return port_order(protocol, bpf_ntohs(destination)) |
-         (packet->flags & PACKET_NO_PORTS ? PORT_UNKNOWN : 0);
+  if (packet->flags & PACKET_NO_PORTS && is_extension6(protocol)) return PORT_UNKNOWN;
+  if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP && protocol != IPPROTO_SCTP) return port_order(PORTS_OTHER, 0);
+  return port_order(protocol, bpf_ntohs(destination)) | (packet->flags & PACKET_NO_PORTS ? PORT_UNKNOWN : 0);
 }

@@ -1,58 +1,42 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* A packet of a flow that there is, judged anew by the request that began it.
- */
+/* A packet of a flow that there is, judged anew by the request that began it. */
 #pragma once
 
 #include "event.h"
 
-static __always_inline bool is_address_of(const __be32 *address,
-                                          const struct endpoint *endpoint,
-                                          const int family) {
-  if (family == 4)
-    return address[0] == endpoint->address4;
-  return words_equal(address, endpoint->address6, 4) ||
-         words_equal(address, endpoint->link_local6, 4);
+static __always_inline bool is_address_of(const __be32 *address, const struct endpoint *endpoint, const int family) {
+  if (family == 4) return address[0] == endpoint->address4;
+  return words_equal(address, endpoint->address6, 4) || words_equal(address, endpoint->link_local6, 4);
 }
 
 /*
- * Whether packets between the endpoint and this peer are exempt: "traffic to
- * and from the node where a Pod is running is always allowed". A node's address
- * may also stand for whom it masquerades; then requests are judged where they
+ * Whether packets between the endpoint and this peer are exempt: "traffic to and from the node where a Pod is running
+ * is always allowed". A node's address may also stand for whom it masquerades; then requests are judged where they
  * arrive, and their replies pass.
  */
-static __always_inline bool node_exempt(const struct run *run,
-                                        const struct packet *packet,
-                                        __u32 origin, const int family) {
+static __always_inline bool node_exempt(const struct run *run, const struct packet *packet, __u32 origin,
+                                        const int family) {
   __u32 flags;
 
   identity_of(run->copy, packet->peer, &flags, family);
-  if (!(flags & ADDRESS_OWN_NODE))
-    return false;
-  if (origin == FLOW_BY_PEER)
-    return true;
+  if (!(flags & ADDRESS_OWN_NODE)) return false;
+  if (origin == FLOW_BY_PEER) return true;
   struct settings *settings = settings_find(run->copy);
 
   return !settings || !settings->judge_own_node;
 }
 
 /*
- * Whether a packet of `flow` is admitted under the current generation; kept in
- * the flow. `packet` is one of that flow, in either direction; peer_slot names
- * the endpoint on the other side.
+ * Whether a packet of `flow` is admitted under the current generation; kept in the flow. `packet` is one of that flow,
+ * in either direction; peer_slot names the endpoint on the other side.
  */
-static __always_inline bool judge_flow(const struct run *run,
-                                       const struct packet *packet,
-                                       struct flow *flow, __u32 peer_slot,
-                                       struct judgement *judgement,
-                                       const int family) {
+static __always_inline bool judge_flow(const struct run *run, const struct packet *packet, struct flow *flow,
+                                       __u32 peer_slot, struct judgement *judgement, const int family) {
   struct question question = {.peer_slot = peer_slot, .origin = flow->origin};
-  bool allowed = (!endpoint_in_slot(run, peer_slot) &&
-                  node_exempt(run, packet, flow->origin, family)) ||
+  bool allowed = (!endpoint_in_slot(run, peer_slot) && node_exempt(run, packet, flow->origin, family)) ||
                  judge_allows(run, packet, &question, judgement, family);
 
-  flow_cache(flow, run, peer_slot,
-             flow->origin == FLOW_BY_LOCAL ? judgement->egress.rule
-                                           : judgement->ingress.rule,
+  flow_cache(flow, run, peer_slot, flow->origin == FLOW_BY_LOCAL ? judgement->egress.rule : judgement->ingress.rule,
              allowed ? VERDICT_ALLOW : VERDICT_DENY);
   return allowed;
 }

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * What user space sets once, between opening the object and loading it. The
- * verifier knows these values and cuts away what they rule out. Times are in
- * jiffies: the defaults are those of a kernel with 1,000 ticks a second.
+ * What user space sets once, between opening the object and loading it. The verifier knows these values and cuts
+ * away what they rule out. Times are in jiffies: the defaults are those of a kernel with 1,000 ticks a second.
  */
 #pragma once
 
-#include "abi.h"
-#include <bpf/bpf_helpers.h>
 #include <linux/types.h>
+#include <bpf/bpf_helpers.h>
+#include "abi.h"
 
 #define TICKS_PER_SECOND 1000
 
@@ -16,12 +15,10 @@
 const volatile __u32 mark_shift = 16;
 /* Bits of enum event_wanted. */
 const volatile __u32 event_mask = EVENTS_DROPS;
-/* 1 where the kernel has bpf_skb_ct_lookup; with 0 the call is never reached
- * and need not exist. */
+/* 1 where the kernel has bpf_skb_ct_lookup; with 0 the call is never reached and need not exist. */
 const volatile __u32 conntrack = 0;
 
-/* How long an entry of a flow table counts without a packet; SCTP shares TCP's.
- */
+/* How long an entry of a flow table counts without a packet; SCTP shares TCP's. */
 const volatile __u32 idle_tcp_opening = 120 * TICKS_PER_SECOND;
 const volatile __u32 idle_tcp_established = 86400 * TICKS_PER_SECOND;
 const volatile __u32 idle_tcp_closing = 3600 * TICKS_PER_SECOND;

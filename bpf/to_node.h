@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* What leaves the node: the marked sender's egress, judged on the destination
- * that is left after translation. */
+/* What leaves the node: the marked sender's egress, judged on the destination that is left after translation. */
 #pragma once
 
 #include "conntrack.h"
@@ -14,92 +13,68 @@ static __always_inline int to_node_pass(struct __sk_buff *skb) {
   return CONTINUE;
 }
 
-static __always_inline int to_node_judge(struct __sk_buff *skb,
-                                         const struct run *run,
-                                         const struct packet *packet,
+static __always_inline int to_node_judge(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
                                          struct flow *flow, const int family) {
   struct judgement judgement = {};
   struct question question = {.origin = FLOW_BY_LOCAL};
   bool allowed = judge_allows(run, packet, &question, &judgement, family);
   bool fresh = packet->flags & PACKET_OPENING || (flow && !flow->judged);
 
-  if (!allowed && conntrack_admits(skb, run, packet, &question, family))
-    return to_node_pass(skb);
+  if (!allowed && conntrack_admits(skb, run, packet, &question, family)) return to_node_pass(skb);
   /* The key hits: its peer and port are the real ones. */
   if (flow) {
     flow->translated = 0;
-    flow_cache(flow, run, 0, judgement.egress.rule,
-               allowed ? VERDICT_ALLOW : VERDICT_DENY);
+    flow_cache(flow, run, 0, judgement.egress.rule, allowed ? VERDICT_ALLOW : VERDICT_DENY);
   }
   if (allowed) {
-    if (fresh)
-      admitted(skb, run, packet, &judgement);
+    if (fresh) admitted(skb, run, packet, &judgement);
     return to_node_pass(skb);
   }
-  if (packet->flags & PACKET_ICMP_ERROR)
-    judgement_unrelated(&judgement);
+  if (packet->flags & PACKET_ICMP_ERROR) judgement_unrelated(&judgement);
   return drop_judged(skb, run, packet, &judgement);
 }
 
-static __noinline int to_node_judge4(struct __sk_buff *skb,
-                                     const struct run *run,
-                                     const struct packet *packet,
+static __noinline int to_node_judge4(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
                                      struct flow *flow) {
   return to_node_judge(skb, run, packet, flow, 4);
 }
 
-static __noinline int to_node_judge6(struct __sk_buff *skb,
-                                     const struct run *run,
-                                     const struct packet *packet,
+static __noinline int to_node_judge6(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
                                      struct flow *flow) {
   return to_node_judge(skb, run, packet, flow, 6);
 }
 
-static __always_inline int to_node_ip(struct __sk_buff *skb, struct run *run,
-                                      const __u32 l2, const int family) {
+static __always_inline int to_node_ip(struct __sk_buff *skb, struct run *run, const __u32 l2, const int family) {
   struct packet packet = {};
   struct flow *flow = 0;
   int unreadable = parse(skb, l2, &packet, true, family);
 
-  if (unlikely(unreadable))
-    return drop(skb, run, &packet, unreadable);
-  if (family == 6 && unlikely(packet.protocol == IPPROTO_ICMPV6) &&
-      is_link_scope(&packet, packet.local, false))
+  if (unlikely(unreadable)) return drop(skb, run, &packet, unreadable);
+  if (family == 6 && unlikely(packet.protocol == IPPROTO_ICMPV6) && is_link_scope(&packet, packet.local, false))
     return to_node_pass(skb);
-  if (unlikely(packet.flags & PACKET_FRAGMENT))
-    fragment_resolve(run, &packet);
+  if (unlikely(packet.flags & PACKET_FRAGMENT)) fragment_resolve(run, &packet);
   if (likely(!(packet.flags & (PACKET_NO_PORTS | PACKET_ICMP_ERROR)))) {
     flow = flow_find(run->slot, &packet, family);
-    if (flow && unlikely(flow->origin != FLOW_BY_LOCAL))
-      flow = 0;
-    if (flow && likely(flow->judged == judged_of(run, 0, VERDICT_ALLOW) &&
-                       !flow->translated))
-      return to_node_pass(skb);
+    if (flow && unlikely(flow->origin != FLOW_BY_LOCAL)) flow = 0;
+    if (flow && likely(flow->judged == judged_of(run, 0, VERDICT_ALLOW) && !flow->translated)) return to_node_pass(skb);
   }
-  return family == 4 ? to_node_judge4(skb, run, &packet, flow)
-                     : to_node_judge6(skb, run, &packet, flow);
+  return family == 4 ? to_node_judge4(skb, run, &packet, flow) : to_node_judge6(skb, run, &packet, flow);
 }
 
-static __always_inline int to_node_frame(struct __sk_buff *skb,
-                                         const __u32 l2) {
+static __always_inline int to_node_frame(struct __sk_buff *skb, const __u32 l2) {
   __u32 field = mark_field(skb);
   struct run run;
 
-  if (!mark_slot(field))
-    return CONTINUE;
+  if (!mark_slot(field)) return CONTINUE;
   run_begin(&run, skb, HOOK_TO_NODE);
   run.slot = mark_slot(field);
   struct endpoint *endpoint = endpoint_find(run.copy, run.slot);
 
-  if (mark_is_reply(field) || !endpoint || !endpoint->egress_ruleset)
-    return to_node_pass(skb);
+  if (mark_is_reply(field) || !endpoint || !endpoint->egress_ruleset) return to_node_pass(skb);
   __be16 ethertype = link_ethertype(skb, l2);
 
-  if (likely(ethertype == bpf_htons(ETH_P_IP)))
-    return to_node_ip(skb, &run, l2, 4);
-  if (ethertype == bpf_htons(ETH_P_IPV6))
-    return to_node_ip(skb, &run, l2, 6);
-  if (ethertype == bpf_htons(ETH_P_ARP))
-    return to_node_pass(skb);
+  if (likely(ethertype == bpf_htons(ETH_P_IP))) return to_node_ip(skb, &run, l2, 4);
+  if (ethertype == bpf_htons(ETH_P_IPV6)) return to_node_ip(skb, &run, l2, 6);
+  if (ethertype == bpf_htons(ETH_P_ARP)) return to_node_pass(skb);
   return drop_unknown_frame(skb, &run, ethertype);
 }

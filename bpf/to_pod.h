@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * What reaches a pod: the marked sender's egress and the receiver's ingress,
- * judged together, under one state, on the addresses that are left after every
- * translation.
+ * What reaches a pod: the marked sender's egress and the receiver's ingress, judged together, under one state, on the
+ * addresses that are left after every translation.
  */
 #pragma once
 
@@ -13,83 +12,61 @@
 #include "parse.h"
 
 /* What can't be read is not admitted where either end is isolated. */
-static __always_inline bool to_pod_guarded(const struct run *run,
-                                           const struct endpoint *endpoint) {
+static __always_inline bool to_pod_guarded(const struct run *run, const struct endpoint *endpoint) {
   struct endpoint *sender = endpoint_in_slot(run, mark_slot(run->mark));
 
-  return endpoint->ingress_ruleset ||
-         (sender && sender->egress_ruleset && !mark_is_reply(run->mark));
+  return endpoint->ingress_ruleset || (sender && sender->egress_ruleset && !mark_is_reply(run->mark));
 }
 
 /*
- * A reply by the receiver's own flows. Where the peer is shown by another
- * address than its own (a Service), the request can't be judged from here: the
- * sender's own flows have judged it, or conntrack names the real ends.
- * VERDICT_ALLOW, VERDICT_DENY, or -1: can't be told, judge it as a request.
+ * A reply by the receiver's own flows. Where the peer is shown by another address than its own (a Service), the request
+ * can't be judged from here: the sender's own flows have judged it, or conntrack names the real ends. VERDICT_ALLOW,
+ * VERDICT_DENY, or -1: can't be told, judge it as a request.
  */
-static __always_inline int
-to_pod_reply(struct __sk_buff *skb, const struct run *run,
-             const struct packet *packet, struct flow *flow,
-             struct judgement *judgement, const int family) {
+static __always_inline int to_pod_reply(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
+                                        struct flow *flow, struct judgement *judgement, const int family) {
   __u32 slot = mark_slot(run->mark);
   struct endpoint *sender = endpoint_in_slot(run, slot);
-  bool translated = sender ? !is_address_of(packet->peer, sender, family)
-                           : flow->translated || !flow->judged;
+  bool translated = sender ? !is_address_of(packet->peer, sender, family) : flow->translated || !flow->judged;
 
-  if (!translated)
-    return judge_flow(run, packet, flow, slot, judgement, family)
-               ? VERDICT_ALLOW
-               : VERDICT_DENY;
+  if (!translated) return judge_flow(run, packet, flow, slot, judgement, family) ? VERDICT_ALLOW : VERDICT_DENY;
   if (!sender || !mark_is_reply(run->mark)) {
     int verdict = conntrack_judge_reply(skb, run, packet, judgement, family);
 
-    if (verdict == VERDICT_DENY)
-      return VERDICT_DENY;
-    if (verdict < 0 && sender && !judged_verdict(flow->judged))
-      return -1;
+    if (verdict == VERDICT_DENY) return VERDICT_DENY;
+    if (verdict < 0 && sender && !judged_verdict(flow->judged)) return -1;
   }
   flow->translated = 1;
   flow_cache(flow, run, slot, 0, VERDICT_ALLOW);
   return VERDICT_ALLOW;
 }
 
-/* "Traffic from the node": of its own making, by an own address. What it
- * forwards or masquerades came in elsewhere. */
-static __always_inline bool is_from_own_node(const struct __sk_buff *skb,
-                                             const struct run *run,
-                                             const struct packet *packet,
-                                             const int family) {
+/* "Traffic from the node": of its own making, by an own address. What it forwards or masquerades came in elsewhere. */
+static __always_inline bool is_from_own_node(const struct __sk_buff *skb, const struct run *run,
+                                             const struct packet *packet, const int family) {
   __u32 flags;
 
-  if (mark_slot(run->mark) || skb->ingress_ifindex)
-    return false;
+  if (mark_slot(run->mark) || skb->ingress_ifindex) return false;
   identity_of(run->copy, packet->peer, &flags, family);
   return flags & ADDRESS_OWN_NODE;
 }
 
-/* An admitted request: a new entry, or the verdict kept in the one that there
- * is. */
-static __always_inline void
-to_pod_admit(struct __sk_buff *skb, const struct run *run,
-             const struct packet *packet, struct flow *flow,
-             const struct judgement *judgement, const int family) {
+/* An admitted request: a new entry, or the verdict kept in the one that there is. */
+static __always_inline void to_pod_admit(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
+                                         struct flow *flow, const struct judgement *judgement, const int family) {
   __u32 slot = mark_slot(run->mark);
-  bool live = flow && flow_is_live(flow, packet, run->now),
-       by_peer = live && flow->origin == FLOW_BY_PEER;
+  bool live = flow && flow_is_live(flow, packet, run->now), by_peer = live && flow->origin == FLOW_BY_PEER;
   bool opens = flow_opens(packet, live);
 
   /* Without the sender's egress asked, the verdict is not the whole of it. */
-  if (slot && mark_is_reply(run->mark))
-    return;
-  if (by_peer && (!opens || flow->state == FLOW_OPENING ||
-                  packet->protocol == IPPROTO_ICMP ||
+  if (slot && mark_is_reply(run->mark)) return;
+  if (by_peer && (!opens || flow->state == FLOW_OPENING || packet->protocol == IPPROTO_ICMP ||
                   packet->protocol == IPPROTO_ICMPV6)) {
     flow_cache(flow, run, slot, judgement->ingress.rule, VERDICT_ALLOW);
     flow_touch(flow, packet, run, false);
     return;
   }
-  if (!opens)
-    return;
+  if (!opens) return;
   struct flow fresh = {
       .judged = judged_of(run, slot, VERDICT_ALLOW),
       .seen = run->now,
@@ -103,9 +80,7 @@ to_pod_admit(struct __sk_buff *skb, const struct run *run,
   admitted(skb, run, packet, judgement);
 }
 
-static __always_inline int to_pod_judge(struct __sk_buff *skb,
-                                        const struct run *run,
-                                        const struct packet *packet,
+static __always_inline int to_pod_judge(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
                                         struct flow *flow, const int family) {
   struct judgement judgement = {};
   struct question question = {
@@ -114,13 +89,11 @@ static __always_inline int to_pod_judge(struct __sk_buff *skb,
       .spare_peer = mark_is_reply(run->mark),
   };
 
-  if (flow && flow->origin == FLOW_BY_LOCAL &&
-      !(packet->flags & PACKET_OPENING) &&
+  if (flow && flow->origin == FLOW_BY_LOCAL && !(packet->flags & PACKET_OPENING) &&
       flow_is_live(flow, packet, run->now)) {
     int verdict = to_pod_reply(skb, run, packet, flow, &judgement, family);
 
-    if (verdict == VERDICT_DENY)
-      return drop_judged(skb, run, packet, &judgement);
+    if (verdict == VERDICT_DENY) return drop_judged(skb, run, packet, &judgement);
     if (verdict == VERDICT_ALLOW) {
       flow_touch(flow, packet, run, false);
       return CONTINUE;
@@ -130,46 +103,35 @@ static __always_inline int to_pod_judge(struct __sk_buff *skb,
     judgement.ingress.ifindex = run->ifindex;
     judgement.ingress.reason = REASON_ALLOW_NODE;
   } else if (!judge_allows(run, packet, &question, &judgement, family)) {
-    if (conntrack_admits(skb, run, packet, &question, family))
-      return CONTINUE;
-    if (packet->flags & PACKET_ICMP_ERROR)
-      judgement_unrelated(&judgement);
+    if (conntrack_admits(skb, run, packet, &question, family)) return CONTINUE;
+    if (packet->flags & PACKET_ICMP_ERROR) judgement_unrelated(&judgement);
     return drop_judged(skb, run, packet, &judgement);
   }
   to_pod_admit(skb, run, packet, flow, &judgement, family);
   return CONTINUE;
 }
 
-static __noinline int to_pod_judge4(struct __sk_buff *skb,
-                                    const struct run *run,
-                                    const struct packet *packet,
+static __noinline int to_pod_judge4(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
                                     struct flow *flow) {
   return to_pod_judge(skb, run, packet, flow, 4);
 }
 
-static __noinline int to_pod_judge6(struct __sk_buff *skb,
-                                    const struct run *run,
-                                    const struct packet *packet,
+static __noinline int to_pod_judge6(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
                                     struct flow *flow) {
   return to_pod_judge(skb, run, packet, flow, 6);
 }
 
 /* In mid-stream and no policy on either end: nothing to look up. */
-static __always_inline bool to_pod_unguarded(const struct run *run,
-                                             const struct packet *packet,
+static __always_inline bool to_pod_unguarded(const struct run *run, const struct packet *packet,
                                              const struct endpoint *endpoint) {
-  if (!(packet->flags & PACKET_MIDSTREAM) || !is_unisolated(endpoint))
-    return false;
-  if (!mark_slot(run->mark) || mark_is_reply(run->mark))
-    return true;
-  const struct endpoint *sender =
-      endpoint_find(run->copy, mark_slot(run->mark));
+  if (!(packet->flags & PACKET_MIDSTREAM) || !is_unisolated(endpoint)) return false;
+  if (!mark_slot(run->mark) || mark_is_reply(run->mark)) return true;
+  const struct endpoint *sender = endpoint_find(run->copy, mark_slot(run->mark));
 
   return !sender || !sender->egress_ruleset;
 }
 
-static __always_inline int to_pod_ip(struct __sk_buff *skb, struct run *run,
-                                     const struct endpoint *endpoint,
+static __always_inline int to_pod_ip(struct __sk_buff *skb, struct run *run, const struct endpoint *endpoint,
                                      const int family) {
   struct packet packet = {};
   struct flow *flow = 0;
@@ -177,35 +139,24 @@ static __always_inline int to_pod_ip(struct __sk_buff *skb, struct run *run,
   int unreadable = parse(skb, LINK_ETHERNET, &packet, false, family);
 
   /* "A pod cannot block access to itself", also through a Service. */
-  if (unlikely(sender == run->slot))
+  if (unlikely(sender == run->slot)) return CONTINUE;
+  if (unlikely(unreadable)) return to_pod_guarded(run, endpoint) ? drop(skb, run, &packet, unreadable) : CONTINUE;
+  if (to_pod_unguarded(run, &packet, endpoint)) return CONTINUE;
+  if (family == 6 && unlikely(packet.protocol == IPPROTO_ICMPV6) && is_link_scope(&packet, packet.peer, !sender))
     return CONTINUE;
-  if (unlikely(unreadable))
-    return to_pod_guarded(run, endpoint) ? drop(skb, run, &packet, unreadable)
-                                         : CONTINUE;
-  if (to_pod_unguarded(run, &packet, endpoint))
-    return CONTINUE;
-  if (family == 6 && unlikely(packet.protocol == IPPROTO_ICMPV6) &&
-      is_link_scope(&packet, packet.peer, !sender))
-    return CONTINUE;
-  if (unlikely(packet.flags & PACKET_FRAGMENT))
-    fragment_resolve(run, &packet);
+  if (unlikely(packet.flags & PACKET_FRAGMENT)) fragment_resolve(run, &packet);
   if (unlikely(packet.flags & PACKET_ICMP_ERROR)) {
-    if (related_family(skb, run, &packet, family))
-      return CONTINUE;
-  } else if (likely(!(packet.flags & PACKET_NO_PORTS) &&
-                    packet_is_own(&packet, endpoint, family))) {
+    if (related_family(skb, run, &packet, family)) return CONTINUE;
+  } else if (likely(!(packet.flags & PACKET_NO_PORTS) && packet_is_own(&packet, endpoint, family))) {
     /* A key without the local address stands for the pod's own alone. */
     flow = flow_find(run->slot, &packet, family);
-    if (flow &&
-        likely(flow->judged == judged_of(run, sender, VERDICT_ALLOW) &&
-               !(packet.flags & PACKET_OPENING)) &&
+    if (flow && likely(flow->judged == judged_of(run, sender, VERDICT_ALLOW) && !(packet.flags & PACKET_OPENING)) &&
         likely(flow_is_live(flow, &packet, run->now))) {
       flow_touch(flow, &packet, run, false);
       return CONTINUE;
     }
   }
-  return family == 4 ? to_pod_judge4(skb, run, &packet, flow)
-                     : to_pod_judge6(skb, run, &packet, flow);
+  return family == 4 ? to_pod_judge4(skb, run, &packet, flow) : to_pod_judge6(skb, run, &packet, flow);
 }
 
 static __always_inline int to_pod_frame(struct __sk_buff *skb) {
@@ -215,18 +166,12 @@ static __always_inline int to_pod_frame(struct __sk_buff *skb) {
   run_begin(&run, skb, HOOK_TO_POD);
   struct endpoint *endpoint = link_endpoint(skb, &run, &verdict);
 
-  if (unlikely(!endpoint))
-    return verdict;
+  if (unlikely(!endpoint)) return verdict;
   run.mark = mark_field(skb);
   __be16 ethertype = link_ethertype(skb, LINK_ETHERNET);
 
-  if (likely(ethertype == bpf_htons(ETH_P_IP)))
-    return to_pod_ip(skb, &run, endpoint, 4);
-  if (ethertype == bpf_htons(ETH_P_IPV6))
-    return to_pod_ip(skb, &run, endpoint, 6);
-  if (ethertype == bpf_htons(ETH_P_ARP))
-    return CONTINUE;
-  return to_pod_guarded(&run, endpoint)
-             ? drop_unknown_frame(skb, &run, ethertype)
-             : CONTINUE;
+  if (likely(ethertype == bpf_htons(ETH_P_IP))) return to_pod_ip(skb, &run, endpoint, 4);
+  if (ethertype == bpf_htons(ETH_P_IPV6)) return to_pod_ip(skb, &run, endpoint, 6);
+  if (ethertype == bpf_htons(ETH_P_ARP)) return CONTINUE;
+  return to_pod_guarded(&run, endpoint) ? drop_unknown_frame(skb, &run, ethertype) : CONTINUE;
 }
