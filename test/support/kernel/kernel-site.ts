@@ -73,6 +73,18 @@ export class KernelNode implements SiteNode {
     return { passed: isPassed(hook, result), mark: result.context?.mark ?? 0 };
   }
 
+  /**
+   * Sends a packet of one of the node's pods to another one through both hooks; call it in the site's namespace.
+   * @returns what the second hook saw
+   */
+  pass(packet: Uint8Array, sender: number, receiver: number): Omit<Step, 'hook'> {
+    const left = this.run({ hook: 'from_pod', packet, ifindex: sender, ingressIfindex: sender, mark: 0 });
+    if (!left.passed) throw new Error('dropped at from_pod');
+    const arriving = { packet, ifindex: receiver, ingressIfindex: sender, mark: left.mark };
+    this.run({ hook: 'to_pod', ...arriving });
+    return arriving;
+  }
+
   forgetFlows(): void {
     this.#flows.clear();
   }

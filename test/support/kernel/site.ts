@@ -44,7 +44,7 @@ export async function enforce(site: Site, cluster: TestCluster): Promise<void> {
 
 /** Every local pod with an address on its own interface. */
 export function desiredState(
-  node: SiteNode,
+  node: Pick<SiteNode, 'exit' | 'seatsOf'>,
   compiled: CompiledState,
   ownAddresses: ReadonlySet<Address>,
 ): DesiredState {
