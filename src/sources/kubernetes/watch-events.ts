@@ -1,0 +1,58 @@
+/** A watch: the request that opens it, and the lines of its answer to events. */
+import type { Query } from './api-connection.ts';
+import { ApiError, type Status, statusError } from './api-error.ts';
+import type { RawObject, Resource } from './resources.ts';
+
+export interface WatchEvent {
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK';
+  readonly object: RawObject;
+  /** After this event the collection is as it was at this version, unless the initial events are still coming. */
+  readonly version: string;
+  /** A bookmark behind the last initial event. */
+  readonly endsInitial: boolean;
+}
+
+const TYPES: readonly string[] = ['ADDED', 'MODIFIED', 'DELETED', 'BOOKMARK'];
+const INITIAL_EVENTS_END = 'k8s.io/initial-events-end';
+
+/**
+ * @param version to watch from; undefined: the objects that are there come first, as events
+ * @param seconds how long the server shall keep the watch
+ */
+export function watchQuery({ fieldSelector }: Resource, version: string | undefined, seconds: number): Query {
+  return {
+    watch: 'true',
+    allowWatchBookmarks: 'true',
+    timeoutSeconds: `${seconds}`,
+    fieldSelector,
+    // "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"; without a version the read is consistent.
+    ...(version === undefined
+      ? { sendInitialEvents: 'true', resourceVersionMatch: 'NotOlderThan' }
+      : { resourceVersion: version }),
+  };
+}
+
+/** @throws {ApiError} what the server says in an event of type ERROR, or code MALFORMED */
+export function eventIn(line: string): WatchEvent {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch (cause) {
+    throw new ApiError('MALFORMED', `a line that is no JSON: ${JSON.stringify(line.slice(0, 80))}`, { cause });
+  }
+  const { type, object } = (value ?? {}) as { type?: unknown; object?: Partial<RawObject> & Status };
+  if (typeof type !== 'string' || typeof object !== 'object' || object === null) {
+    throw new ApiError('MALFORMED', `a line that is no event: ${JSON.stringify(line.slice(0, 80))}`);
+  }
+  if (type === 'ERROR') throw statusError(Number(object.code) || 500, object);
+  const version = object.metadata?.resourceVersion;
+  if (!TYPES.includes(type) || typeof version !== 'string' || version === '') {
+    throw new ApiError('MALFORMED', `an event ${JSON.stringify(type)} of version ${JSON.stringify(version)}`);
+  }
+  return {
+    type: type as WatchEvent['type'],
+    object: object as RawObject,
+    version,
+    endsInitial: type === 'BOOKMARK' && object.metadata?.annotations?.[INITIAL_EVENTS_END] === 'true',
+  };
+}

@@ -1,0 +1,56 @@
+/** A kubeconfig file for the test API server, in a temporary folder; kubectl's format, which JSON is a part of. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { KeyPair } from './certificates.ts';
+
+export interface KubeconfigContent {
+  readonly server: string;
+  /** PEM; absent: whatever certificate the server shows is taken. */
+  readonly authority?: string;
+  readonly token?: string;
+  /** The file is read again and again. */
+  readonly tokenFile?: string;
+  readonly client?: KeyPair;
+  readonly exec?: { readonly command: string; readonly args: readonly string[] };
+}
+
+export class Kubeconfig implements Disposable {
+  readonly folder = mkdtempSync(join(tmpdir(), 'selvedge-kubeconfig-'));
+  readonly path = join(this.folder, 'config');
+
+  constructor(content: KubeconfigContent) {
+    this.write(content);
+  }
+
+  write(content: KubeconfigContent): void {
+    writeFileSync(this.path, kubeconfigText(content));
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+function kubeconfigText({ server, authority, token, tokenFile, client, exec }: KubeconfigContent): string {
+  const base64 = (text: string) => Buffer.from(text).toString('base64');
+  const cluster = {
+    server,
+    ...(authority ? { 'certificate-authority-data': base64(authority) } : { 'insecure-skip-tls-verify': true }),
+  };
+  const user = {
+    ...(token && { token }),
+    ...(tokenFile && { 'auth-provider': { name: 'tokenFile', config: { tokenFile } } }),
+    ...(client && { 'client-certificate-data': base64(client.certificate), 'client-key-data': base64(client.key) }),
+    ...(exec && { exec: { apiVersion: 'client.authentication.k8s.io/v1', interactiveMode: 'Never', ...exec } }),
+  };
+  const config = {
+    apiVersion: 'v1',
+    kind: 'Config',
+    'current-context': 'test',
+    clusters: [{ name: 'test', cluster }],
+    users: [{ name: 'test', user }],
+    contexts: [{ name: 'test', context: { cluster: 'test', user: 'test' } }],
+  };
+  return JSON.stringify(config, null, 2);
+}

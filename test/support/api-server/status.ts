@@ -1,0 +1,70 @@
+/** The API's Status objects, in the words of the real server as far as they are documented. */
+import type { ServerResponse } from 'node:http';
+import type { ApiResource } from './objects.ts';
+
+export interface Status {
+  readonly kind: 'Status';
+  readonly apiVersion: 'v1';
+  readonly metadata: object;
+  readonly status: 'Failure';
+  readonly message: string;
+  readonly reason: string;
+  readonly details?: object;
+  readonly code: number;
+}
+
+const REASONS: Readonly<Record<number, string>> = {
+  400: 'BadRequest',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'NotFound',
+  410: 'Expired',
+  422: 'Invalid',
+  429: 'TooManyRequests',
+  500: 'InternalError',
+  503: 'ServiceUnavailable',
+  504: 'Timeout',
+};
+
+export function failure(code: number, message: string, details?: object): Status {
+  const reason = REASONS[code] ?? 'Unknown';
+  const head = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure' } as const;
+  return { ...head, message, reason, ...(details && { details }), code };
+}
+
+export function expiredVersion(version: number, oldest: number): Status {
+  return failure(410, `too old resource version: ${version} (${oldest})`);
+}
+
+export function expiredToken(): Status {
+  return failure(
+    410,
+    'The provided continue parameter is too old to display a consistent list result. You must start a new list without the continue parameter.',
+  );
+}
+
+export function tooLarge(version: number, current: number): Status {
+  return failure(504, `Too large resource version: ${version}, current: ${current}`, {
+    causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }],
+    retryAfterSeconds: 1,
+  });
+}
+
+export function invalidOptions(field: string, message: string): Status {
+  return failure(422, `ListOptions.meta.k8s.io "" is invalid: ${field}: Forbidden: ${message}`, {
+    group: 'meta.k8s.io',
+    kind: 'ListOptions',
+    causes: [{ reason: 'FieldValueForbidden', message: `Forbidden: ${message}`, field }],
+  });
+}
+
+export function forbidden(user: string, verb: string, { plural, group }: ApiResource): Status {
+  const message = `${plural}${group && `.${group}`} is forbidden: User "${user}" cannot ${verb} resource "${plural}" in API group "${group}" at the cluster scope`;
+  return failure(403, message, { kind: plural, ...(group && { group }) });
+}
+
+export function refuse(response: ServerResponse, status: Status, headers: Readonly<Record<string, string>> = {}): void {
+  const body = JSON.stringify(status);
+  response.writeHead(status.code, { 'content-type': 'application/json', ...headers });
+  response.end(body);
+}
