@@ -32,6 +32,8 @@ export class BpfDataplane implements Dataplane {
   readonly #slots: SlotPool;
   /** Absent: to be built from a whole state, because nothing was applied yet or an update broke off. */
   #content: WantedContent | undefined;
+  /** A call ended before its hint was looked at: the next one looks at everything. */
+  #missedHint = false;
   /** Interfaces of the state in force, by role. */
   #known = { pod: new Set<number>(), exit: new Set<number>() };
   /** Interfaces that a state had and the next one had not. */
@@ -60,9 +62,12 @@ export class BpfDataplane implements Dataplane {
 
   async apply(state: DesiredState, hint: Hint): Promise<Applied> {
     const start = performance.now();
+    const known = this.#missedHint ? undefined : hint;
+    this.#missedHint = true;
     await this.#copies.ready();
     this.#attach(state, 'ensure');
-    const content = this.#update(state, hint);
+    const content = this.#update(state, known);
+    this.#missedHint = false;
     this.#checkCapacity(content);
     await this.#flowTables.prepare(content.endpoints.slots());
     if (this.#closed) throw new Error('the data plane was closed');

@@ -49,6 +49,11 @@ export class Identities {
     this.#numbers = new NumberPool(world + 1, avoid);
   }
 
+  /** Everything that has an identity. */
+  places(): Iterable<Place> {
+    return this.#ofPlace.keys();
+  }
+
   numberOf(place: Place): number | undefined {
     return this.#ofPlace.get(place)?.number;
   }

@@ -13,6 +13,8 @@ interface Meaning<V> {
 /** What a number meant, by generation. */
 export class NameHistory<V> {
   readonly #meanings = new Map<number, Meaning<V>[]>();
+  /** Numbers that mean something in the last generation. */
+  #current = new Set<number>();
   /** Numbers in the order in which a meaning of theirs became a former one. */
   readonly #former: number[] = [];
 
@@ -23,7 +25,8 @@ export class NameHistory<V> {
       seen.add(number);
       this.#set(generation, number, value);
     }
-    for (const number of this.#meanings.keys()) if (!seen.has(number)) this.#set(generation, number, undefined);
+    for (const number of this.#current) if (!seen.has(number)) this.#set(generation, number, undefined);
+    this.#current = seen;
   }
 
   at(generation: bigint, number: number): V | undefined {

@@ -47,7 +47,6 @@ export class WantedContent {
   readonly #localAddresses = new Map<Address, number>();
   #ownAddresses: ReadonlySet<Address> = new Set();
   #knownSets = new Set<SetId>();
-  #places = new Set<Place>();
   #adopted: Adopted | undefined;
 
   constructor(parts: WantedContentParts) {
@@ -127,7 +126,7 @@ export class WantedContent {
       return;
     }
     for (const address of compiled.memberships.keys()) dirty.add(address);
-    for (const place of this.#places) dirty.add(place);
+    for (const place of this.#identities.places()) dirty.add(place);
   }
 
   /** @returns what the endpoints that may differ held before; their addresses then and now are dirty */
@@ -177,8 +176,6 @@ export class WantedContent {
   #writePlace(place: Place): void {
     const identity = this.#identities.numberOf(place);
     const family = familyOf(place);
-    if (identity === undefined) this.#places.delete(place);
-    else this.#places.add(place);
     if (isPrefix(place)) {
       const table = this.tables[`cidrs${family}`];
       if (identity === undefined) table.delete(place as Prefix);
