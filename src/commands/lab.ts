@@ -51,7 +51,7 @@ export function labCommand(): Command {
   command
     .command('down')
     .description('Remove what labs that crashed have left behind.')
-    .argument('[id...]', 'labs to end also when they run')
+    .argument('[id...]', 'only these labs, also when they run')
     .action(down);
   return command;
 }
@@ -141,7 +141,7 @@ function down(ids: readonly string[]): void {
   for (const id of ids)
     if (!known.includes(id as LabId))
       throw new LabError(`there is no lab ${id}; there are: ${known.join(', ') || 'none'}`);
-  const labs = new Set([...deadLabs(), ...(ids as readonly LabId[])]);
+  const labs = new Set(ids.length > 0 ? (ids as readonly LabId[]) : deadLabs());
   for (const lab of labs) removeLab(lab);
   const running = known.filter((lab) => !labs.has(lab));
   process.stdout.write(labs.size === 0 ? 'no crashed lab left anything behind\n' : `removed ${[...labs].join(', ')}\n`);
