@@ -36,6 +36,9 @@ export interface Whereabouts {
 
 const ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
 
+/** What the client makes up when it finds nothing. */
+const NOWHERE = 'http://localhost:8080';
+
 /** @throws {ApiError} with code CREDENTIALS: there are none, or they cannot be read */
 export async function loadCredentials(whereabouts: Whereabouts): Promise<Credentials> {
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = process.env;
@@ -75,6 +78,9 @@ async function fromKubeconfig({ kubeconfig, context }: Whereabouts): Promise<Cre
   if (context !== undefined) config.setCurrentContext(context);
   const cluster = config.getCurrentCluster();
   if (!cluster) throw new Error(`no cluster for context ${JSON.stringify(config.getCurrentContext() ?? '')}`);
+  if (kubeconfig === undefined && !process.env.KUBECONFIG && cluster.server === NOWHERE) {
+    throw new Error('neither --kubeconfig nor KUBECONFIG, no ~/.kube/config, and not in a pod with a service account');
+  }
   return {
     server: cluster.server.replace(/\/+$/, ''),
     async access() {

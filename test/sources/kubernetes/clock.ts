@@ -28,11 +28,11 @@ export class Clock extends VirtualTimeScheduler {
     return this.actions.filter(({ closed }) => !closed).map(({ delay }) => delay - this.frame);
   }
 
-  /** Resolves when something waits for just this. */
-  async waiting(milliseconds: number): Promise<void> {
+  /** Resolves when so many wait for just this. */
+  async waiting(milliseconds: number, count = 1): Promise<void> {
     const asked = this.#news.pipe(
       startWith(undefined),
-      filter(() => this.pending.includes(milliseconds)),
+      filter(() => this.pending.filter((delay) => delay === milliseconds).length >= count),
     );
     await firstValueFrom(asked);
   }

@@ -24,15 +24,17 @@ export interface Refusal {
 }
 
 export class Gate {
-  /** Bearer tokens that are accepted; without any, and without `certificates`, everybody is. */
+  /** Bearer tokens that are accepted; where there were none from the beginning, nor `certificates`, everybody is. */
   readonly tokens: Set<string>;
   readonly #certificates: boolean;
+  readonly #everybody: boolean;
   readonly #forbidden = new Set<string>();
   #failures: { failure: Failure; left: number }[] = [];
 
   constructor(tokens: readonly string[], certificates: boolean) {
     this.tokens = new Set(tokens);
     this.#certificates = certificates;
+    this.#everybody = tokens.length === 0 && !certificates;
   }
 
   /** The next requests fail so. */
@@ -76,6 +78,6 @@ export class Gate {
     if (token !== undefined && this.tokens.has(token)) return 'system:serviceaccount:kube-system:selvedge';
     const tls = socket as Partial<TLSSocket>;
     if (this.#certificates && tls.authorized) return String(tls.getPeerCertificate?.().subject?.CN);
-    return this.tokens.size === 0 && !this.#certificates ? 'system:admin' : undefined;
+    return this.#everybody ? 'system:admin' : undefined;
   }
 }

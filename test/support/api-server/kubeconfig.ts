@@ -9,8 +9,6 @@ export interface KubeconfigContent {
   /** PEM; absent: whatever certificate the server shows is taken. */
   readonly authority?: string;
   readonly token?: string;
-  /** The file is read again and again. */
-  readonly tokenFile?: string;
   readonly client?: KeyPair;
   readonly exec?: { readonly command: string; readonly args: readonly string[] };
 }
@@ -19,12 +17,20 @@ export class Kubeconfig implements Disposable {
   readonly folder = mkdtempSync(join(tmpdir(), 'selvedge-kubeconfig-'));
   readonly path = join(this.folder, 'config');
 
+  #content: KubeconfigContent;
+
   constructor(content: KubeconfigContent) {
+    this.#content = content;
     this.write(content);
   }
 
+  get text(): string {
+    return kubeconfigText(this.#content);
+  }
+
   write(content: KubeconfigContent): void {
-    writeFileSync(this.path, kubeconfigText(content));
+    this.#content = content;
+    writeFileSync(this.path, this.text);
   }
 
   [Symbol.dispose](): void {
@@ -32,7 +38,7 @@ export class Kubeconfig implements Disposable {
   }
 }
 
-function kubeconfigText({ server, authority, token, tokenFile, client, exec }: KubeconfigContent): string {
+function kubeconfigText({ server, authority, token, client, exec }: KubeconfigContent): string {
   const base64 = (text: string) => Buffer.from(text).toString('base64');
   const cluster = {
     server,
@@ -40,7 +46,6 @@ function kubeconfigText({ server, authority, token, tokenFile, client, exec }: K
   };
   const user = {
     ...(token && { token }),
-    ...(tokenFile && { 'auth-provider': { name: 'tokenFile', config: { tokenFile } } }),
     ...(client && { 'client-certificate-data': base64(client.certificate), 'client-key-data': base64(client.key) }),
     ...(exec && { exec: { apiVersion: 'client.authentication.k8s.io/v1', interactiveMode: 'Never', ...exec } }),
   };
