@@ -12,12 +12,18 @@ const program = new Command('selvedge')
   .description('NetworkPolicy for any CNI that gives each pod a veth, enforced by eBPF.')
   .version(packageJson.version)
   .showHelpAfterError('(selvedge --help, selvedge COMMAND --help)')
-  .addCommand(agentCommand())
-  .addCommand(cleanupCommand())
-  .addCommand(explainCommand())
-  .addCommand(matrixCommand())
-  .addCommand(labCommand())
-  .addCommand(demoCommand());
+  .exitOverride();
+
+for (const command of [agentCommand, cleanupCommand, explainCommand, matrixCommand, labCommand, demoCommand]) {
+  program.addCommand(likeIts(program, command()));
+}
+
+/** Commands that were made elsewhere do not inherit how errors are told and ended. */
+function likeIts(parent: Command, command: Command): Command {
+  command.copyInheritedSettings(parent);
+  for (const child of command.commands) likeIts(command, child);
+  return command;
+}
 
 try {
   await program.parseAsync();

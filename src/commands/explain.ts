@@ -45,8 +45,6 @@ export function explainCommand(): Command {
     .addOption(
       new Option('-o, --output <format>', 'default: text, jsonl with --queries').choices(['text', 'json', 'jsonl']),
     )
-    .exitOverride()
-    .showHelpAfterError('(selvedge explain --help)')
     .action(run);
 }
 

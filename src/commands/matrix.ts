@@ -31,8 +31,6 @@ export function matrixCommand(): Command {
     .addOption(
       new Option('-o, --output <format>', 'how to print it').choices(['table', 'json', 'csv']).default('table'),
     )
-    .exitOverride()
-    .showHelpAfterError('(selvedge matrix --help)')
     .action(run);
 }
 
