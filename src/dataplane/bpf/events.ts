@@ -6,6 +6,7 @@ import type { Abi, HookName, ReasonName } from './abi.ts';
 import type { Names } from './names.ts';
 import type { RuleNumbers } from './rule-numbers.ts';
 import type { FieldValue } from './struct-codec.ts';
+import { u32Of } from './tables.ts';
 
 type Kebab<S extends string> = S extends `${infer A}_${infer B}` ? `${Lowercase<A>}-${Kebab<B>}` : Lowercase<S>;
 type Tail<S extends string, P extends string> = S extends `${P}_${infer R}` ? Kebab<R> : never;
@@ -57,6 +58,14 @@ export interface VerdictCount {
   /** Drops: packets. Admissions: connections. */
   readonly packets: bigint;
   readonly bytes: bigint;
+}
+
+/** What the packet path had no room for, since the maps were made; names of enum loss. */
+export interface Losses {
+  readonly event: bigint;
+  readonly counter: bigint;
+  readonly flow: bigint;
+  readonly fragment: bigint;
 }
 
 export interface EventDecoderParts {
@@ -133,6 +142,24 @@ export class EventDecoder {
       policies: policies ?? [],
       packets,
       bytes,
+    };
+  }
+
+  /** The elements of the per-CPU map `losses`. */
+  losses(entries: Iterable<readonly [Uint8Array, Uint8Array]>): Losses {
+    const { numbers } = this.#parts.abi;
+    const sums = new Map<number, bigint>();
+    for (const [key, values] of entries) {
+      let sum = 0n;
+      for (const one of new BigUint64Array(Uint8Array.from(values).buffer)) sum += one;
+      sums.set(u32Of(key), sum);
+    }
+    const of = (index: number) => sums.get(index) ?? 0n;
+    return {
+      event: of(numbers.LOSS_EVENT),
+      counter: of(numbers.LOSS_COUNTER),
+      flow: of(numbers.LOSS_FLOW),
+      fragment: of(numbers.LOSS_FRAGMENT),
     };
   }
 

@@ -22,6 +22,8 @@ export interface NativeKernel extends Kernel {
   readEvents(onRecord: (record: Uint8Array) => void): void;
   /** Key and, for each possible CPU, value of every row of the counters. */
   counters(): [key: Uint8Array, values: Uint8Array][];
+  /** What did not fit since the maps were made: 8 bytes for each possible CPU, by enum loss. */
+  losses(): [key: Uint8Array, values: Uint8Array][];
 }
 
 /** Takes over what is pinned in the directory, or makes it. @throws {AbiMismatchError} @throws {BpfError} */
@@ -59,6 +61,7 @@ export function openNativeKernel(options: NativeKernelOptions, lock: Lock): Nati
       ring = new RingBuffer(object.map('events'), onRecord).unref();
     },
     counters: () => object.map('counters').entries(),
+    losses: () => object.map('losses').entries(),
     removeOtherLayouts: () => pins?.removeOthers(),
     close: () => {
       ring?.close();

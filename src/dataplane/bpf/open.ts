@@ -3,7 +3,7 @@ import { existsSync, readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { BpfMap, type BpfObject, BpfProgram } from '../../native.ts';
 import { BpfDataplane, type BpfDataplaneOptions } from './bpf-dataplane.ts';
-import type { VerdictCount, VerdictEvent } from './events.ts';
+import type { Losses, VerdictCount, VerdictEvent } from './events.ts';
 import { type NativeKernel, type NativeKernelOptions, openNativeKernel } from './kernel-native.ts';
 import { lockDirectory } from './lock.ts';
 import { linksDirectory, mapDirectories, removeDirectory } from './pins.ts';
@@ -19,6 +19,7 @@ export interface OpenedBpfDataplane extends BpfDataplane {
   /** The loaded object: for test-runs of its programs. */
   readonly object: BpfObject;
   counts(): VerdictCount[];
+  losses(): Losses;
 }
 
 /**
@@ -52,6 +53,10 @@ class NativeBpfDataplane extends BpfDataplane implements OpenedBpfDataplane {
 
   counts(): VerdictCount[] {
     return this.#native.counters().map(([key, values]) => this.events.count(key, values, this.generation));
+  }
+
+  losses(): Losses {
+    return this.events.losses(this.#native.losses());
   }
 }
 

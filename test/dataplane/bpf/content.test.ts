@@ -6,7 +6,7 @@ import type { DesiredState } from '../../../src/dataplane/contract.ts';
 import type { Binding } from '../../../src/model/links.ts';
 import { canonicalContent } from './support/canonical.ts';
 import { FakeKernel, type Write } from './support/fake-kernel.ts';
-import { changesBetween, desiredState } from './support/random-states.ts';
+import { changesBetween, desiredState, relatedStates } from './support/random-states.ts';
 import { podsInSets, type World, worldState } from './support/world-state.ts';
 
 const path = fc.array(desiredState, { minLength: 1, maxLength: 4 });
@@ -14,8 +14,9 @@ const path = fc.array(desiredState, { minLength: 1, maxLength: 4 });
 describe('the content of the maps', () => {
   test('is the same on every path to a state, up to numbers, in both copies', async () => {
     await fc.assert(
-      fc.asyncProperty(path, path, desiredState, async (one, other, last) => {
-        const contents = await Promise.all([[last], [...one, last], [...other, last, last]].map(contentAfter));
+      fc.asyncProperty(path, relatedStates, async (one, related) => {
+        const last = related.at(-1) as DesiredState;
+        const contents = await Promise.all([[last], [...one, last], related, [...related, last]].map(contentAfter));
         for (const copies of contents) for (const content of copies) expect(content).toEqual(contents[0]?.[0]);
       }),
       { numRuns: 60 },
@@ -83,6 +84,23 @@ describe('the cost of a change', () => {
     const state = worldState(podsInSets);
     expect(await writesFor(state, state)).toEqual([]);
   });
+});
+
+test('an interface that cannot be attached to fails the call, whose changes the next one makes up for', async () => {
+  const kernel = new FakeKernel();
+  const dataplane = new BpfDataplane(kernel);
+  const before = worldState({ pods: [], rules: [{ peers: 'anyone', ports: [80] }] });
+  const after = worldState({ pods: [], rules: [{ peers: 'anyone', ports: [81] }] });
+  await dataplane.apply(before, undefined);
+  const ensure = kernel.attachments.ensure;
+  kernel.attachments.ensure = () => {
+    throw new Error('no');
+  };
+  await expect(dataplane.apply(after, changesBetween(before, after))).rejects.toThrow('no');
+  kernel.attachments.ensure = ensure;
+  await dataplane.apply(after, changesBetween(after, after));
+  await dataplane.settled();
+  expect([canonicalContent(kernel, 0), canonicalContent(kernel, 1)]).toEqual(await contentAfter([after]));
 });
 
 describe('what does not fit', () => {

@@ -4,10 +4,10 @@ import { describe, expect, test } from 'vitest';
 import { BpfDataplane } from '../../../src/dataplane/bpf/bpf-dataplane.ts';
 import type { DesiredState } from '../../../src/dataplane/contract.ts';
 import { FakeKernel } from './support/fake-kernel.ts';
-import { changesBetween, desiredState } from './support/random-states.ts';
+import { changesBetween, desiredState, relatedStates } from './support/random-states.ts';
 import { expectedVerdicts, VerdictTable } from './support/verdict-table.ts';
 
-const states = fc.array(desiredState, { minLength: 2, maxLength: 4 });
+const states = fc.oneof(relatedStates, fc.array(desiredState, { minLength: 2, maxLength: 4 }));
 
 describe('an update', () => {
   test('changes all verdicts by one write, and no other write changes any', async () => {

@@ -79,49 +79,66 @@ const pod = fc.record({
   egress: fc.option(fc.constantFrom(...RULESETS), { nil: undefined }),
 });
 
-export const desiredState: fc.Arbitrary<DesiredState> = fc
-  .record({
-    members: fc.tuple(...SELECTORS.map(() => fc.subarray([...POD_ADDRESSES, OTHER_ADDRESSES[1] as Address]))),
-    rules: fc.tuple(...RULESETS.flatMap(() => [rules, rules])),
-    pods: fc.tuple(...PODS.map(() => fc.option(pod, { nil: undefined }))),
-    own: fc.subarray(['10.0.0.129', 'fd00::8000'] as Address[]),
-    pending: fc.constantFrom('open' as const, 'closed' as const),
-  })
-  .map(({ members, rules: all, pods, own, pending }): DesiredState => {
-    const endpoints = new Map<ObjectKey, Endpoint>();
-    const bindings = new Map<number, Binding>();
-    const taken = new Set<Address>();
-    for (const [i, drawn] of pods.entries()) {
-      const name = `ns/${PODS[i]}` as ObjectKey;
-      const ifindex = i === 3 ? 70_000 : 10 + i;
-      const link = { ifindex, name: `veth${i}`, addresses: [] };
-      const addresses = (drawn?.addresses ?? []).filter((address) => !taken.has(address));
-      for (const address of addresses) taken.add(address);
-      if (drawn === undefined) continue;
-      if (addresses.length > 0) {
-        const held = (direction: 'ingress' | 'egress') => drawn[direction] && rulesetId(direction, drawn[direction]);
-        const [ingress, egress] = [held('ingress'), held('egress')];
-        endpoints.set(name, { pod: name, addresses, ...(ingress && { ingress }), ...(egress && { egress }) });
-      }
-      bindings.set(
-        ifindex,
-        drawn.bound && addresses.length > 0
-          ? { kind: 'endpoint', link, pod: name, linkLocal: [] }
-          : { kind: 'pending', link, verdict: drawn.bound ? 'open' : 'closed', reason: 'test' },
-      );
+const parts = fc.record({
+  members: fc.tuple(...SELECTORS.map(() => fc.subarray([...POD_ADDRESSES, OTHER_ADDRESSES[1] as Address]))),
+  rules: fc.tuple(...RULESETS.flatMap(() => [rules, rules])),
+  pods: fc.tuple(...PODS.map(() => fc.option(pod, { nil: undefined }))),
+  own: fc.subarray(['10.0.0.129', 'fd00::8000'] as Address[]),
+  pending: fc.constantFrom('open' as const, 'closed' as const),
+});
+type Parts = typeof parts extends fc.Arbitrary<infer T> ? T : never;
+const PARTS = ['members', 'rules', 'pods', 'own', 'pending'] as const;
+
+export const desiredState: fc.Arbitrary<DesiredState> = parts.map(stateOf);
+
+/** Two to four states, of which each has only some things other than the one before: seldom does everything move at once. */
+export const relatedStates: fc.Arbitrary<DesiredState[]> = fc
+  .tuple(parts, fc.array(fc.tuple(parts, fc.subarray([...PARTS], { minLength: 1 })), { minLength: 1, maxLength: 3 }))
+  .map(([first, steps]) => {
+    const states = [first];
+    for (const [drawn, which] of steps) {
+      const next = { ...(states.at(-1) as Parts) };
+      for (const part of which) Object.assign(next, { [part]: drawn[part] });
+      states.push(next);
     }
-    const rulesets = new Map<RulesetId, Ruleset>();
-    for (const [i, drawn] of all.entries()) {
-      const direction = i % 2 === 0 ? 'ingress' : 'egress';
-      const id = rulesetId(direction, RULESETS[i >> 1] as string);
-      if (![...endpoints.values()].some((endpoint) => endpoint[direction] === id)) continue;
-      const policy = `ns/${RULESETS[i >> 1]}` as ObjectKey;
-      const compiled = drawn.map((one, index): CompiledRule => ({ ref: { policy, direction, index }, ...one }));
-      rulesets.set(id, { id, direction, policies: [policy], rules: compiled });
-    }
-    const compiled = withSets(endpoints, rulesets, members);
-    return { compiled, bindings, exits: new Map(), ownAddresses: new Set(own), pending };
+    return states.map(stateOf);
   });
+
+function stateOf({ members, rules: all, pods, own, pending }: Parts): DesiredState {
+  const endpoints = new Map<ObjectKey, Endpoint>();
+  const bindings = new Map<number, Binding>();
+  const taken = new Set<Address>();
+  for (const [i, drawn] of pods.entries()) {
+    const name = `ns/${PODS[i]}` as ObjectKey;
+    const ifindex = i === 3 ? 70_000 : 10 + i;
+    const link = { ifindex, name: `veth${i}`, addresses: [] };
+    const addresses = (drawn?.addresses ?? []).filter((address) => !taken.has(address));
+    for (const address of addresses) taken.add(address);
+    if (drawn === undefined) continue;
+    if (addresses.length > 0) {
+      const held = (direction: 'ingress' | 'egress') => drawn[direction] && rulesetId(direction, drawn[direction]);
+      const [ingress, egress] = [held('ingress'), held('egress')];
+      endpoints.set(name, { pod: name, addresses, ...(ingress && { ingress }), ...(egress && { egress }) });
+    }
+    bindings.set(
+      ifindex,
+      drawn.bound && addresses.length > 0
+        ? { kind: 'endpoint', link, pod: name, linkLocal: [] }
+        : { kind: 'pending', link, verdict: drawn.bound ? 'open' : 'closed', reason: 'test' },
+    );
+  }
+  const rulesets = new Map<RulesetId, Ruleset>();
+  for (const [i, drawn] of all.entries()) {
+    const direction = i % 2 === 0 ? 'ingress' : 'egress';
+    const id = rulesetId(direction, RULESETS[i >> 1] as string);
+    if (![...endpoints.values()].some((endpoint) => endpoint[direction] === id)) continue;
+    const policy = `ns/${RULESETS[i >> 1]}` as ObjectKey;
+    const compiled = drawn.map((one, index): CompiledRule => ({ ref: { policy, direction, index }, ...one }));
+    rulesets.set(id, { id, direction, policies: [policy], rules: compiled });
+  }
+  const compiled = withSets(endpoints, rulesets, members);
+  return { compiled, bindings, exits: new Map(), ownAddresses: new Set(own), pending };
+}
 
 /** What differs, as the compiler would announce it. */
 export function changesBetween(before: DesiredState, after: DesiredState): StateChanges {
