@@ -121,7 +121,7 @@ static __always_inline void flow_touch(struct flow *flow, const struct packet *p
 
 /* Whether this packet makes an entry when it is admitted; live: there is one. */
 static __always_inline bool flow_opens(const struct packet *packet, bool live) {
-  if (packet->flags & (PACKET_LATER | PACKET_NO_PORTS | PACKET_FIN | PACKET_RST)) return false;
+  if (packet->flags & (PACKET_LATER | PACKET_NO_PORTS | PACKET_NO_FLOW | PACKET_FIN | PACKET_RST)) return false;
   if (packet->flags & PACKET_OPENING) return true;
   return !live && packet->flags & PACKET_OPENS_IF_NEW;
 }

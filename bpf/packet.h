@@ -32,6 +32,7 @@ enum packet_flag {
   PACKET_ICMP_ERROR = 1 << 8,
   PACKET_LINK_SCOPE = 1 << 9, /* neighbour discovery or multicast listener report, of this link by its hop limit */
   PACKET_EXTENDED = 1 << 10,  /* IPv6 extension headers before the last protocol */
+  PACKET_NO_FLOW = 1 << 11,   /* to another address than the pod's own, multicast say: a flow's key could not tell */
 };
 
 struct packet {

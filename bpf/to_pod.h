@@ -147,8 +147,9 @@ static __always_inline int to_pod_ip(struct __sk_buff *skb, struct run *run, con
   if (unlikely(packet.flags & PACKET_FRAGMENT)) fragment_resolve(run, &packet);
   if (unlikely(packet.flags & PACKET_ICMP_ERROR)) {
     if (related_family(skb, run, &packet, family)) return CONTINUE;
-  } else if (likely(!(packet.flags & PACKET_NO_PORTS) && packet_is_own(&packet, endpoint, family))) {
-    /* A key without the local address stands for the pod's own alone. */
+  } else if (unlikely(!packet_is_own(&packet, endpoint, family))) {
+    packet.flags |= PACKET_NO_FLOW;
+  } else if (likely(!(packet.flags & PACKET_NO_PORTS))) {
     flow = flow_find(run->slot, &packet, family);
     if (flow && likely(flow->judged == judged_of(run, sender, VERDICT_ALLOW) && !(packet.flags & PACKET_OPENING)) &&
         likely(flow_is_live(flow, &packet, run->now))) {

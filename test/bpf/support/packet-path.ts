@@ -1,0 +1,305 @@
+/**
+ * The compiled programs over maps of a small state, in a network namespace of their own: whole states are written to the
+ * idle copy and put in force as the agent does, packets go through by test-run, events tell the reasons.
+ */
+import { abiOf, type StructName } from '../../../src/dataplane/bpf/abi.ts';
+import { type FieldValue, StructCodec } from '../../../src/dataplane/bpf/struct-codec.ts';
+import { BpfMap, BpfObject, type MappedMap, RingBuffer } from '../../../src/native.ts';
+import { TestNamespace } from '../../support/kernel/test-namespace.ts';
+import { address } from './frames.ts';
+import { ENDPOINTS, type EndpointName, IDENTITIES, OWN_NODE, type State } from './state.ts';
+
+const OBJECT = new URL('../../../build/policy.bpf.o', import.meta.url).pathname;
+const SIDES = ['left', 'right'] as const;
+const CONTINUE = -1;
+const SHOT = 2;
+/** The default of the C source. */
+const MARK_SHIFT = 16;
+const MARK_REPLY = 1 << 14;
+/** Larger than any state here, to be quick to make and to clear. */
+const SIZES = { slots: 4096, endpoints: 16, ports: 256, ipcache4: 64, ipcache6: 64, cidrs4: 4096, cidrs6: 4096 };
+
+export type Hook = 'from_pod' | 'to_pod' | 'to_node' | 'to_node_l3';
+
+export interface Sent {
+  readonly packet: Uint8Array;
+  readonly ifindex: number;
+  readonly ingressIfindex?: number;
+  readonly mark?: number;
+  readonly gsoSize?: number;
+}
+
+export interface Outcome {
+  readonly passed: boolean;
+  /** The whole word, as the next hook would find it. */
+  readonly mark: number;
+  /** By our field of it: the sender's slot (0 none) and whether it is a reply. */
+  readonly slot: number;
+  readonly reply: boolean;
+  /** Names of the reasons that events gave, `POLICY` for REASON_DROP_POLICY. */
+  readonly reasons: readonly string[];
+  readonly events: readonly Record<string, FieldValue>[];
+}
+
+export interface FlowEntry {
+  readonly key: Record<string, FieldValue>;
+  readonly value: Record<string, FieldValue>;
+}
+
+export interface PathOptions {
+  /** u32 constants of the programs. */
+  readonly rodata?: Readonly<Record<string, number>>;
+  readonly object?: string;
+}
+
+export class PacketPath {
+  readonly object: BpfObject;
+  readonly namespace: TestNamespace;
+  readonly #codecs: Map<string, StructCodec>;
+  readonly #numbers: Readonly<Record<string, number>>;
+  readonly #reasons: ReadonlyMap<number, string>;
+  readonly #generation: MappedMap;
+  readonly #tables = new Map<string, BpfMap>();
+  readonly #ring: RingBuffer;
+  #events: Record<string, FieldValue>[] = [];
+  #inForce = 0n;
+
+  constructor(purpose: string, { rodata = {}, object = OBJECT }: PathOptions = {}) {
+    this.namespace = new TestNamespace(purpose, ['uplink', 'webv', 'apiv', 'dbv', 'newv']);
+    this.object = BpfObject.open(object);
+    this.#codecs = new Map([...this.object.layout.structs].map(([name, layout]) => [name, new StructCodec(layout)]));
+    this.#numbers = abiOf(this.object.layout).numbers;
+    const reasons = [...(this.object.layout.enums.get('reason') ?? [])];
+    this.#reasons = new Map(reasons.map(([name, value]) => [Number(value), name.replace(/^REASON_(ALLOW|DROP)_/, '')]));
+    for (const [name, size] of Object.entries(SIZES)) {
+      for (const side of SIDES) this.object.setMaxEntries(`${name}_${side}`, size);
+    }
+    this.object.setMaxEntries('events', 65536);
+    for (const [name, value] of Object.entries(rodata)) this.object.setRodata(name, word(value));
+    this.object.load();
+    this.#generation = this.object.map('generation').mmap();
+    for (const { slot } of Object.values(ENDPOINTS)) {
+      for (const family of [4, 6] as const) this.#addTable(slot, family);
+    }
+    this.#ring = new RingBuffer(this.object.map('events'), (record) => this.#events.push(this.decode('event', record)));
+    this.#ring.unref();
+  }
+
+  /** Of a pod's interface, of one that no endpoint has, or of the way out. */
+  ifindex(name: EndpointName | 'new' | 'uplink'): number {
+    const index = ['uplink', 'web', 'api', 'db', 'new'].indexOf(name);
+    return this.namespace.ifindexes[index] as number;
+  }
+
+  encode(struct: string, record: Readonly<Record<string, FieldValue>>): Uint8Array {
+    return this.#codec(struct).encode(record);
+  }
+
+  decode(struct: string, bytes: Uint8Array): Record<string, FieldValue> {
+    return this.#codec(struct).decode(bytes);
+  }
+
+  /** A number of bpf/abi.h by its name. */
+  number(name: string): number {
+    const value = this.#numbers[name] ?? this.#anyNumber(name);
+    if (value === undefined) throw new Error(`no ${name} in the object`);
+    return value;
+  }
+
+  get generation(): bigint {
+    return this.#inForce;
+  }
+
+  /** Puts a whole state in force, under a new generation. */
+  apply(state: State): void {
+    const next = this.#inForce + 1n;
+    const side = SIDES[Number(next & 1n)] as string;
+    for (const name of ['policy', 'ipcache4', 'ipcache6', 'cidrs4', 'cidrs6'] as const) this.#empty(`${name}_${side}`);
+    this.#writeEndpoints(state, side);
+    this.#writeAddresses(state, side);
+    this.#writePolicy(state, side);
+    this.#put(`settings_${side}`, word(0), 'settings', {
+      pending: this.number(`PENDING_${state.pending ?? 'UNSET'}`),
+      judge_own_node: state.judgeOwnNode ? 1 : 0,
+    });
+    this.#inForce = next;
+    this.#generation.store64(0, next);
+  }
+
+  run(hook: Hook, sent: Sent): Outcome {
+    const { packet, ifindex, ingressIfindex = ifindex, mark = 0, gsoSize = 0 } = sent;
+    this.#events = [];
+    const context = { ifindex, ingressIfindex, mark, gsoSize };
+    const result = this.namespace.run(() => this.object.program(hook).testRun({ packet, context }));
+    if (result.returnValue !== CONTINUE && result.returnValue !== SHOT)
+      throw new Error(`${hook}: ${result.returnValue}`);
+    this.#ring.consume();
+    const after = result.context?.mark ?? 0;
+    const field = (after >>> MARK_SHIFT) & 0x7fff;
+    return {
+      passed: result.returnValue === CONTINUE,
+      mark: after,
+      slot: field & (MARK_REPLY - 1),
+      reply: (field & MARK_REPLY) !== 0,
+      reasons: this.#events.map((event) => this.#reasons.get(Number(event.reason)) ?? '?'),
+      events: this.#events,
+    };
+  }
+
+  /** The mark of a packet that this pod has sent. */
+  markOf(name: EndpointName, reply = false): number {
+    return (ENDPOINTS[name].slot | (reply ? MARK_REPLY : 0)) << MARK_SHIFT;
+  }
+
+  /** The entries of a pod's flow table. */
+  flows(name: EndpointName, family: 4 | 6 = 4): FlowEntry[] {
+    const entries = this.#table(name, family).entries();
+    return entries.map(([key, value]) => ({
+      key: this.decode(`flow${family}_key`, key),
+      value: this.decode('flow', value),
+    }));
+  }
+
+  /** Rewrites all entries of a pod's flow table. */
+  changeFlows(name: EndpointName, change: (flow: Record<string, FieldValue>) => Record<string, FieldValue>): void {
+    for (const family of [4, 6] as const) {
+      const table = this.#table(name, family);
+      for (const [key, value] of table.entries())
+        table.set(key, this.encode('flow', change(this.decode('flow', value))));
+    }
+  }
+
+  /** Makes all of a pod's flows look as if their last packet had come so many ticks earlier. */
+  age(name: EndpointName, ticks: number): void {
+    this.changeFlows(name, (flow) => ({ ...flow, seen: (Number(flow.seen) - ticks) >>> 0 }));
+  }
+
+  forgetFlows(): void {
+    for (const table of this.#tables.values()) for (const key of table.keys()) table.delete(key);
+    this.#empty('fragments');
+  }
+
+  /** Packets counted, summed over CPUs, by `REASON/direction/rule`. */
+  counts(ifindex: number): Map<string, number> {
+    const counts = new Map<string, number>();
+    for (const [key, value] of this.object.map('counters').entries()) {
+      const row = this.decode('counter_key', key);
+      if (row.ifindex !== ifindex) continue;
+      const direction = row.direction === this.number('DIRECTION_INGRESS') ? 'ingress' : 'egress';
+      const name = `${this.#reasons.get(Number(row.reason))}/${direction}/${row.rule}`;
+      const size = this.#codec('counter').size;
+      for (let at = 0; at < value.length; at += size) {
+        const { packets } = this.decode('counter', value.subarray(at, at + size));
+        counts.set(name, (counts.get(name) ?? 0) + Number(packets));
+      }
+    }
+    return counts;
+  }
+
+  close(): void {
+    this.#ring.close();
+    this.#generation.close();
+    for (const table of this.#tables.values()) table.close();
+    this.object.close();
+    this.namespace.close();
+  }
+
+  #anyNumber(name: string): number | undefined {
+    for (const names of this.object.layout.enums.values()) if (names.has(name)) return Number(names.get(name));
+    return undefined;
+  }
+
+  #codec(struct: string): StructCodec {
+    const codec = this.#codecs.get(struct);
+    if (codec === undefined) throw new Error(`no struct ${struct} in the object`);
+    return codec;
+  }
+
+  #put(map: string, key: Uint8Array, struct: StructName, record: Readonly<Record<string, FieldValue>>): void {
+    this.object.map(map).set(key, this.encode(struct, record));
+  }
+
+  #empty(name: string): void {
+    const map = this.object.map(name);
+    for (const key of map.keys()) map.delete(key);
+  }
+
+  #writeEndpoints(state: State, side: string): void {
+    for (const [name, { slot, ipv4, ipv6, linkLocal, identity }] of Object.entries(ENDPOINTS)) {
+      const isolated = state.endpoints?.[name as EndpointName] ?? {};
+      const ifindex = this.ifindex(name as EndpointName);
+      const absent = isolated.absent === true;
+      this.#put(`slots_${side}`, word(ifindex), 'slot', { slot: absent ? 0 : slot, pending: 0 });
+      this.#put(`endpoints_${side}`, word(slot), 'endpoint', {
+        ifindex: absent ? 0 : ifindex,
+        flags: ['IPV4', 'IPV6', 'LINK_LOCAL'].reduce((flags, one) => flags | this.number(`ENDPOINT_HAS_${one}`), 0),
+        ingress_ruleset: isolated.ingress ?? 0,
+        egress_ruleset: isolated.egress ?? 0,
+        address4: address(ipv4),
+        identity4: identity,
+        identity6: identity,
+        address6: address(ipv6),
+        link_local6: address(linkLocal),
+      });
+    }
+    this.#put(`slots_${side}`, word(this.ifindex('new')), 'slot', {
+      slot: 0,
+      pending: this.number(`PENDING_${state.pendingOfNew ?? 'UNSET'}`),
+    });
+  }
+
+  #writeAddresses(state: State, side: string): void {
+    const pods = Object.values(ENDPOINTS).flatMap(({ ipv4, ipv6, identity }) => [
+      { text: ipv4, identity, flags: 0 },
+      { text: ipv6, identity, flags: 0 },
+    ]);
+    const own = OWN_NODE.map((text) => ({ text, identity: 0, flags: this.number('ADDRESS_OWN_NODE') }));
+    const more = (state.addresses ?? []).map(({ text, peer }) => ({ text, identity: IDENTITIES[peer], flags: 0 }));
+    for (const { text, identity, flags } of [...pods, ...own, ...more]) {
+      const family = text.includes(':') ? 6 : 4;
+      const key = this.encode(`ipcache${family}_key`, { address: address(text) });
+      this.#put(`ipcache${family}_${side}`, key, 'ipcache_entry', { identity, flags });
+    }
+    for (const { prefix, peer } of state.cidrs ?? []) {
+      const [text, length] = prefix.split('/') as [string, string];
+      const family = text.includes(':') ? 6 : 4;
+      const key = this.encode(`cidr${family}_key`, { length: Number(length), address: address(text) });
+      this.#put(`cidrs${family}_${side}`, key, 'cidr_entry', { identity: IDENTITIES[peer] });
+    }
+  }
+
+  #writePolicy(state: State, side: string): void {
+    let first = 0;
+    for (const { ruleset, peer, ports } of state.rows ?? []) {
+      for (const [index, { protocol, from, to, verdict, rule }] of ports.entries()) {
+        this.#put(`ports_${side}`, word(first + index), 'port_range', {
+          from,
+          to,
+          protocol,
+          verdict: verdict === 'deny' ? 0 : 1,
+          rule,
+        });
+      }
+      const key = this.encode('policy_key', { ruleset, identity: IDENTITIES[peer] });
+      this.#put(`policy_${side}`, key, 'policy_entry', { first, count: ports.length });
+      first += ports.length;
+    }
+  }
+
+  #addTable(slot: number, family: 4 | 6): void {
+    const keySize = this.#codec(`flow${family}_key`).size;
+    const valueSize = this.#codec('flow').size;
+    const table = BpfMap.create({ type: 'lru_hash', keySize, valueSize, maxEntries: 4096 });
+    this.object.map(`flows${family}`).setInner(word(slot), table);
+    this.#tables.set(`${slot} ${family}`, table);
+  }
+
+  #table(name: EndpointName, family: 4 | 6): BpfMap {
+    return this.#tables.get(`${ENDPOINTS[name].slot} ${family}`) as BpfMap;
+  }
+}
+
+/** A u32 in the machine's order. */
+export function word(value: number): Uint8Array {
+  return new Uint8Array(Uint32Array.of(value).buffer);
+}
