@@ -2,6 +2,7 @@
  * A cluster in the lab whose nodes are enforced from this process: the lab's pods and veths, a compiler and a BPF data
  * plane for each node, so that a test knows when a state is in force without asking a log.
  */
+import { writeFileSync } from 'node:fs';
 import type { Compiler } from '../../../src/compile/compiler.ts';
 import type { BpfDataplane } from '../../../src/dataplane/bpf/bpf-dataplane.ts';
 import { Lab } from '../../../src/lab/lab.ts';
@@ -15,6 +16,12 @@ import { netns } from '../../../src/native.ts';
 import type { ClusterObject as RawObject } from '../oracle/objects.ts';
 import { TestCluster } from './cluster.ts';
 import { attachmentsIn, openTestDataplane, type TestDataplane } from './dataplanes.ts';
+
+/**
+ * A tail loss probe is a segment sent twice without any being lost, after two milliseconds without an answer: on a busy
+ * machine that happens. 0 turns them off.
+ */
+const TAIL_LOSS_PROBES = '/proc/sys/net/ipv4/tcp_early_retrans';
 
 export class RealNode {
   readonly name: string;
@@ -107,6 +114,7 @@ export class RealCluster {
           return new RealNode(node, namespace, opened, cluster.compilerOf(node));
         }),
       );
+      for (const { name } of lab.namespaces) netns.run(name, () => writeFileSync(TAIL_LOSS_PROBES, '0'));
       const real = new RealCluster(lab, nodes, objects);
       await real.apply([]);
       return real;
