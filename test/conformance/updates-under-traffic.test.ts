@@ -8,13 +8,15 @@ import { createServer, Socket } from 'node:net';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import type { Station } from '../../src/lab/station.ts';
 import { familyOf } from '../../src/model/address.ts';
+import type { ClusterEvent, ClusterObject } from '../../src/model/cluster.ts';
 import { netns, socket } from '../../src/native.ts';
 import { policy } from '../support/cases/case.ts';
 import { cast } from '../support/cases/cast.ts';
-import { RealCluster } from '../support/kernel/real-cluster.ts';
+import { TestCluster } from '../support/kernel/cluster.ts';
+import { difference, RealCluster } from '../support/kernel/real-cluster.ts';
 import { retransmissions } from '../support/kernel/retransmissions.ts';
 import { openStream, type Stream } from '../support/kernel/stream.ts';
-import type { ClusterObject, PolicyPort } from '../support/oracle/objects.ts';
+import type { PolicyPort, ClusterObject as RawObject } from '../support/oracle/objects.ts';
 import { describeAsRoot } from '../support/privilege.ts';
 
 const seconds = Number(process.env.SELVEDGE_TRAFFIC_SECONDS ?? 4);
@@ -35,7 +37,7 @@ const ports = (first: number): PolicyPort[] =>
  * States take turns: web may reach api and db for two different reasons, at both ends; on BY_LABEL by a label that
  * changes with the rule. The other web is denied api by its egress in one state and by api's ingress in the other.
  */
-function state(turn: number): ClusterObject[] {
+function state(turn: number): RawObject[] {
   const even = turn % 2 === 0;
   const colour = even ? 'red' : 'blue';
   const objects = cast.map((object) =>
@@ -95,8 +97,7 @@ describeAsRoot('policies and labels rewritten under traffic', () => {
     streams = await Promise.all(Array.from({ length: connections }, (_, place) => openKept(cluster, place)));
     denied = await Promise.all(Array.from({ length: connections }, (_, place) => openDenied(cluster, place)));
     const first = cluster.node('node1').dataplane.generation;
-    let turn = 0;
-    const changes = setInterval(() => turn++, CHANGE_MS);
+    const turns = eventsOfTurns();
     const talking = setInterval(() => {
       for (const stream of streams) stream.send();
     }, CHANGE_MS);
@@ -104,12 +105,17 @@ describeAsRoot('policies and labels rewritten under traffic', () => {
       for (const one of denied) one.try();
     }, TRY_MS);
 
-    const end = performance.now() + seconds * 1000;
-    while (performance.now() < end) {
-      await cluster.update(state(turn));
+    const start = performance.now();
+    let turn = 0;
+    // It ends in the state in which it began.
+    while (turn < (seconds * 1000) / CHANGE_MS || turn % 2 !== 0) {
+      const due = Math.floor((performance.now() - start) / CHANGE_MS);
+      const events: ClusterEvent[] = [];
+      while (turn < due) events.push(...(turns[++turn % 2] as readonly ClusterEvent[]));
+      await cluster.apply(events);
       await new Promise((resolve) => setImmediate(resolve));
     }
-    for (const timer of [changes, talking, trying]) clearInterval(timer);
+    for (const timer of [talking, trying]) clearInterval(timer);
     await Promise.all(streams.map((stream) => stream.arrived(stream.sent)));
 
     const states = Number(cluster.node('node1').dataplane.generation - first);
@@ -126,6 +132,12 @@ describeAsRoot('policies and labels rewritten under traffic', () => {
     await vi.waitFor(() => expect(denied.filter(({ passed }) => passed === 0)).toEqual([]), { timeout: 5_000 });
   });
 });
+
+/** What changes on the way to an even and to an odd turn. */
+function eventsOfTurns(): readonly (readonly ClusterEvent[])[] {
+  const [even, odd] = [0, 1].map((turn) => new TestCluster(state(turn)).objects) as [ClusterObject[], ClusterObject[]];
+  return [difference(odd, even), difference(even, odd)];
+}
 
 const KINDS = (['IPv4', 'IPv6'] as const).flatMap((family) =>
   (['TCP', 'UDP'] as const).flatMap((protocol) => {

@@ -104,9 +104,12 @@ export class KernelSite implements Site {
   readonly namespace: TestNamespace;
   readonly #nodes = new Map<string, Promise<KernelNode>>();
   readonly #opened = new Map<string, KernelNode>();
+  readonly #flows: number;
   #sourcePort = 0;
 
-  constructor(purpose: string) {
+  /** `flows`: size of each endpoint's table of them. */
+  constructor(purpose: string, flows = 1024) {
+    this.#flows = flows;
     const seats = Array.from({ length: SEATS }, (_, seat) => `seat${seat}`);
     this.namespace = new TestNamespace(purpose, ['uplink', ...seats]);
   }
@@ -176,7 +179,7 @@ export class KernelSite implements Site {
   async #open(name: string): Promise<KernelNode> {
     let flows: ReusedFlowTables | undefined;
     const opened = await openTestDataplane({
-      mapSizes: { endpoints: ENDPOINTS, flowsPerEndpoint: 1024 },
+      mapSizes: { endpoints: ENDPOINTS, flowsPerEndpoint: this.#flows },
       replace: (kernel) => {
         flows = new ReusedFlowTables(kernel);
         return { attachments: NO_ATTACHMENTS, flows };
