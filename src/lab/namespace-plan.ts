@@ -71,6 +71,17 @@ export function linkLocalOf(mac: string): Address {
   return addressOf(Uint8Array.of(0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f));
 }
 
+/**
+ * The kernel listens for neighbour solicitations of a new IPv6 address a little later than it has the address; one that
+ * comes too early would be repeated only after a second. As before it is longer than a probe until a neighbour that
+ * does not answer is given up, so that this is silence too.
+ */
+export function impatientNeighbours(device: string): string[] {
+  return ['arp_cache', 'ndisc_cache'].map((table) => {
+    return `ntable change name ${table} dev ${device} retrans 100 mcast_probes 30`;
+  });
+}
+
 /** `route replace PREFIX REST`, and its removal. */
 export function route(prefix: string, rest: string): Entry {
   return { program: 'ip', add: `route replace ${prefix} ${rest}`, remove: `route del ${prefix} ${rest}` };

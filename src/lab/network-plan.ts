@@ -4,7 +4,14 @@ import { keyOf, type Node, type Pod } from '../model/cluster.ts';
 import { FAMILIES, type LabNode, labNode, viaNode } from './lab-node.ts';
 import type { LabId } from './names.ts';
 import { macOf, outsideNamespace, wireNamespace } from './names.ts';
-import { assign, assignLinkLocal, HOST_SYSCTLS, type NamespacePlan, route } from './namespace-plan.ts';
+import {
+  assign,
+  assignLinkLocal,
+  HOST_SYSCTLS,
+  impatientNeighbours,
+  type NamespacePlan,
+  route,
+} from './namespace-plan.ts';
 import { type Backend, hostPrefix, nodePlan, OUTSIDE_GATEWAYS, routed, type Shape } from './node-plan.ts';
 import { podPlan } from './pod-plan.ts';
 
@@ -84,6 +91,7 @@ function outsidePlan({ lab, nodes, outside }: Shape): NamespacePlan {
     },
     links: [],
     setup: [
+      ...impatientNeighbours('eth0'),
       'link set lo up',
       'link set eth0 up',
       assignLinkLocal(macOf(name), 'eth0'),

@@ -11,6 +11,7 @@ import {
   assignLinkLocal,
   DEFAULT_ROUTES,
   type Entry,
+  impatientNeighbours,
   type NamespacePlan,
   ROUTER_SYSCTLS,
   route,
@@ -91,6 +92,7 @@ export function hostPrefix(address: string): string {
 
 function uplinkSetup(node: LabNode): string[] {
   return [
+    ...impatientNeighbours('eth0'),
     'link set lo up',
     'link set eth0 up',
     // The shortest network that there is: it hides no pod and has no broadcast address, and still marks an uplink.
@@ -102,6 +104,7 @@ function uplinkSetup(node: LabNode): string[] {
 
 function bridgeSetup(node: LabNode): string[] {
   return [
+    ...impatientNeighbours('cni0'),
     'link set cni0 up',
     assignLinkLocal(macOf(`${node.namespace} cni0`), 'cni0'),
     ...node.gateways.map(({ address, subnet }) => {

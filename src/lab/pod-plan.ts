@@ -3,7 +3,15 @@ import { type Address, bitsOf, covers, familyOf, splitPrefix } from '../model/ad
 import { keyOf, type Pod } from '../model/cluster.ts';
 import { gatewayIn, type LabNode, subnetOf } from './lab-node.ts';
 import { macOf, podInterface, podNamespace } from './names.ts';
-import { assign, assignLinkLocal, DEFAULT_ROUTES, HOST_SYSCTLS, type NamespacePlan, route } from './namespace-plan.ts';
+import {
+  assign,
+  assignLinkLocal,
+  DEFAULT_ROUTES,
+  HOST_SYSCTLS,
+  impatientNeighbours,
+  type NamespacePlan,
+  route,
+} from './namespace-plan.ts';
 import { hostPrefix, podMtu, type Shape, shadowed, strays } from './node-plan.ts';
 
 export function podPlan(pod: Pod, node: LabNode, shape: Shape): NamespacePlan {
@@ -28,6 +36,7 @@ export function podPlan(pod: Pod, node: LabNode, shape: Shape): NamespacePlan {
     },
     links: [],
     setup: [
+      ...impatientNeighbours('eth0'),
       'link set lo up',
       'link set eth0 up',
       assignLinkLocal(macOf(name), 'eth0'),
