@@ -73,7 +73,7 @@ export function networkError(cause: unknown, stage: 'open' | 'body'): ApiError {
 
 /** What happened and what to do about it, for a person. */
 export function wordsFor({ code, message }: ApiError, plural: string): string {
-  return `${ADVICE[code](message, plural)}; retried, and what was known stays in force`;
+  return ADVICE[code](message, plural);
 }
 
 const ADVICE: Readonly<Record<ApiErrorCode, (message: string, plural: string) => string>> = {

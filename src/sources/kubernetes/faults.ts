@@ -9,6 +9,7 @@ export interface Notice {
   readonly code: ApiErrorCode;
   /** `API server https://10.0.0.1:6443`. */
   readonly object: string;
+  /** What is wrong, or was, and what to do. */
   readonly message: string;
 }
 
@@ -51,7 +52,8 @@ export class Faults {
 
   warnings(): Warning[] {
     const texts = new Map([...this.#byResource.values()].map((fault) => [textOf(fault), fault]));
-    return [...texts.values()].map(({ object, message }) => ({ object, field: '', message }));
+    const words = (message: string) => `${message}; retried, and what was known stays in force`;
+    return [...texts.values()].map(({ object, message }) => ({ object, field: '', message: words(message) }));
   }
 
   #recovered(fault: Fault): void {

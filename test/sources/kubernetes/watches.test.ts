@@ -3,7 +3,7 @@ import { ApiServer } from '../../support/api-server/api-server.ts';
 import { failure } from '../../support/api-server/status.ts';
 import { Clock } from './clock.ts';
 import { Follower, HASTE } from './follower.ts';
-import { namespace, node, pod, policy, smallCluster } from './objects.ts';
+import { namespace, node, pod, policy, service, smallCluster } from './objects.ts';
 
 /** Resolves when the next watch of a resource was opened well. */
 const watchOf = (server: ApiServer, plural: string) =>
@@ -222,6 +222,9 @@ describe('a connection that has died', () => {
     await reopened;
     await follower.until(({ objects }) => objects.has('Pod shop/unheard'));
     expect(listsOf(server, 'pods')).toHaveLength(1);
+    server.put(service('shop', 'after'));
+    await follower.until(({ objects }) => objects.has('Service shop/after'));
+    expect(server.requests.filter(({ resource, verb }) => resource === 'services' && verb === 'watch')).toHaveLength(1);
     expect(follower.notices).toEqual([]);
   });
 });

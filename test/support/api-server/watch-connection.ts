@@ -137,6 +137,7 @@ export class WatchConnection {
   #cutWithin(line: string): void {
     const { response } = this.#parts;
     this.#leave();
+    this.#ending = true;
     response.write(line.slice(0, line.length / 2), () => response.destroy());
   }
 
@@ -146,7 +147,7 @@ export class WatchConnection {
 
   #write(text: string): void {
     const { response, trickle } = this.#parts;
-    if (this.#stalled || response.destroyed) return;
+    if (this.#stalled || this.#ending || response.destroyed) return;
     if (trickle === 0) {
       response.write(text);
       return;
