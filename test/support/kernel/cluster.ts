@@ -53,15 +53,15 @@ export class TestCluster {
   placeOf(end: string, family: Family): Place | undefined {
     const ofFamily = (address: Address) => address.includes(':') === (family === 'IPv6');
     const address = end.includes('/')
-      ? this.#addressesOf(end as ObjectKey).find(ofFamily)
+      ? this.addressesOf(end as ObjectKey).find(ofFamily)
       : [parseAddress(end) as Address].find(ofFamily);
     return address && (this.#places.get(address) ?? { kind: 'elsewhere', address });
   }
 
-  #addressesOf(key: ObjectKey): readonly Address[] {
+  /** Of a pod; none when there is no such pod. */
+  addressesOf(key: ObjectKey): readonly Address[] {
     const pod = this.objects.find((one): one is Pod => one.kind === 'Pod' && keyOf(one) === key);
-    if (pod === undefined) throw new Error(`no pod ${key}`);
-    if (pod.finished) return [];
+    if (pod === undefined || pod.finished) return [];
     return pod.hostNetwork ? [...pod.addresses, ...this.ownAddresses(pod.node as string)] : pod.addresses;
   }
 }

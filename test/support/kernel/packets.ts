@@ -22,6 +22,27 @@ export function firstPacket({ source, destination, protocol, port, sourcePort }:
   return ipFrame(source, destination, number, payloadOf(number, sourcePort, port));
 }
 
+/** What follows on a connection: another packet from the side that opened it, or one from the other side. */
+export type Following = 'request' | 'reply';
+
+/** A packet in mid-stream. `source` and `destination` are those of the opening packet, whichever way this one goes. */
+export function followingPacket(opening: FirstPacket, which: Following): Buffer {
+  const { source, destination, protocol, port, sourcePort } = opening;
+  const family = source.includes(':') ? 6 : 4;
+  const number = protocolNumber(protocol, family);
+  const [from, to] = which === 'request' ? [source, destination] : [destination, source];
+  const [fromPort, toPort] = which === 'request' ? [sourcePort, port] : [port, sourcePort];
+  return ipFrame(from, to, number, followingPayload(number, which, fromPort, toPort, sourcePort));
+}
+
+function followingPayload(protocol: number, which: Following, from: number, to: number, identifier: number): Buffer {
+  if (protocol === 6) return tcpHeader(from, to, 'ACK');
+  if (protocol === 17) return udpHeader(from, to);
+  if (protocol === 132) return sctpChunk(from, to, SCTP_DATA);
+  if (protocol === 1 || protocol === 58) return echo(protocol, which === 'reply', identifier);
+  return Buffer.alloc(20);
+}
+
 export function protocolNumber(protocol: Protocol, family: 4 | 6): number {
   if (typeof protocol === 'number') return protocol;
   if (protocol === 'ICMP') return family === 4 ? 1 : 58;
@@ -70,24 +91,27 @@ export function udpHeader(sourcePort: number, port: number, data = 4): Buffer {
 function payloadOf(protocol: number, sourcePort: number, port: number): Buffer {
   if (protocol === 6) return tcpHeader(sourcePort, port, 'SYN');
   if (protocol === 17) return udpHeader(sourcePort, port);
-  if (protocol === 132) return sctpInit(sourcePort, port);
-  if (protocol === 1 || protocol === 58) return echoRequest(protocol, sourcePort);
+  if (protocol === 132) return sctpChunk(sourcePort, port, SCTP_INIT);
+  if (protocol === 1 || protocol === 58) return echo(protocol, false, sourcePort);
   return Buffer.alloc(20);
 }
 
-/** The common header and an INIT chunk without parameters. */
-function sctpInit(sourcePort: number, port: number): Buffer {
+const SCTP_DATA = 0;
+const SCTP_INIT = 1;
+
+/** The common header and one chunk without parameters. */
+function sctpChunk(sourcePort: number, port: number, type: number): Buffer {
   const bytes = Buffer.alloc(12 + 20);
   bytes.writeUInt16BE(sourcePort, 0);
   bytes.writeUInt16BE(port, 2);
-  bytes[12] = 1;
+  bytes[12] = type;
   bytes.writeUInt16BE(20, 14);
   return bytes;
 }
 
-function echoRequest(protocol: number, identifier: number): Buffer {
+function echo(protocol: number, reply: boolean, identifier: number): Buffer {
   const bytes = Buffer.alloc(16);
-  bytes[0] = protocol === 1 ? 8 : 128;
+  bytes[0] = protocol === 1 ? (reply ? 0 : 8) : reply ? 129 : 128;
   bytes.writeUInt16BE(identifier, 4);
   return bytes;
 }
