@@ -113,10 +113,22 @@ static __always_inline void flow_touch(struct flow *flow, const struct packet *p
                                        const bool from_local) {
   if (flow->seen != run->now) {
     flow->seen = run->now;
-    if (unlikely(flow->unaged)) flow->unaged = 0;
+    flow->unaged = run->unisolated;
   }
   if (unlikely(flow->state == FLOW_OPENING || packet->flags & (PACKET_FIN | PACKET_RST)))
     flow_progress(flow, packet, from_local);
+}
+
+/* A connection under way stays whose it is, even when a packet comes that would open it from the other side. */
+static __always_inline bool flow_is_under_way(const struct flow *flow, const struct packet *packet, __u32 now) {
+  if (!flow_is_live(flow, packet, now)) return false;
+  return flow->state == FLOW_OPENING || flow->state == FLOW_ESTABLISHED;
+}
+
+/* A TCP or SCTP connection that its own side opens anew, on a port used again. */
+static __always_inline bool flow_restarts(const struct flow *flow, const struct packet *packet, __u8 origin) {
+  return flow->origin == origin && flow->state == FLOW_ESTABLISHED &&
+         (packet->protocol == IPPROTO_TCP || packet->protocol == IPPROTO_SCTP);
 }
 
 /* Whether this packet makes an entry when it is admitted; live: there is one. */

@@ -11,33 +11,30 @@
 #include "neighbour.h"
 #include "parse.h"
 
-/* Opens the pod's own connection; a SYN sent again, or one more echo request, leaves it as it is. */
+/* Opens the pod's own connection. A SYN sent again, or one more echo request, leaves it as it is. */
 static __always_inline int from_pod_open(const struct run *run, const struct packet *packet, struct flow *flow,
-                                         const struct endpoint *endpoint, const int family) {
+                                         const int family) {
   struct flow fresh = {
       .seen = run->now,
       .origin = FLOW_BY_LOCAL,
       .state = FLOW_OPENING,
-      .unaged = is_unisolated(endpoint),
+      .unaged = run->unisolated,
   };
 
-  if (flow && flow->origin == FLOW_BY_LOCAL && flow_is_live(flow, packet, run->now) &&
-      (flow->state == FLOW_OPENING || packet->protocol == IPPROTO_ICMP || packet->protocol == IPPROTO_ICMPV6)) {
-    flow_touch(flow, packet, run, true);
+  if (flow && flow_is_under_way(flow, packet, run->now) && !flow_restarts(flow, packet, FLOW_BY_LOCAL)) {
+    if (flow->origin == FLOW_BY_LOCAL) flow_touch(flow, packet, run, true);
     return 0;
   }
   flow_begin(run, packet, flow, &fresh, family);
   return 0;
 }
 
-static __noinline int from_pod_open4(const struct run *run, const struct packet *packet, struct flow *flow,
-                                     const struct endpoint *endpoint) {
-  return from_pod_open(run, packet, flow, endpoint, 4);
+static __noinline int from_pod_open4(const struct run *run, const struct packet *packet, struct flow *flow) {
+  return from_pod_open(run, packet, flow, 4);
 }
 
-static __noinline int from_pod_open6(const struct run *run, const struct packet *packet, struct flow *flow,
-                                     const struct endpoint *endpoint) {
-  return from_pod_open(run, packet, flow, endpoint, 6);
+static __noinline int from_pod_open6(const struct run *run, const struct packet *packet, struct flow *flow) {
+  return from_pod_open(run, packet, flow, 6);
 }
 
 /*
@@ -86,7 +83,7 @@ CHECKED_ALONE int from_pod_own_node6(struct __sk_buff *skb, const struct run *ru
 
 /* Enters the packet into the pod's flows. MARK_REPLY for a reply, 0 for a request, or -1: dropped. */
 static __always_inline int from_pod_flow(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
-                                         const struct endpoint *endpoint, const int family) {
+                                         const int family) {
   struct flow *flow = flow_find(run->slot, packet, family);
   bool live = flow && flow_is_live(flow, packet, run->now);
 
@@ -100,9 +97,9 @@ static __always_inline int from_pod_flow(struct __sk_buff *skb, const struct run
   }
   if (flow_opens(packet, live)) {
     if (family == 4)
-      from_pod_open4(run, packet, flow, endpoint);
+      from_pod_open4(run, packet, flow);
     else
-      from_pod_open6(run, packet, flow, endpoint);
+      from_pod_open6(run, packet, flow);
   }
   return 0;
 }
@@ -131,12 +128,12 @@ static __always_inline int from_pod_ip(struct __sk_buff *skb, struct run *run, c
     if (packet.flags & PACKET_LINK_SCOPE) goto pass;
   }
   if (unlikely(!own)) return drop(skb, run, &packet, REASON_DROP_SOURCE);
-  if (packet.flags & PACKET_MIDSTREAM && is_unisolated(endpoint)) goto pass;
+  if (packet.flags & PACKET_MIDSTREAM && run->unisolated) goto pass;
   if (unlikely(packet.flags & PACKET_FRAGMENT)) fragment_resolve(run, &packet);
   if (unlikely(packet.flags & PACKET_ICMP_ERROR)) {
     if (related_family(skb, run, &packet, family)) reply = MARK_REPLY;
   } else if (likely(!(packet.flags & PACKET_NO_PORTS))) {
-    reply = from_pod_flow(skb, run, &packet, endpoint, family);
+    reply = from_pod_flow(skb, run, &packet, family);
     if (unlikely(reply < 0)) return TC_ACT_SHOT;
   }
   if (endpoint->egress_ruleset && !reply && unlikely(judges_own_node(run)))

@@ -38,7 +38,10 @@ static __always_inline struct endpoint *link_endpoint(struct __sk_buff *skb, str
     struct endpoint *endpoint = endpoint_find(run->copy, slot->slot);
 
     run->slot = slot->slot;
-    if (likely(endpoint)) return endpoint;
+    if (likely(endpoint)) {
+      run->unisolated = is_unisolated(endpoint);
+      return endpoint;
+    }
   }
   __u32 pending = slot ? slot->pending : PENDING_UNSET;
 

@@ -63,7 +63,9 @@ struct run {
   __u32 ifindex;
   __u32 slot;
   __u32 hook;
-  __u32 mark; /* our field of skb->mark as the packet came; 0 at from_pod */
+  __u32 mark;       /* our field of skb->mark as the packet came; 0 at from_pod */
+  __u32 unisolated; /* 1: no policy selects the endpoint, in neither direction */
+  __u32 pad;
 };
 
 /* "Continue, let others' programs run": TCX_NEXT and, for clsact, TC_ACT_UNSPEC. */
@@ -84,6 +86,8 @@ static __always_inline void run_begin(struct run *run, const struct __sk_buff *s
   run->hook = hook;
   run->slot = 0;
   run->mark = 0;
+  run->unisolated = 0;
+  run->pad = 0;
 }
 
 static __always_inline bool words_equal(const __be32 *a, const __be32 *b, const int count) {

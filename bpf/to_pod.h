@@ -53,15 +53,15 @@ static __always_inline bool is_from_own_node(const struct __sk_buff *skb, const 
 
 /* An admitted request: a new entry, or the verdict kept in the one that there is. */
 static __always_inline void to_pod_admit(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
-                                         struct flow *flow, const struct judgement *judgement, const int family) {
+                                         struct flow *flow, bool live, const struct judgement *judgement,
+                                         const int family) {
   __u32 slot = mark_slot(run->mark);
-  bool live = flow && flow_is_live(flow, packet, run->now), by_peer = live && flow->origin == FLOW_BY_PEER;
   bool opens = flow_opens(packet, live);
 
   /* Without the sender's egress asked, the verdict is not the whole of it. */
   if (slot && mark_is_reply(run->mark)) return;
-  if (by_peer && (!opens || flow->state == FLOW_OPENING || packet->protocol == IPPROTO_ICMP ||
-                  packet->protocol == IPPROTO_ICMPV6)) {
+  if (live && (!opens || (flow_is_under_way(flow, packet, run->now) && !flow_restarts(flow, packet, FLOW_BY_PEER)))) {
+    if (flow->origin != FLOW_BY_PEER) return;
     flow_cache(flow, run, slot, judgement->ingress.rule, VERDICT_ALLOW);
     flow_touch(flow, packet, run, false);
     return;
@@ -73,7 +73,7 @@ static __always_inline void to_pod_admit(struct __sk_buff *skb, const struct run
       .rule = judgement->ingress.rule,
       .origin = FLOW_BY_PEER,
       .state = FLOW_OPENING,
-      .unaged = is_unisolated(endpoint_in_slot(run, run->slot)),
+      .unaged = run->unisolated,
   };
 
   flow_begin(run, packet, flow, &fresh, family);
@@ -89,15 +89,19 @@ static __always_inline int to_pod_judge(struct __sk_buff *skb, const struct run 
       .spare_peer = mark_is_reply(run->mark),
   };
 
-  if (flow && flow->origin == FLOW_BY_LOCAL && !(packet->flags & PACKET_OPENING) &&
-      flow_is_live(flow, packet, run->now)) {
+  bool live = flow && flow_is_live(flow, packet, run->now);
+
+  if (live && flow->origin == FLOW_BY_LOCAL && !(packet->flags & PACKET_OPENING)) {
     int verdict = to_pod_reply(skb, run, packet, flow, &judgement, family);
 
-    if (verdict == VERDICT_DENY) return drop_judged(skb, run, packet, &judgement);
     if (verdict == VERDICT_ALLOW) {
       flow_touch(flow, packet, run, false);
       return CONTINUE;
     }
+    /* What the pod began was refused and never answered: no connection, and this may be one. */
+    live = !(packet->flags & PACKET_OPENS_IF_NEW && flow->state == FLOW_OPENING);
+    if (verdict == VERDICT_DENY && live) return drop_judged(skb, run, packet, &judgement);
+    __builtin_memset(&judgement, 0, sizeof(judgement));
   }
   if (is_from_own_node(skb, run, packet, family)) {
     judgement.ingress.ifindex = run->ifindex;
@@ -107,7 +111,7 @@ static __always_inline int to_pod_judge(struct __sk_buff *skb, const struct run 
     if (packet->flags & PACKET_ICMP_ERROR) judgement_unrelated(&judgement);
     return drop_judged(skb, run, packet, &judgement);
   }
-  to_pod_admit(skb, run, packet, flow, &judgement, family);
+  to_pod_admit(skb, run, packet, flow, live, &judgement, family);
   return CONTINUE;
 }
 
@@ -122,9 +126,8 @@ static __noinline int to_pod_judge6(struct __sk_buff *skb, const struct run *run
 }
 
 /* In mid-stream and no policy on either end: nothing to look up. */
-static __always_inline bool to_pod_unguarded(const struct run *run, const struct packet *packet,
-                                             const struct endpoint *endpoint) {
-  if (!(packet->flags & PACKET_MIDSTREAM) || !is_unisolated(endpoint)) return false;
+static __always_inline bool to_pod_unguarded(const struct run *run, const struct packet *packet) {
+  if (!(packet->flags & PACKET_MIDSTREAM) || !run->unisolated) return false;
   if (!mark_slot(run->mark) || mark_is_reply(run->mark)) return true;
   const struct endpoint *sender = endpoint_find(run->copy, mark_slot(run->mark));
 
@@ -141,7 +144,7 @@ static __always_inline int to_pod_ip(struct __sk_buff *skb, struct run *run, con
   /* "A pod cannot block access to itself", also through a Service. */
   if (unlikely(sender == run->slot)) return CONTINUE;
   if (unlikely(unreadable)) return to_pod_guarded(run, endpoint) ? drop(skb, run, &packet, unreadable) : CONTINUE;
-  if (to_pod_unguarded(run, &packet, endpoint)) return CONTINUE;
+  if (to_pod_unguarded(run, &packet)) return CONTINUE;
   if (family == 6 && unlikely(packet.protocol == IPPROTO_ICMPV6) && is_link_scope(&packet, packet.peer, !sender))
     return CONTINUE;
   if (unlikely(packet.flags & PACKET_FRAGMENT)) fragment_resolve(run, &packet);
