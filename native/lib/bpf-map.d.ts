@@ -96,6 +96,18 @@ export class BpfMap extends Handle {
 
   /** Map-in-map: puts a map in. Waits for an RCU grace period in the kernel (milliseconds). */
   setInner(key: Uint8Array, inner: BpfMap): void;
+  /**
+   * Map-in-map: puts a map in under each key, in order. Programs find each as soon as it is in; the promise resolves
+   * when no run uses any that were there before. A worker thread of libuv waits for that, once for all of them where the
+   * kernel has the batch call (6.8 and later; before it waits for each). Whatever is closed meanwhile, the batch goes on.
+   * Not atomic: when it rejects (BpfError), those before the one it broke at are in, its message says how many.
+   */
+  setInnerBatch(keys: Uint8Array, inners: readonly BpfMap[]): Promise<void>;
+  /**
+   * Map-in-map: takes the maps out that are there, in a worker thread like `setInnerBatch`; the kernel waits for a grace
+   * period for each, but in a hash that has the batch call. @returns how many there were
+   */
+  deleteInnerBatch(keys: Uint8Array, count: number): Promise<number>;
   /** Map-in-map: a new handle to the inner map. */
   getInner(key: Uint8Array): BpfMap | undefined;
 

@@ -141,6 +141,21 @@ export class BpfMap extends Handle {
     map.setInner(this.#key(key), native(checkInstance('inner', inner, BpfMap)));
   }
 
+  setInnerBatch(keys, inners) {
+    const map = native(this);
+    this.#requireMapInMap();
+    if (!Array.isArray(inners)) throw new TypeError(`inners: expected an array of BpfMap, got ${String(inners)}`);
+    const maps = inners.map((inner, i) => native(checkInstance(`inners[${i}]`, inner, BpfMap)));
+    return map.setInnerBatch(checkBytes(this.#about('keys'), keys, maps.length * this.#info.keySize), maps);
+  }
+
+  deleteInnerBatch(keys, count) {
+    const map = native(this);
+    this.#requireMapInMap();
+    checkUint32('count', count);
+    return map.deleteInnerBatch(checkBytes(this.#about('keys'), keys, count * this.#info.keySize), count);
+  }
+
   getInner(key) {
     const map = native(this);
     this.#requireMapInMap();

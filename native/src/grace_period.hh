@@ -3,6 +3,8 @@
 
 #include <napi.h>
 
+#include <memory>
+
 #include "fd.hh"
 
 /// A map-in-map whose updates wait for a grace period, and what is put into it.

@@ -1,10 +1,12 @@
 #include "map.hh"
 
 #include <bpf/libbpf.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 
 #include "addon.hh"
 #include "error.hh"
+#include "inner_batch.hh"
 #include "map_elements.hh"
 #include "mapped_map.hh"
 
@@ -23,6 +25,8 @@ void Map::define(Napi::Env env, Napi::Object exports) {
                                                      InstanceMethod<&Map::set_batch>("setBatch"),
                                                      InstanceMethod<&Map::delete_batch>("deleteBatch"),
                                                      InstanceMethod<&Map::set_inner>("setInner"),
+                                                     InstanceMethod<&Map::set_inner_batch>("setInnerBatch"),
+                                                     InstanceMethod<&Map::delete_inner_batch>("deleteInnerBatch"),
                                                      InstanceMethod<&Map::get_inner>("getInner"),
                                                      InstanceMethod<&Map::mmap>("mmap"),
                                                      InstanceMethod<&Map::pin>("pin"),
@@ -135,10 +139,6 @@ Napi::Value Map::entries(const Napi::CallbackInfo &info) {
   return result;
 }
 
-static std::string progress(const std::string &label, uint32_t done, uint32_t count) {
-  return label + " (after " + std::to_string(done) + " of " + std::to_string(count) + " elements)";
-}
-
 // setBatch(keys, values, count)
 void Map::set_batch(const Napi::CallbackInfo &info) {
   const uint32_t count = uint32_of(info[2]);
@@ -161,6 +161,33 @@ void Map::set_inner(const Napi::CallbackInfo &info) {
   const int inner_fd = inner.fd();
   const int result = bpf_map_update_elem(fd(), bytes_of(info[0]).data(), &inner_fd, BPF_ANY);
   checked(info.Env(), result, "BPF_MAP_UPDATE_ELEM", label_ + " (inner " + inner.label() + ")");
+}
+
+// Descriptors of its own: the handles may be closed while a worker is at it.
+Fd Map::duplicate(Napi::Env env) const {
+  return Fd(checked_errno(env, fcntl(fd(), F_DUPFD_CLOEXEC, 3), "fcntl F_DUPFD_CLOEXEC", label_));
+}
+
+InnerBatch Map::inner_batch(Napi::Env env, const Napi::Value &keys, uint32_t count) const {
+  const Bytes bytes = bytes_of(keys);
+  InnerBatch batch{shape_of(-1, info_), duplicate(env), label_, {bytes.begin(), bytes.end()}, {}, count};
+  batch.shape.fd = batch.outer.get();
+  return batch;
+}
+
+// setInnerBatch(keys, maps)
+Napi::Value Map::set_inner_batch(const Napi::CallbackInfo &info) {
+  const auto inners = info[1].As<Napi::Array>();
+  InnerBatch batch = inner_batch(info.Env(), info[0], inners.Length());
+  for (uint32_t i = 0; i < batch.count; i++) {
+    batch.inners.push_back(unwrap(inners.Get(i)).duplicate(info.Env()));
+  }
+  return ::set_inner_batch(info.Env(), std::move(batch));
+}
+
+// deleteInnerBatch(keys, count)
+Napi::Value Map::delete_inner_batch(const Napi::CallbackInfo &info) {
+  return ::delete_inner_batch(info.Env(), inner_batch(info.Env(), info[0], uint32_of(info[1])));
 }
 
 Napi::Value Map::get_inner(const Napi::CallbackInfo &info) {

@@ -8,6 +8,7 @@
 
 #include "bytes.hh"
 #include "fd.hh"
+#include "inner_batch.hh"
 
 class Map : public Napi::ObjectWrap<Map> {
 public:
@@ -37,10 +38,15 @@ private:
   void set_batch(const Napi::CallbackInfo &info);
   Napi::Value delete_batch(const Napi::CallbackInfo &info);
   void set_inner(const Napi::CallbackInfo &info);
+  Napi::Value set_inner_batch(const Napi::CallbackInfo &info);
+  Napi::Value delete_inner_batch(const Napi::CallbackInfo &info);
   Napi::Value get_inner(const Napi::CallbackInfo &info);
   Napi::Value mmap(const Napi::CallbackInfo &info);
   void pin(const Napi::CallbackInfo &info);
   void close(const Napi::CallbackInfo &info);
+
+  Fd duplicate(Napi::Env env) const;
+  InnerBatch inner_batch(Napi::Env env, const Napi::Value &keys, uint32_t count) const;
 
   Fd fd_;
   bpf_map_info info_{};

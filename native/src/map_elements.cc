@@ -144,3 +144,7 @@ BulkResult delete_elements(const MapShape &map, const uint8_t *keys, uint32_t co
   }
   return {0, deleted};
 }
+
+std::string progress(const std::string &label, uint32_t done, uint32_t count) {
+  return label + " (after " + std::to_string(done) + " of " + std::to_string(count) + " elements)";
+}

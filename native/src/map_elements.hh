@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 struct MapShape {
@@ -34,3 +35,5 @@ int read_keys(const MapShape &map, MapContents &contents);
 int read_elements(const MapShape &map, MapContents &contents);
 BulkResult write_elements(const MapShape &map, const uint8_t *keys, const uint8_t *values, uint32_t count);
 BulkResult delete_elements(const MapShape &map, const uint8_t *keys, uint32_t count);
+/// For error messages: `label` and how far a bulk write came.
+std::string progress(const std::string &label, uint32_t done, uint32_t count);

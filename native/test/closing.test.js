@@ -50,6 +50,8 @@ describeAsRoot('closing', () => {
         'setBatch',
         'deleteBatch',
         'setInner',
+        'setInnerBatch',
+        'deleteInnerBatch',
         'getInner',
       ],
       mapped: ['load64', 'store64', 'load32', 'store32', 'read'],

@@ -96,6 +96,20 @@ describeAsRoot('a worker thread', () => {
     expect(heldFds()).toEqual(before);
   });
 
+  test('that is ended while a batch of inner maps is on its way leaves nothing behind', async () => {
+    const before = heldFds();
+    const { worker } = await run(`
+      const { parentPort } = await import('node:worker_threads');
+      const inner = B.BpfMap.create({ type: 'array', keySize: 4, valueSize: 4, maxEntries: 1 });
+      const outer = B.BpfMap.create({ type: 'hash_of_maps', keySize: 4, valueSize: 4, maxEntries: 8, innerMap: inner });
+      const batches = Array.from({ length: 4 }, (_, i) => outer.setInnerBatch(Buffer.alloc(4, i), [inner]));
+      parentPort.postMessage('waiting');
+      await Promise.all(batches);`);
+    await once(worker, 'message');
+    await worker.terminate();
+    expect(heldFds()).toEqual(before);
+  });
+
   test('can live in a network namespace of its own', async () => {
     const name = makeNetns();
     const here = netns.inode();

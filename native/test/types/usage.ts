@@ -39,6 +39,8 @@ const links: netlink.Link[] = netlink.links();
 const p = new PacketSocket({ ifindex: 3, onFrame: (f) => console.log(f.data) });
 const ring = new RingBuffer(map, (b: Buffer) => console.log(b));
 await BpfMap.rcuGracePeriod();
+await map.setInnerBatch(keys, [made]);
+const deleted: number = await map.deleteInnerBatch(keys, 1);
 const err: unknown = null;
 if (err instanceof BpfError) console.log(err.code, err.log);
 console.log(
@@ -47,6 +49,7 @@ console.log(
   count,
   keys,
   made,
+  deleted,
   mark,
   link,
   w,
