@@ -91,6 +91,8 @@ const SOURCES = [
 /** What no line lets through is dropped: other senders, tags of VLANs, and protocols that nobody here can judge. */
 const BRIDGED = [
   'chain source {',
+  // The frame's own type, also where the kernel keeps the tag beside the frame; `ip` below means what is inside.
+  '  ether type { 8021q, 8021ad } counter drop',
   '  iifname . arp saddr ip @owned4 return',
   // Asking whether an address is taken.
   '  arp saddr ip 0.0.0.0 return',

@@ -4,7 +4,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
-import { PacketSocket } from 'selvedge-libbpf';
+import { type Frame, PacketSocket } from 'selvedge-libbpf';
 import type { IpsetDataplane } from '../../../../src/dataplane/ipset/ipset-dataplane.ts';
 import { type OpenOptions, openIpsetDataplane } from '../../../../src/dataplane/ipset/open.ts';
 import type { ObjectKey } from '../../../../src/model/cluster.ts';
@@ -81,26 +81,17 @@ export class PacketNode implements SiteNode {
     source.send(marker);
     let passed = false;
     for (;;) {
-      const arrived = target.receive(2_000);
+      const arrived = target.receive(1_000);
       if (arrived === undefined) throw new Error(`nothing comes from port ${from} to port ${to}`);
       if (arrived.packetType === 'outgoing') continue;
-      if (arrived.data.readUInt16BE(12) === MARKER && sameStart(arrived.data, marker)) return passed;
-      if (sameStart(arrived.data, sent)) passed = true;
+      if (sameStart(arrived.data, marker)) return passed;
+      if (sameStart(whole(arrived), sent)) passed = true;
     }
   }
 
-  /** Without waiting for what becomes of it. */
-  put(frame: Buffer, from: number, to: number): void {
-    this.#socket(from).send(addressed(frame, from, to));
-  }
-
-  /** Frames that have come out at a port meanwhile. */
-  take(port: number): Buffer[] {
-    const frames: Buffer[] = [];
-    for (let frame = this.#socket(port).receive(0); frame !== undefined; frame = this.#socket(port).receive(0)) {
-      if (frame.packetType !== 'outgoing') frames.push(frame.data);
-    }
-    return frames;
+  /** Sends a frame as it is. */
+  put(frame: Buffer, port: number): void {
+    this.#socket(port).send(frame);
   }
 
   close(): void {
@@ -180,4 +171,13 @@ function arpProbe(): Buffer {
 /** A short frame may come with padding. */
 function sameStart(arrived: Buffer, sent: Buffer): boolean {
   return arrived.length >= sent.length && arrived.subarray(0, sent.length).equals(sent);
+}
+
+/** With the tag that the kernel has taken out. */
+function whole({ data, vlan }: Frame): Buffer {
+  if (vlan === undefined) return data;
+  const tag = Buffer.alloc(4);
+  tag.writeUInt16BE(vlan.tpid, 0);
+  tag.writeUInt16BE(vlan.tci, 2);
+  return Buffer.concat([data.subarray(0, 12), tag, data.subarray(12)]);
 }
