@@ -87,6 +87,7 @@ CHECKED_ALONE int neighbour_check(struct __sk_buff *skb, const struct run *run, 
       if (!endpoint || !packet_is_own(&target, endpoint, 6)) return REASON_DROP_NEIGHBOUR;
     }
   }
-  if (is_link_scope(packet, packet->local, false)) packet->flags |= PACKET_LINK_SCOPE;
+  if ((own || is_unspecified6(packet->local)) && is_link_scope(packet, packet->local, false))
+    packet->flags |= PACKET_LINK_SCOPE;
   return 0;
 }
