@@ -12,8 +12,8 @@ public:
   void run() override {
     std::vector<int> fds;
     for (const Fd &inner : batch_.inners) fds.push_back(inner.get());
-    result_ = write_elements(batch_.shape, batch_.keys.data(), reinterpret_cast<const uint8_t *>(fds.data()),
-                             batch_.count);
+    result_ =
+        write_elements(batch_.shape, batch_.keys.data(), reinterpret_cast<const uint8_t *>(fds.data()), batch_.count);
   }
 
   Napi::Value outcome(Napi::Env env) override {

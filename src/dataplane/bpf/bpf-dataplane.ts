@@ -38,6 +38,8 @@ export class BpfDataplane implements Dataplane {
   #known = { pod: new Set<number>(), exit: new Set<number>() };
   /** Interfaces that a state had and the next one had not. */
   readonly #left = { pod: new Set<number>(), exit: new Set<number>() };
+  /** Tables of flows on their way out: the kernel takes a grace period for each, and no state has to wait for that. */
+  #collecting: Promise<unknown> = Promise.resolve();
   #closed = false;
 
   constructor(kernel: Kernel, options: BpfDataplaneOptions = {}) {
@@ -84,9 +86,10 @@ export class BpfDataplane implements Dataplane {
     this.#kernel.attachments.ensure(ifindex, 'pod', true);
   }
 
-  /** Resolves when the copy that was retired by the last `apply` has been brought up to date too. */
-  settled(): Promise<void> {
-    return this.#copies.settled();
+  /** Resolves when the copy that was retired by the last `apply` has been brought up to date too, and nothing is left over. */
+  async settled(): Promise<void> {
+    await this.#copies.settled();
+    await this.#collecting;
   }
 
   close(): void {
@@ -153,15 +156,20 @@ export class BpfDataplane implements Dataplane {
   /** Both copies are equal: nobody knows what is in neither. Entries are gone first, then what stood behind them. */
   async #collect(): Promise<void> {
     if (this.#content === undefined || this.#closed) return;
-    this.#content.endpoints.settle();
-    const freed = await this.#flowTables.collect(this.#content.endpoints.slots());
-    for (const slot of freed) this.#slots.release(slot);
-    if (this.#closed) return;
+    this.#collecting = Promise.all([this.#collecting, this.#collectTables(this.#content)]);
     const { attachments } = this.#kernel;
     for (const { ifindex, role } of [...attachments.attached()]) {
       if (this.#isLeft(ifindex, role)) attachments.remove(ifindex, role);
     }
     this.#kernel.removeOtherLayouts();
+  }
+
+  /** Never rejects: tables that stay, and with them their slots, are collected the next time. */
+  async #collectTables({ endpoints }: WantedContent): Promise<void> {
+    const retired = endpoints.takeRetired();
+    const freed = await this.#flowTables.collect(endpoints.slots()).catch(() => []);
+    const left = this.#flowTables.slots();
+    for (const slot of new Set([...retired, ...freed])) if (!left.has(slot)) this.#slots.release(slot);
   }
 
   #noteLinks({ bindings, exits }: DesiredState): void {

@@ -75,10 +75,11 @@ export class Endpoints {
     }
   }
 
-  /** Gives back the slots of endpoints that are gone, once no copy and no run knows them. */
-  settle(): void {
-    for (const slot of this.#retired) this.#parts.slots.release(slot);
+  /** The slots of endpoints that are gone, for whoever gives them back: once no copy and no run knows them, and their tables are gone. */
+  takeRetired(): number[] {
+    const retired = [...this.#retired];
     this.#retired.clear();
+    return retired;
   }
 
   #bind(ifindex: number, pod: ObjectKey, record: EndpointRecord): number {

@@ -43,20 +43,34 @@ export class FlowTables {
     for (const { family, slot } of owned) this.#owned[family].add(slot);
   }
 
-  /** Deletes all tables but those of these endpoints. @returns slots that have none any more */
+  /**
+   * Deletes all tables but those of these endpoints: nobody may know the others any more. Which ones is settled at the
+   * call, so that calls may overlap. @returns slots that have none any more
+   */
   async collect(endpoints: Iterable<SlotTables>): Promise<Set<number>> {
+    const left = this.#takeLeft(endpoints);
+    if (left.length === 0) return new Set();
+    try {
+      await this.#store.delete(left);
+    } catch (error) {
+      for (const { family, slot } of left) this.#existing[family].add(slot);
+      throw error;
+    }
+    return new Set(left.map(({ slot }) => slot));
+  }
+
+  #takeLeft(endpoints: Iterable<SlotTables>): FlowTableId[] {
     const wanted = { 4: new Set<number>(), 6: new Set<number>() };
     for (const { slot, families } of endpoints) for (const family of families) wanted[family].add(slot);
     const left: FlowTableId[] = [];
     for (const family of [4, 6] as const) {
-      for (const slot of this.#existing[family]) if (!wanted[family].has(slot)) left.push({ family, slot });
+      for (const slot of this.#existing[family]) {
+        if (wanted[family].has(slot)) continue;
+        left.push({ family, slot });
+        this.#existing[family].delete(slot);
+        this.#owned[family].delete(slot);
+      }
     }
-    if (left.length > 0) await this.#store.delete(left);
-    for (const { family, slot } of left) {
-      this.#existing[family].delete(slot);
-      this.#owned[family].delete(slot);
-    }
-    const remaining = this.slots();
-    return new Set(left.map(({ slot }) => slot).filter((slot) => !remaining.has(slot)));
+    return left;
   }
 }

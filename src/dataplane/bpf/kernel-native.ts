@@ -92,26 +92,70 @@ class NativeFlowTables implements FlowTableStore {
     }
   }
 
-  /** The kernel waits for a grace period each time; in between others have their turn. */
   async create(tables: readonly FlowTableId[]): Promise<void> {
-    for (const { family, slot } of tables) {
-      const { type, keySize, valueSize, maxEntries, flags } = this.#specs.get(family) as MapSpec;
-      using table = BpfMap.create({ type, keySize, valueSize, maxEntries, flags, name: `flows${family}_${slot}` });
-      this.#outer(family).setInner(u32Bytes(slot), table);
-      await setImmediate();
-    }
+    await Promise.all(byFamily(tables).map(([family, slots]) => this.#createIn(family, slots)));
   }
 
   async delete(tables: readonly FlowTableId[]): Promise<void> {
-    for (const { family, slot } of tables) {
-      this.#outer(family).delete(u32Bytes(slot));
-      await setImmediate();
+    const deletions = byFamily(tables).map(([family, slots]) =>
+      this.#outer(family).deleteInnerBatch(keysOf(slots), slots.length),
+    );
+    await Promise.all(deletions);
+  }
+
+  async #createIn(family: FlowFamily, slots: readonly number[]): Promise<void> {
+    const outer = this.#outer(family);
+    const { type, keySize, valueSize, maxEntries, flags } = this.#specs.get(family) as MapSpec;
+    const tables: BpfMap[] = [];
+    try {
+      for (const slot of slots) {
+        tables.push(BpfMap.create({ type, keySize, valueSize, maxEntries, flags, name: `flows${family}_${slot}` }));
+      }
+      const batch = outer.setInnerBatch(keysOf(slots), tables);
+      await whenIn({ outer, slot: slots.at(-1) as number, table: tables.at(-1) as BpfMap, batch });
+    } finally {
+      for (const table of tables) table.close();
     }
   }
 
   #outer(family: FlowFamily): BpfMap {
     return this.#object.map(outerName(family));
   }
+}
+
+/** Families that have any, with the slots. */
+function byFamily(tables: readonly FlowTableId[]): [family: FlowFamily, slots: number[]][] {
+  const families = ([4, 6] as const).map((family): [FlowFamily, number[]] => {
+    return [family, tables.filter((table) => table.family === family).map(({ slot }) => slot)];
+  });
+  return families.filter(([, slots]) => slots.length > 0);
+}
+
+interface Putting {
+  readonly outer: BpfMap;
+  readonly slot: number;
+  readonly table: BpfMap;
+  readonly batch: Promise<void>;
+}
+
+/**
+ * Resolves when programs find the table, which is before the batch that puts it in is over: that waits for a grace period.
+ * A batch goes in order, so with its last table all are in.
+ */
+async function whenIn({ outer, slot, table, batch }: Putting): Promise<void> {
+  let over = false;
+  const end = () => {
+    over = true;
+  };
+  batch.then(end, end);
+  const isIn = () => u32Of(outer.get(u32Bytes(slot)) ?? u32Bytes(0)) === table.info.id;
+  while (!over && !isIn()) await setImmediate();
+  // One that broke off says why.
+  if (over) await batch;
+}
+
+function keysOf(slots: readonly number[]): Uint8Array {
+  return new Uint8Array(Uint32Array.from(slots).buffer);
 }
 
 function outerName(family: FlowFamily): string {

@@ -27,9 +27,9 @@ export interface FlowTableId {
 
 export interface FlowTableStore {
   existing(): Iterable<FlowTableId>;
-  /** Empty tables, in place of those that are there if any. */
+  /** Empty tables, in place of those that are there if any. Resolves when programs find them: some may still use the old ones. */
   create(tables: readonly FlowTableId[]): Promise<void>;
-  /** Missing ones are fine. */
+  /** Missing ones are fine. Takes a grace period for each, in the background. */
   delete(tables: readonly FlowTableId[]): Promise<void>;
 }
 
