@@ -8,8 +8,8 @@ export function retransmissions(stream: Stream): string[] {
   const { from, to, protocol, port } = stream.options;
   if (protocol === 'UDP') return [];
   return [
-    { end: from, filter: `sport = :${stream.sourcePort} and dport = :${port}` },
-    { end: to, filter: `sport = :${port} and dport = :${stream.sourcePort}` },
+    { end: from, filter: `sport = :${stream.sourcePort}` },
+    { end: to, filter: `sport = :${port}` },
   ].flatMap(({ end, filter }) => {
     const text = netns.run(end.namespace, () => runSync('ss', ['-Htin', 'state', 'established', filter]));
     if (!text.includes('cwnd:')) return [`${stream.name}: no connection at ${end.name}`];

@@ -2,7 +2,7 @@
  * Long-lived connections between stations, both ends in this process: numbered messages in one direction, so that a test
  * can say which message was the last that got through.
  */
-import { createSocket, type Socket as DatagramSocket } from 'node:dgram';
+import { createSocket, type Socket as DatagramSocket, type RemoteInfo } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer, Socket } from 'node:net';
 import type { Station } from '../../../src/lab/station.ts';
@@ -18,6 +18,8 @@ export interface StreamOptions {
   readonly protocol: 'TCP' | 'UDP';
   readonly port: number;
   readonly direction: StreamDirection;
+  /** Where the client believes the server to be: a Service's address. */
+  readonly via?: { readonly address: string; readonly port: number };
 }
 
 export interface Stream {
@@ -80,7 +82,7 @@ async function openTcp(options: StreamOptions): Promise<Stream> {
     socket.open({ family: familyOf(from.address), type: 'tcp', bind: { address: from.address } }),
   );
   const client = new Socket({ fd: clientFd, manualStart: true } as never);
-  client.connect({ host: to.address, port });
+  client.connect({ host: options.via?.address ?? to.address, port: options.via?.port ?? port });
   const [[accepted]] = (await Promise.all([once(server, 'connection'), once(client, 'connect')])) as [
     [Socket],
     unknown,
@@ -112,15 +114,13 @@ async function openUdp(options: StreamOptions): Promise<Stream> {
   const { from, to, port, direction } = options;
   const server = await bound(to, port);
   const client = await bound(from);
-  await connected(client, port, to);
+  await connected(client, options.via ?? { address: to.address, port });
   const { port: sourcePort } = client.address();
-  if (direction === 'down') {
-    // The server learns of the client by a request.
-    const request = once(server, 'message');
-    client.send(Buffer.alloc(MESSAGE));
-    await request;
-  }
-  await connected(server, sourcePort, from);
+  // The server learns by a request from whom it comes.
+  const request = once(server, 'message');
+  client.send(Buffer.alloc(MESSAGE));
+  const [, asker] = (await request) as [Buffer, RemoteInfo];
+  await connected(server, asker);
   const [sender, receiver] = direction === 'up' ? [client, server] : [server, client];
   const tally = new Tally();
   receiver.on('message', (message) => tally.add(message.readUInt32BE(0)));
@@ -144,7 +144,7 @@ async function bound({ address, namespace }: Station, port = 0): Promise<Datagra
   return opened;
 }
 
-async function connected(opened: DatagramSocket, port: number, { address }: Station): Promise<void> {
+async function connected(opened: DatagramSocket, { address, port }: { address: string; port: number }): Promise<void> {
   const connecting = once(opened, 'connect');
   opened.connect(port, address);
   await connecting;

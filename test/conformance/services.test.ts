@@ -1,0 +1,184 @@
+/**
+ * Promise 4 by real connections: traffic to a Service is judged on the backend that receives it and on the pod that sent
+ * it, whether the node masquerades it or not. The node's rules are those that kube-proxy would write.
+ */
+import { writeFileSync } from 'node:fs';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { runSync } from '../../src/child-process.ts';
+import { probe } from '../../src/lab/probe.ts';
+import type { Address } from '../../src/model/address.ts';
+import { netns } from '../../src/native.ts';
+import { policy } from '../support/cases/case.ts';
+import { cast } from '../support/cases/cast.ts';
+import { RealCluster } from '../support/kernel/real-cluster.ts';
+import { retransmissions } from '../support/kernel/retransmissions.ts';
+import { openStream, type Stream } from '../support/kernel/stream.ts';
+import type { Family } from '../support/oracle/addresses.ts';
+import type { ClusterObject } from '../support/oracle/objects.ts';
+import { oracleFor } from '../support/oracle/oracle.ts';
+import { describeAsRoot } from '../support/privilege.ts';
+
+const FAMILIES: readonly Family[] = ['IPv4', 'IPv6'];
+/** kube-proxy's mark for what is to be masqueraded. */
+const MASQUERADE = '0x4000/0x4000';
+
+/** On node1: a backend on the same node and one on the other, reached at port 80 and, for streams, at a range of ports. */
+const SERVICES = [
+  { name: 'api', pod: 'shop/api', port: 8081, IPv4: '10.96.0.1', IPv6: 'fd00:96::1' },
+  { name: 'db', pod: 'shop/db', port: 5432, IPv4: '10.96.0.2', IPv6: 'fd00:96::2' },
+] as const;
+
+const only = (app: string) => ({ podSelector: { matchLabels: { app } } });
+
+/** Who may reach api, and whom web may reach. */
+function state(clients: string[], servers: string[]): ClusterObject[] {
+  // An empty list of peers would mean everybody.
+  const ingress = clients.map((app) => ({ from: [{ namespaceSelector: {}, ...only(app) }] }));
+  const egress = servers.map((app) => ({ to: [only(app)] }));
+  return [
+    ...cast,
+    policy('shop/api', { ...only('api'), ingress }),
+    policy('shop/web', { ...only('web'), policyTypes: ['Egress'], egress }),
+  ];
+}
+
+for (const masqueraded of [false, true]) {
+  describeAsRoot(`connections to a Service, ${masqueraded ? 'masqueraded' : 'from their own address'}`, () => {
+    let cluster: RealCluster;
+    let streams: Stream[] = [];
+
+    beforeAll(async () => {
+      cluster = await RealCluster.start(cast);
+      translate(cluster, masqueraded);
+    }, 60_000);
+
+    afterAll(() => {
+      for (const stream of streams) stream.close();
+      cluster?.close();
+    });
+
+    for (const [name, objects] of [
+      ['web may reach api', state(['web'], ['api'])],
+      ['db may reach api, and web db', state(['db'], ['db'])],
+      ['nobody may reach anybody', state([], [])],
+    ] as const) {
+      it(`are judged by who receives them: ${name}`, { timeout: 30_000 }, async () => {
+        await cluster.update(objects);
+        const oracle = oracleFor(objects);
+        const pairs = ['shop/web', 'audit/web', 'shop/api'].flatMap((from) =>
+          SERVICES.flatMap((service) => FAMILIES.map((family) => ({ from, service, family }))),
+        );
+        const verdicts = await Promise.all(
+          pairs.map(async ({ from, service, family }) => {
+            const { pod, port } = service;
+            const backend = cluster.station(pod, family);
+            const to = { ...backend, address: service[family] as Address };
+            const outcome = await probe({ from: cluster.station(from, family), to, protocol: 'TCP', port: 80 });
+            const answer = oracle.judge({ from, to: pod, family, protocol: 'TCP', port });
+            const expected = answer !== 'no-address' && answer.allowed ? 'allow' : 'deny';
+            return { question: `${from} to ${service.name} ${family}`, ...outcome, expected };
+          }),
+        );
+        expect(verdicts).toEqual(
+          verdicts.map(({ question, expected }, index) => ({
+            question,
+            verdict: expected,
+            ...(expected === 'allow' && { answeredBy: pairs[index]?.service.pod }),
+            expected,
+          })),
+        );
+      });
+    }
+
+    for (const [end, revoked] of [
+      ['egress of the client', state(['web'], ['db'])],
+      ['ingress of the backend', state([], ['api', 'db'])],
+    ] as const) {
+      it(`stop when the ${end} is revoked, and else never notice`, { timeout: 30_000 }, async () => {
+        await cluster.update(state(['web'], ['api', 'db']));
+        streams = await openAll(cluster);
+        await talk(streams, streams);
+        const kept = streams.filter(({ options }) => options.to.name === 'shop/db');
+        const cut = streams.filter(({ options }) => options.to.name === 'shop/api');
+
+        await cluster.update(revoked);
+        const before = new Map(cut.map((stream) => [stream, stream.sent]));
+        await talk(streams, kept);
+
+        expect(cut.filter((stream) => stream.last > (before.get(stream) ?? 0)).map(({ name }) => name)).toEqual([]);
+        expect(kept.map(({ sent, received }) => sent - received)).toEqual(kept.map(() => 0));
+        expect(kept.flatMap((stream) => retransmissions(stream))).toEqual([]);
+        for (const stream of streams) stream.close();
+        streams = [];
+      });
+    }
+
+    it('stay when the pod that opened them is isolated', { timeout: 30_000 }, async () => {
+      await cluster.update(cast);
+      streams = await openAll(cluster);
+      await talk(streams, streams);
+      await cluster.update([...cast, policy('shop/web', only('web'))]);
+      await talk(streams, streams);
+      expect(streams.map(({ sent, received }) => sent - received)).toEqual(streams.map(() => 0));
+      expect(streams.flatMap((stream) => retransmissions(stream))).toEqual([]);
+      for (const stream of streams) stream.close();
+      streams = [];
+    });
+  });
+}
+
+/** First port of a Service, and of its backend, for streams; each has one of its own. */
+const STREAMS = 7000;
+
+/** Node1's rules for all Services: to their backends, and back by the node where it must be or is wanted. */
+function translate(cluster: RealCluster, masqueraded: boolean): void {
+  const { namespace } = cluster.node('node1');
+  for (const family of FAMILIES) {
+    const command = family === 'IPv4' ? 'iptables' : 'ip6tables';
+    const literal = (address: string) => (family === 'IPv4' ? address : `[${address}]`);
+    const rules = SERVICES.flatMap((service) => {
+      const { address } = cluster.station(service.pod, family);
+      const to = `-d ${service[family]}`;
+      return [
+        ...(masqueraded ? [`PREROUTING ${to} -j MARK --set-xmark ${MASQUERADE}`] : []),
+        // A pod that is its own backend would see its own address answer it.
+        `PREROUTING -s ${address} ${to} -j MARK --set-xmark ${MASQUERADE}`,
+        `PREROUTING ${to} -p tcp --dport 80 -j DNAT --to-destination ${literal(address)}:${service.port}`,
+        `PREROUTING ${to} -j DNAT --to-destination ${address}`,
+      ];
+    });
+    rules.push(`POSTROUTING -m mark --mark ${MASQUERADE} -j MASQUERADE`);
+    netns.run(namespace, () => {
+      // As Flannel needs it: replies on the bridge pass the rules that turn them back.
+      writeFileSync(`/proc/sys/net/bridge/bridge-nf-call-${command}`, '1');
+      for (const rule of rules) runSync(command, ['-t', 'nat', '-A', ...rule.split(' ')]);
+    });
+  }
+}
+
+/** From web to both Services, TCP and UDP, in both families and both directions. */
+function openAll(cluster: RealCluster): Promise<Stream[]> {
+  const kinds = FAMILIES.flatMap((family) =>
+    (['TCP', 'UDP'] as const).flatMap((protocol) =>
+      (['up', 'down'] as const).map((direction) => ({ family, protocol, direction })),
+    ),
+  );
+  return Promise.all(
+    SERVICES.flatMap((service) =>
+      kinds.map(({ family, ...kind }, place) => {
+        const [from, to] = [cluster.station('shop/web', family), cluster.station(service.pod, family)];
+        const port = STREAMS + place;
+        return openStream({ from, to, port, via: { address: service[family], port }, ...kind });
+      }),
+    ),
+  );
+}
+
+/** Sends on all connections; resolves when all messages of `awaited` have arrived. */
+async function talk(streams: readonly Stream[], awaited: readonly Stream[]): Promise<void> {
+  for (let i = 0; i < 40; i++) {
+    for (const stream of streams) stream.send();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await Promise.all(awaited.map((stream) => stream.arrived(stream.sent)));
+}
