@@ -1,19 +1,144 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* What the kernel's own connection tracking knows of a packet that our flows do not know. */
+/*
+ * What the kernel's own connection tracking knows of a packet that our flows do not: who began its connection, and
+ * who the ends are behind every translation. Asked off the hot way only, for TCP and UDP, which is all it answers.
+ */
 #pragma once
 
 #include "mark.h"
 #include "reply.h"
 
-static __always_inline int conntrack_judge_reply(struct __sk_buff *skb, const struct run *run,
-                                                 const struct packet *packet, struct judgement *judgement,
-                                                 const int family) {
-  (void)skb, (void)run, (void)packet, (void)judgement, (void)family;
-  return -1;
+/* The kernel's records, as far as they are read here; offsets come from its own BTF. */
+struct nf_conntrack_man {
+  union {
+    __be32 all[4];
+  } u3;
+  union {
+    __be16 all;
+  } u;
+} __attribute__((preserve_access_index));
+
+struct nf_conntrack_tuple {
+  struct nf_conntrack_man src;
+} __attribute__((preserve_access_index));
+
+struct nf_conntrack_tuple_hash {
+  struct nf_conntrack_tuple tuple;
+} __attribute__((preserve_access_index));
+
+struct nf_conn {
+  struct nf_conntrack_tuple_hash tuplehash[2];
+} __attribute__((preserve_access_index));
+
+/* struct bpf_ct_opts in its first form, which later kernels take too. */
+struct conntrack_options {
+  __s32 netns_id;
+  __s32 error;
+  __u8 protocol;
+  __u8 direction;
+  __u8 reserved[2];
+};
+
+enum conntrack_direction {
+  CONNTRACK_ORIGINAL = 0,
+  CONNTRACK_REPLY = 1,
+  CONNTRACK_UNKNOWN = 2,
+};
+
+extern struct nf_conn *bpf_skb_ct_lookup(struct __sk_buff *skb, struct bpf_sock_tuple *tuple, __u32 tuple_size,
+                                         struct conntrack_options *options, __u32 options_size) __ksym __weak;
+extern void bpf_ct_release(struct nf_conn *connection) __ksym __weak;
+
+/* Of the connection's first packet before, and of its last stop after every translation. */
+struct conntrack_ends {
+  __be32 requester[4];
+  __be32 responder[4];
+  __be16 responder_port;
+  __u16 pad;
+};
+
+/*
+ * The direction of this packet, and its connection's real ends. From_pod sees packets before their translation: they
+ * are looked up as they are. Later hooks see what comes out of it, which only the opposite direction's tuple has.
+ */
+static __always_inline int conntrack_find(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
+                                          struct conntrack_ends *ends, const int family) {
+  bool inverted = run->hook != HOOK_FROM_POD, local_first = hook_from_local(run->hook) != inverted;
+  struct conntrack_options options = {.netns_id = BPF_F_CURRENT_NETNS, .protocol = packet->protocol};
+  struct bpf_sock_tuple tuple = {};
+
+  if (packet->protocol != IPPROTO_TCP && packet->protocol != IPPROTO_UDP) return CONNTRACK_UNKNOWN;
+  __be16 source = local_first ? packet->local_port : packet->peer_port;
+  __be16 destination = local_first ? packet->peer_port : packet->local_port;
+
+  if (family == 4) {
+    tuple.ipv4.saddr = local_first ? packet->local[0] : packet->peer[0];
+    tuple.ipv4.daddr = local_first ? packet->peer[0] : packet->local[0];
+    tuple.ipv4.sport = source;
+    tuple.ipv4.dport = destination;
+  } else {
+    copy_words(tuple.ipv6.saddr, local_first ? packet->local : packet->peer);
+    copy_words(tuple.ipv6.daddr, local_first ? packet->peer : packet->local);
+    tuple.ipv6.sport = source;
+    tuple.ipv6.dport = destination;
+  }
+  struct nf_conn *connection =
+      bpf_skb_ct_lookup(skb, &tuple, family == 4 ? sizeof(tuple.ipv4) : sizeof(tuple.ipv6), &options, sizeof(options));
+
+  if (!connection) return CONNTRACK_UNKNOWN;
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+    ends->requester[i] = connection->tuplehash[CONNTRACK_ORIGINAL].tuple.src.u3.all[i];
+    ends->responder[i] = connection->tuplehash[CONNTRACK_REPLY].tuple.src.u3.all[i];
+  }
+  ends->responder_port = connection->tuplehash[CONNTRACK_REPLY].tuple.src.u.all;
+  bpf_ct_release(connection);
+  return inverted ? !options.direction : options.direction;
 }
 
-static __always_inline bool conntrack_admits(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
-                                             const struct question *question, const int family) {
-  (void)skb, (void)run, (void)packet, (void)question, (void)family;
-  return false;
+CHECKED_ALONE int conntrack_find4(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
+                                  struct conntrack_ends *ends) {
+  if (!conntrack || !run || !packet || !ends) return CONNTRACK_UNKNOWN;
+  return conntrack_find(skb, run, packet, ends, 4);
+}
+
+CHECKED_ALONE int conntrack_find6(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
+                                  struct conntrack_ends *ends) {
+  if (!conntrack || !run || !packet || !ends) return CONNTRACK_UNKNOWN;
+  return conntrack_find(skb, run, packet, ends, 6);
+}
+
+/* enum conntrack_direction */
+static __always_inline int conntrack_ask(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
+                                         struct conntrack_ends *ends, const int family) {
+  if (!conntrack) return CONNTRACK_UNKNOWN;
+  return family == 4 ? conntrack_find4(skb, run, packet, ends) : conntrack_find6(skb, run, packet, ends);
+}
+
+/* The packet as it would be without any translation, for judging: its peer is the connection's other real end. */
+static __always_inline void conntrack_real(struct packet *real, const struct packet *packet,
+                                           const struct conntrack_ends *ends, __u32 origin) {
+  *real = *packet;
+  copy_words(real->peer, origin == FLOW_BY_LOCAL ? ends->responder : ends->requester);
+  if (origin == FLOW_BY_LOCAL)
+    real->peer_port = ends->responder_port;
+  else
+    real->local_port = ends->responder_port;
+}
+
+/*
+ * A reply to the pod at to_pod, judged by the request's real ends: VERDICT_ALLOW, VERDICT_DENY, or -1 where conntrack
+ * does not know the connection, or knows it as the other side's.
+ */
+static __always_inline int conntrack_judge(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
+                                           struct judgement *judgement, const int family) {
+  __u32 origin = hook_from_local(run->hook) ? FLOW_BY_PEER : FLOW_BY_LOCAL;
+  struct question question = {.peer_slot = mark_slot(run->mark), .origin = origin};
+  struct conntrack_ends ends = {};
+  struct packet real;
+
+  if (conntrack_ask(skb, run, packet, &ends, family) != CONNTRACK_REPLY) return -1;
+  conntrack_real(&real, packet, &ends, origin);
+  __builtin_memset(judgement, 0, sizeof(*judgement));
+  return judge_allows(run, &real, &question, judgement, family) ? VERDICT_ALLOW : VERDICT_DENY;
 }

@@ -169,3 +169,16 @@ static __always_inline void flow_begin(const struct run *run, const struct packe
   }
   if (failed) loss_count(LOSS_FLOW);
 }
+
+/* A connection that was under way before there was an entry; judged at its next packet. */
+static __always_inline void flow_restore(const struct run *run, const struct packet *packet, struct flow *flow,
+                                         __u32 origin, const int family) {
+  struct flow known = {
+      .seen = run->now,
+      .origin = origin,
+      .state = FLOW_ESTABLISHED,
+      .unaged = run->unisolated,
+  };
+
+  flow_begin(run, packet, flow, &known, family);
+}

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "conntrack.h"
 #include "icmp.h"
 #include "link.h"
 #include "neighbour.h"
@@ -59,6 +60,35 @@ static __noinline int from_pod_reply6(struct __sk_buff *skb, const struct run *r
   return from_pod_reply(skb, run, packet, flow, 6);
 }
 
+/*
+ * No entry, and no opening packet by its looks: conntrack may know the connection, one that is older than the agent
+ * or whose entry was evicted. MARK_REPLY, 0, or -1: dropped.
+ */
+static __always_inline int from_pod_unknown(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
+                                            struct flow *flow, const int family) {
+  struct conntrack_ends ends = {};
+  int direction = conntrack_ask(skb, run, packet, &ends, family);
+
+  if (direction == CONNTRACK_UNKNOWN || (direction == CONNTRACK_ORIGINAL && packet->flags & PACKET_OPENS_IF_NEW)) {
+    if (flow_opens(packet, false)) from_pod_open(run, packet, flow, family);
+    return 0;
+  }
+  flow_restore(run, packet, flow, direction == CONNTRACK_REPLY ? FLOW_BY_PEER : FLOW_BY_LOCAL, family);
+  if (direction == CONNTRACK_ORIGINAL) return 0;
+  flow = flow_find(run->slot, packet, family);
+  return flow && from_pod_reply(skb, run, packet, flow, family) ? -1 : MARK_REPLY;
+}
+
+static __noinline int from_pod_unknown4(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
+                                        struct flow *flow) {
+  return from_pod_unknown(skb, run, packet, flow, 4);
+}
+
+static __noinline int from_pod_unknown6(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
+                                        struct flow *flow) {
+  return from_pod_unknown(skb, run, packet, flow, 6);
+}
+
 /* By option, what a pod requests of its own node is judged: here, because no later hook sees it. 0 or the verdict. */
 static __always_inline int from_pod_own_node(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
                                              const int family) {
@@ -95,6 +125,8 @@ static __always_inline int from_pod_flow(struct __sk_buff *skb, const struct run
     flow_touch(flow, packet, run, true);
     return reply ? MARK_REPLY : 0;
   }
+  if (conntrack && !(packet->flags & (PACKET_OPENING | PACKET_NO_PORTS)))
+    return family == 4 ? from_pod_unknown4(skb, run, packet, flow) : from_pod_unknown6(skb, run, packet, flow);
   if (flow_opens(packet, live)) {
     if (family == 4)
       from_pod_open4(run, packet, flow);

@@ -27,6 +27,8 @@ struct side {
 struct judgement {
   struct side egress;
   struct side ingress;
+  __u32 peer_flags; /* enum address_flag, where the peer's address was looked up */
+  __u32 pad;
 };
 
 static __always_inline bool reason_allows(__u32 reason) { return reason <= REASON_ALLOW_MAX; }
@@ -51,11 +53,9 @@ static __always_inline struct endpoint *endpoint_in_slot(const struct run *run, 
 
 /* Of an endpoint without any look-up; of another address, multicast and broadcast too, by the maps. */
 static __always_inline __u32 end_identity(__u32 copy, const struct endpoint *endpoint, const __be32 *address,
-                                          const int family) {
-  __u32 flags;
-
+                                          __u32 *flags, const int family) {
   if (endpoint) return family == 4 ? endpoint->identity4 : endpoint->identity6;
-  return identity_of(copy, address, &flags, family);
+  return identity_of(copy, address, flags, family);
 }
 
 /* "By default, a pod is non-isolated": then all is allowed in that direction. */
@@ -66,7 +66,7 @@ static __always_inline void judge(const struct run *run, const struct packet *pa
   bool by_local = question->origin == FLOW_BY_LOCAL, own = local && packet_is_own(packet, local, family);
   struct endpoint *requester = by_local ? local : peer, *responder = by_local ? peer : local;
   __u32 port = port_of(packet, by_local ? packet->peer_port : packet->local_port);
-  __u32 copy = run->copy;
+  __u32 copy = run->copy, local_flags;
 
   if (requester && !(question->spare_peer && !by_local)) {
     struct side *side = &judgement->egress;
@@ -75,8 +75,8 @@ static __always_inline void judge(const struct run *run, const struct packet *pa
     side->ruleset = requester->egress_ruleset;
     side->reason = REASON_ALLOW_UNISOLATED;
     if (side->ruleset) {
-      __u32 identity = by_local ? end_identity(copy, peer, packet->peer, family)
-                                : end_identity(copy, own ? local : 0, packet->local, family);
+      __u32 identity = by_local ? end_identity(copy, peer, packet->peer, &judgement->peer_flags, family)
+                                : end_identity(copy, own ? local : 0, packet->local, &local_flags, family);
 
       side->reason = policy_judge(copy, side->ruleset, identity, port, &side->rule);
     }
@@ -89,8 +89,8 @@ static __always_inline void judge(const struct run *run, const struct packet *pa
     side->ruleset = responder->ingress_ruleset;
     side->reason = REASON_ALLOW_UNISOLATED;
     if (side->ruleset) {
-      __u32 identity = by_local ? end_identity(copy, own ? local : 0, packet->local, family)
-                                : end_identity(copy, peer, packet->peer, family);
+      __u32 identity = by_local ? end_identity(copy, own ? local : 0, packet->local, &local_flags, family)
+                                : end_identity(copy, peer, packet->peer, &judgement->peer_flags, family);
 
       side->reason = policy_judge(copy, side->ruleset, identity, port, &side->rule);
     }

@@ -2,8 +2,8 @@
 /* What leaves the node: the marked sender's egress, judged on the destination that is left after translation. */
 #pragma once
 
-#include "conntrack.h"
 #include "link.h"
+#include "mark.h"
 #include "neighbour.h"
 #include "parse.h"
 
@@ -20,7 +20,6 @@ static __always_inline int to_node_judge(struct __sk_buff *skb, const struct run
   bool allowed = judge_allows(run, packet, &question, &judgement, family);
   bool fresh = packet->flags & PACKET_OPENING || (flow && !flow->judged);
 
-  if (!allowed && conntrack_admits(skb, run, packet, &question, family)) return to_node_pass(skb);
   /* The key hits: its peer and port are the real ones. */
   if (flow) {
     flow->translated = 0;

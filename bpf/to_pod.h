@@ -31,7 +31,7 @@ static __always_inline int to_pod_reply(struct __sk_buff *skb, const struct run 
 
   if (!translated) return judge_flow(run, packet, flow, slot, judgement, family) ? VERDICT_ALLOW : VERDICT_DENY;
   if (!sender || !mark_is_reply(run->mark)) {
-    int verdict = conntrack_judge_reply(skb, run, packet, judgement, family);
+    int verdict = conntrack_judge(skb, run, packet, judgement, family);
 
     if (verdict == VERDICT_DENY) return VERDICT_DENY;
     if (verdict < 0 && sender && !judged_verdict(flow->judged)) return -1;
@@ -41,14 +41,42 @@ static __always_inline int to_pod_reply(struct __sk_buff *skb, const struct run 
   return VERDICT_ALLOW;
 }
 
-/* "Traffic from the node": of its own making, by an own address. What it forwards or masquerades came in elsewhere. */
-static __always_inline bool is_from_own_node(const struct __sk_buff *skb, const struct run *run,
-                                             const struct packet *packet, const int family) {
-  __u32 flags;
+/*
+ * A request, judged. "Traffic from the node" is what it makes itself, by an own address; what came in by an interface
+ * and bears one was masqueraded, and is judged by who sent it, as far as conntrack knows.
+ */
+static __always_inline bool to_pod_request(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
+                                           struct judgement *judgement, const int family) {
+  struct question question = {
+      .peer_slot = mark_slot(run->mark),
+      .origin = FLOW_BY_PEER,
+      .spare_peer = mark_is_reply(run->mark),
+  };
+  bool allowed = judge_allows(run, packet, &question, judgement, family);
 
-  if (mark_slot(run->mark) || skb->ingress_ifindex) return false;
-  identity_of(run->copy, packet->peer, &flags, family);
-  return flags & ADDRESS_OWN_NODE;
+  if (likely(!(judgement->peer_flags & ADDRESS_OWN_NODE))) return allowed;
+  if (!skb->ingress_ifindex) {
+    judgement->ingress.reason = REASON_ALLOW_NODE;
+    judgement->ingress.rule = 0;
+    return true;
+  }
+  struct conntrack_ends ends = {};
+  struct packet real;
+
+  if (conntrack_ask(skb, run, packet, &ends, family) != CONNTRACK_ORIGINAL) return allowed;
+  conntrack_real(&real, packet, &ends, FLOW_BY_PEER);
+  __builtin_memset(judgement, 0, sizeof(*judgement));
+  return judge_allows(run, &real, &question, judgement, family);
+}
+
+/* A reply of the pod's own connection whose entry was lost or never made, by conntrack's word: the entry is made. */
+static __always_inline bool to_pod_restore(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
+                                           struct flow *flow, const int family) {
+  struct conntrack_ends ends = {};
+
+  if (conntrack_ask(skb, run, packet, &ends, family) != CONNTRACK_REPLY) return false;
+  flow_restore(run, packet, flow, FLOW_BY_LOCAL, family);
+  return true;
 }
 
 /* An admitted request: a new entry, or the verdict kept in the one that there is. */
@@ -67,6 +95,7 @@ static __always_inline void to_pod_admit(struct __sk_buff *skb, const struct run
     return;
   }
   if (!opens) return;
+  if (packet->flags & PACKET_OPENS_IF_NEW && to_pod_restore(skb, run, packet, flow, family)) return;
   struct flow fresh = {
       .judged = judged_of(run, slot, VERDICT_ALLOW),
       .seen = run->now,
@@ -83,12 +112,6 @@ static __always_inline void to_pod_admit(struct __sk_buff *skb, const struct run
 static __always_inline int to_pod_judge(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
                                         struct flow *flow, const int family) {
   struct judgement judgement = {};
-  struct question question = {
-      .peer_slot = mark_slot(run->mark),
-      .origin = FLOW_BY_PEER,
-      .spare_peer = mark_is_reply(run->mark),
-  };
-
   bool live = flow && flow_is_live(flow, packet, run->now);
 
   if (live && flow->origin == FLOW_BY_LOCAL && !(packet->flags & PACKET_OPENING)) {
@@ -103,11 +126,12 @@ static __always_inline int to_pod_judge(struct __sk_buff *skb, const struct run 
     if (verdict == VERDICT_DENY && live) return drop_judged(skb, run, packet, &judgement);
     __builtin_memset(&judgement, 0, sizeof(judgement));
   }
-  if (is_from_own_node(skb, run, packet, family)) {
-    judgement.ingress.ifindex = run->ifindex;
-    judgement.ingress.reason = REASON_ALLOW_NODE;
-  } else if (!judge_allows(run, packet, &question, &judgement, family)) {
-    if (conntrack_admits(skb, run, packet, &question, family)) return CONTINUE;
+  if (!to_pod_request(skb, run, packet, &judgement, family)) {
+    if (!live && !(packet->flags & (PACKET_OPENING | PACKET_NO_PORTS | PACKET_NO_FLOW)) &&
+        conntrack_judge(skb, run, packet, &judgement, family) == VERDICT_ALLOW) {
+      flow_restore(run, packet, flow, FLOW_BY_LOCAL, family);
+      return CONTINUE;
+    }
     if (packet->flags & PACKET_ICMP_ERROR) judgement_unrelated(&judgement);
     return drop_judged(skb, run, packet, &judgement);
   }
