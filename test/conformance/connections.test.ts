@@ -3,7 +3,7 @@
  * still admits never notices.
  */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { OUTSIDE } from '../../src/lab/station.ts';
+import { OUTSIDE } from '../../src/observe/matrix.ts';
 import { policy } from '../support/cases/case.ts';
 import { cast } from '../support/cases/cast.ts';
 import { RealCluster } from '../support/kernel/real-cluster.ts';
@@ -113,6 +113,30 @@ describeAsRoot('real connections while policies change', () => {
     expect(into.filter((stream) => stream.last > (before.get(stream) ?? 0)).map(({ name }) => name)).toEqual([]);
     expect(own.map(lost)).toEqual(own.map(() => 0));
     expect(own.flatMap((stream) => retransmissions(stream))).toEqual([]);
+  });
+
+  it('stop when the pod that opened them is isolated from whom it speaks to, also if only that one speaks', {
+    timeout: 60_000,
+  }, async () => {
+    for (const stream of streams) stream.close();
+    await cluster.update(cast);
+    streams = await openAll(cluster, ['shop/api', 'audit/scan', OUTSIDE[4], OUTSIDE[6]], [REVOKED]);
+    const silent = streams.filter(({ options }) => options.direction === 'down');
+    // Into the pod, which is not isolated in that direction: that its messages arrive shows that time has passed.
+    const kept = await openAll(cluster, ['shop/web'], [KEPT], ['audit/scan']);
+    streams = [...streams, ...kept];
+    await talk([...silent, ...kept], [...silent, ...kept]);
+
+    await cluster.update([
+      ...cast,
+      policy('shop/web', { podSelector: { matchLabels: { app: 'web' } }, policyTypes: ['Egress'] }),
+    ]);
+    const before = new Map(silent.map((stream) => [stream, stream.sent]));
+    await talk([...silent, ...kept], kept);
+
+    const late = silent.filter((stream) => stream.last > (before.get(stream) ?? 0));
+    expect(late.map(({ name, last }) => ({ name, last }))).toEqual([]);
+    expect(kept.map(lost)).toEqual(kept.map(() => 0));
   });
 });
 
