@@ -9,6 +9,7 @@ import type { PendingMode } from '../links/bindings.ts';
 import { linkSource } from '../links/link-source.ts';
 import { LOG_LEVELS, type LogLevel, openLog } from '../log.ts';
 import type { ClusterChange } from '../model/cluster.ts';
+import { explainRefusal } from '../privilege.ts';
 import { directorySource } from '../sources/directory/directory-source.ts';
 import { kubernetesSource } from '../sources/kubernetes/kubernetes-source.ts';
 import { BPF_OBJECT, pinDirOption } from './options.ts';
@@ -52,7 +53,10 @@ export function agentCommand(): Command {
 async function run(options: Options): Promise<void> {
   const log = openLog(options.logLevel);
   using stop = stopSignal();
-  const dataplane = await openBpfDataplane({ path: BPF_OBJECT, directory: options.pinDir });
+  const opening = openBpfDataplane({ path: BPF_OBJECT, directory: options.pinDir });
+  const dataplane = await opening.catch((error) => {
+    throw explainRefusal(error);
+  });
   const agent = new Agent({
     node: options.nodeName,
     source: sourceOf(options, log),

@@ -10,13 +10,15 @@ import type { VerdictCount } from '../dataplane/bpf/events.ts';
 import { Agents } from '../lab/agents.ts';
 import { type ClusterView, ClusterViews, warningText } from '../lab/cluster-view.ts';
 import { formatCounts } from '../lab/format-counts.ts';
-import { formatMatrix } from '../lab/format-matrix.ts';
 import { readKernelCounts } from '../lab/kernel-counts.ts';
 import { Lab } from '../lab/lab.ts';
 import { LabError } from '../lab/lab-error.ts';
-import { type Matrix, probeMatrix } from '../lab/matrix.ts';
 import type { Backend } from '../lab/node-plan.ts';
+import { probeMatrix } from '../lab/probe-matrix.ts';
 import { STEPS, type Step, surprises } from '../lab/shop.ts';
+import { formatMatrix } from '../observe/format-matrix.ts';
+import type { Matrix } from '../observe/matrix.ts';
+import { requireRoot } from '../privilege.ts';
 import { directorySource } from '../sources/directory/directory-source.ts';
 import { backendOption } from './backend-option.ts';
 import { stopSignal } from './stop-signal.ts';
@@ -32,6 +34,7 @@ export function demoCommand(): Command {
 }
 
 async function demo(backend: Backend): Promise<void> {
+  requireRoot('selvedge demo');
   using stop = stopSignal();
   const folder = mkdtempSync(join(tmpdir(), 'selvedge-demo-'));
   const started = performance.now();

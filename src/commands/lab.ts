@@ -6,18 +6,21 @@ import { firstValueFrom } from 'rxjs';
 import { Agents } from '../lab/agents.ts';
 import { type ClusterView, ClusterViews, warningText } from '../lab/cluster-view.ts';
 import { type Enforcer, NOBODY } from '../lab/enforcer.ts';
-import { formatMatrix } from '../lab/format-matrix.ts';
 import type { Lab } from '../lab/lab.ts';
 import { LabError } from '../lab/lab-error.ts';
 import { deadLabs, knownLabs, removeLab } from '../lab/lab-record.ts';
 import { runLiveLab } from '../lab/live-lab.ts';
-import { type Matrix, probeMatrix } from '../lab/matrix.ts';
 import type { LabId } from '../lab/names.ts';
 import type { Backend } from '../lab/node-plan.ts';
 import type { ProbeOutcome } from '../lab/probe-attempt.ts';
+import { probeMatrix } from '../lab/probe-matrix.ts';
 import { answerQueries } from '../lab/query-run.ts';
+import { answerDifferences, matrixDifferences } from '../lab/self-check.ts';
 import { endText, type Query, QueryError } from '../model/query.ts';
+import { formatMatrix } from '../observe/format-matrix.ts';
+import type { Matrix } from '../observe/matrix.ts';
 import { type Asked, parseQueryLines } from '../observe/query-lines.ts';
+import { requireRoot } from '../privilege.ts';
 import { directorySource } from '../sources/directory/directory-source.ts';
 import { backendOption } from './backend-option.ts';
 import { writeOutput } from './output.ts';
@@ -58,26 +61,38 @@ export function labCommand(): Command {
 
 const HELP = `
 Without --queries the lab stays until Ctrl-C and prints who reaches whom, again whenever a manifest changes.
+Where the policies' text says otherwise than the connections, that is said too (with --queries by exit code 1).
 A query is a line {"from":"NS/POD or IP","to":"NS/POD or IP","port":80,"protocol":"TCP","family":"IPv4"}; protocol is TCP
 and family one that both ends have unless given. Enter a pod with: ip netns exec slv-ID-NODE_NAMESPACE_POD sh`;
+
+/** What of the options the lab is made by. */
+interface LabKind {
+  readonly backend: Backend;
+  /** Whether anybody enforces policies, so that what is measured can be compared with what they say. */
+  readonly enforced: boolean;
+  readonly enforcer: (lab: Lab) => Enforcer;
+}
 
 async function run(command: Command, options: Options): Promise<void> {
   const { manifests } = options;
   if (manifests === undefined)
     command.error("error: required option '--manifests <path...>' not specified", { exitCode: 2 });
-  const enforcer = (lab: Lab): Enforcer => {
-    if (!options.agent || options.dataplane === 'none') return NOBODY;
-    return new Agents({ manifests, pinDir: lab.mountBpffs() });
+  const enforced = options.agent && options.dataplane !== 'none';
+  const lab: LabKind = {
+    backend: options.backend,
+    enforced,
+    enforcer: (started) => (enforced ? new Agents({ manifests, pinDir: started.mountBpffs() }) : NOBODY),
   };
-  if (options.queries === undefined) return follow(manifests, options.backend, enforcer);
+  if (options.queries === undefined) return follow(manifests, lab);
   const asked = await readQueries(options.queries).catch((error) => {
     if (error instanceof QueryError) return command.error(`error: ${error.message}`, { exitCode: 2 });
     throw error;
   });
-  await answer(asked, manifests, options, enforcer);
+  await answer(asked, manifests, lab, options.output);
 }
 
-async function follow(manifests: readonly string[], backend: Backend, enforcer: (lab: Lab) => Enforcer): Promise<void> {
+async function follow(manifests: readonly string[], { backend, enforced, enforcer }: LabKind): Promise<void> {
+  requireRoot('selvedge lab');
   using stop = stopSignal();
   let before: Matrix | undefined;
   const told = new Set<string>();
@@ -90,11 +105,13 @@ async function follow(manifests: readonly string[], backend: Backend, enforcer: 
         tell(view, told);
         if (!view.synced) complain('a manifest cannot be read: the lab waits until it can');
       },
-      onSettled: async (lab) => {
+      onSettled: async (lab, view, over) => {
         const matrix = await probeMatrix(lab);
         if (before === undefined) process.stderr.write(`lab ${lab.id} is up; Ctrl-C ends it\n`);
         process.stdout.write(`\n${clock()}\n${formatMatrix(matrix, { before, ...terminal() })}\n`);
         before = matrix;
+        // What was measured while manifests changed is of no one state.
+        if (enforced && !over.aborted) matrixDifferences(view, matrix).forEach(complain);
       },
       onProblem: ({ message }) => complain(message),
     },
@@ -105,23 +122,23 @@ async function follow(manifests: readonly string[], backend: Backend, enforcer: 
 async function answer(
   asked: readonly Asked[],
   manifests: readonly string[],
-  { backend, output }: Options,
-  enforcer: (lab: Lab) => Enforcer,
+  { backend, enforced, enforcer }: LabKind,
+  output: Options['output'],
 ): Promise<void> {
+  requireRoot('selvedge lab');
   using stop = stopSignal();
   const view = new ClusterViews().next(await firstValueFrom(directorySource(manifests)));
   tell(view, new Set());
   if (!view.synced) throw new LabError('a manifest cannot be read: see above');
   const queries = asked.map(({ query }) => query);
   const outcomes = await answerQueries({ view, queries, backend, enforcer }, stop.signal);
+  const differences = enforced ? answerDifferences(view, queries, outcomes) : [];
+  for (const difference of differences) if (difference !== undefined) fail(difference);
   await writeOutput(
     asked.map(({ query, fields }, index) => {
       const outcome = outcomes[index] as ProbeOutcome;
       const said = outcome.verdict === 'error' ? { error: outcome.reason } : { verdict: outcome.verdict };
-      if (outcome.verdict === 'error') {
-        complain(`${ends(query)}: ${outcome.reason}`);
-        process.exitCode = 1;
-      }
+      if (outcome.verdict === 'error') fail(`${ends(query)}: ${outcome.reason}`);
       if (output === 'jsonl') return `${JSON.stringify({ ...fields, ...said })}\n`;
       return `${ends(query)}: ${said.verdict ?? `error: ${said.error}`}\n`;
     }),
@@ -158,6 +175,12 @@ function tell({ warnings }: ClusterView, told: Set<string>): void {
 
 function complain(text: string): void {
   process.stderr.write(`selvedge lab: ${text}\n`);
+}
+
+/** With exit code 1 in the end. */
+function fail(text: string): void {
+  complain(text);
+  process.exitCode = 1;
 }
 
 function clock(): string {

@@ -3,6 +3,7 @@ import { type ClusterChange, type ClusterObject, keyOf, type NetworkPolicy, type
 import type { LabCluster } from './network-plan.ts';
 
 export interface ClusterView {
+  readonly objects: readonly ClusterObject[];
   readonly cluster: LabCluster;
   readonly policies: readonly NetworkPolicy[];
   readonly revision: string | undefined;
@@ -22,7 +23,7 @@ export class ClusterViews {
     }
     const objects = [...this.#objects.values()];
     const policies = objects.filter((object) => object.kind === 'NetworkPolicy');
-    return { cluster: clusterOf(objects), policies, revision, synced, warnings };
+    return { objects, cluster: clusterOf(objects), policies, revision, synced, warnings };
   }
 }
 

@@ -6,6 +6,7 @@ import type { Address } from '../model/address.ts';
 import { keyOf, type ObjectKey, type Protocol } from '../model/cluster.ts';
 import type { Query } from '../model/query.ts';
 import { BpfError, netlink, netns } from '../native.ts';
+import { OUTSIDE } from '../observe/matrix.ts';
 import { inParallel } from './in-parallel.ts';
 import { LabError } from './lab-error.ts';
 import { claimLab, mountLabBpffs, removeLab } from './lab-record.ts';
@@ -16,7 +17,7 @@ import { type LabCluster, planNetwork } from './network-plan.ts';
 import type { Backend } from './node-plan.ts';
 import { probe } from './probe.ts';
 import type { Probe, ProbeOutcome } from './probe-attempt.ts';
-import { OUTSIDE, type Station, Stations } from './station.ts';
+import { type Station, Stations } from './station.ts';
 
 export interface LabOptions {
   readonly cluster: LabCluster;

@@ -19,8 +19,8 @@ export interface LiveLabOptions {
   readonly enforcer: (lab: Lab) => Enforcer;
   /** Every state as it is seen, before anything is done about it. */
   readonly onView?: (view: ClusterView) => void;
-  /** Each state once it is in place and enforced; the next waits for it. */
-  readonly onSettled: (lab: Lab, view: ClusterView) => Promise<void>;
+  /** Each state once it is in place and enforced; the next waits for it. `over` is aborted when there is a next. */
+  readonly onSettled: (lab: Lab, view: ClusterView, over: AbortSignal) => Promise<void>;
   /** What keeps a state from being in place; the state before may stay. */
   readonly onProblem: (problem: LabError) => void;
 }
@@ -44,7 +44,7 @@ export async function runLiveLab(options: LiveLabOptions, signal: AbortSignal): 
         } else await lab.update(view.cluster);
         await enforcer?.follow(lab.interfaces());
         await enforcer?.settled(view.revision, inbox.over);
-        await options.onSettled(lab, view);
+        await options.onSettled(lab, view, inbox.over);
       } catch (error) {
         if (inbox.over.aborted && error === inbox.over.reason) continue;
         if (!(error instanceof LabError)) throw error;

@@ -2,8 +2,8 @@
  * The shop of examples/shop as the demo shows it: which files are in force in each step, and, written by hand from what
  * they say, who then reaches whom.
  */
-import { markOf } from './format-matrix.ts';
-import type { Matrix } from './matrix.ts';
+import { markOf } from '../observe/format-matrix.ts';
+import { columnName, type Matrix } from '../observe/matrix.ts';
 
 export interface Step {
   readonly title: string;
@@ -56,10 +56,10 @@ export function surprises({ rows, columns, cells }: Matrix, { reached }: Step): 
   const expected = new Set(reached);
   const asked = new Set<string>();
   const found = rows.flatMap((from, row) =>
-    columns.flatMap(({ pod, port, protocol }, column) => {
+    columns.flatMap((target, column) => {
       const mark = markOf(cells[row]?.[column]);
       if (mark === 'self') return [];
-      const pair = `${from} → ${pod} ${port}/${protocol.toLowerCase()}`;
+      const pair = `${from} → ${columnName(target)}`;
       asked.add(pair);
       const wanted = reached === 'everything' || expected.has(pair) ? 'allow' : 'deny';
       return mark === wanted ? [] : [`${pair}: expected ${wanted}, came to ${mark}`];

@@ -1,5 +1,5 @@
 /** A pod, a node or an address outside -> the network namespace that plays it, the address that it uses there, and the name by which it answers. */
-import { type Address, covers, type Family, familyOf, type Prefix } from '../model/address.ts';
+import { type Address, covers, familyOf, type Prefix } from '../model/address.ts';
 import { keyOf, type ObjectKey, type Pod } from '../model/cluster.ts';
 import { commonFamilies, type End, endText, type Query } from '../model/query.ts';
 import { LabError } from './lab-error.ts';
@@ -16,9 +16,6 @@ export interface Station {
   /** `shop/web`, `node1`, `203.0.113.7`: what listeners there say when they are asked. */
   readonly name: string;
 }
-
-/** `outside` in a matrix: documentation addresses that nobody has. */
-export const OUTSIDE: Readonly<Record<Family, Address>> = { 4: '203.0.113.7' as Address, 6: '2001:db8::7' as Address };
 
 /** Who is where in one state of the cluster. */
 export class Stations {

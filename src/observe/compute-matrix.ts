@@ -1,8 +1,8 @@
 /** Reachability → its matrix: every pod and somebody outside, to every port that a pod's containers name. */
 import type { Family } from '../model/address.ts';
-import { keyOf, type ObjectKey, type Pod } from '../model/cluster.ts';
+import { keyOf, type ObjectKey } from '../model/cluster.ts';
 import { commonFamilies, type End } from '../model/query.ts';
-import { type Cell, type Column, columnName, type Matrix, OUTSIDE, OUTSIDE_ROW, type Outcome } from './matrix.ts';
+import { type Cell, type Column, columnsOf, type Matrix, OUTSIDE, OUTSIDE_ROW, type Outcome } from './matrix.ts';
 import type { Reachability } from './reachability.ts';
 
 const ALLOW: Outcome = { verdict: 'allow' };
@@ -37,10 +37,4 @@ function cellOf(reachability: Reachability, row: string, { pod, port, protocol }
     cell[family === 'IPv4' ? 4 : 6] = allowed ? ALLOW : DENY;
   }
   return cell;
-}
-
-/** Containers may name a port twice. */
-function columnsOf(pod: Pod): Column[] {
-  const columns = pod.ports.map(({ port, protocol }) => ({ pod: keyOf(pod), port, protocol }));
-  return [...new Map(columns.map((column) => [columnName(column), column])).values()];
 }

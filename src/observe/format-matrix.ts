@@ -5,13 +5,15 @@ import { type Cell, type Column, columnName, type Matrix } from './matrix.ts';
 export interface FormatOptions {
   /** What was there before: cells that differ are marked. */
   readonly before?: Matrix | undefined;
+  /** Whether changes are also said in words; default true. */
+  readonly sentences?: boolean;
   readonly colour: boolean;
   /** Characters of a line; wider matrices are cut into several blocks. */
   readonly width: number;
 }
 
 /** `only4`: reached over IPv4 alone of both. */
-type Mark = 'allow' | 'deny' | 'only4' | 'only6' | 'error' | 'self' | 'none';
+export type Mark = 'allow' | 'deny' | 'only4' | 'only6' | 'error' | 'self' | 'none';
 
 const SYMBOLS: Record<Mark, string> = {
   allow: '✓',
@@ -49,7 +51,8 @@ export function formatMatrix(matrix: Matrix, options: FormatOptions): string {
     });
     return [...staircase(matrix.columns, block, (labels[0] ?? '').length + 4), ...lines].join('\n');
   });
-  return [...blocks, legend(matrix, changes.size > 0), ...problems(matrix), ...told(changes)].join('\n');
+  const words = options.sentences === false ? [] : told(changes);
+  return [...blocks, legend(matrix, changes.size > 0), ...problems(matrix), ...words].join('\n');
 }
 
 /** Which columns fit side by side: each is two characters, and the last ones' names need room to their right. */
@@ -83,7 +86,7 @@ function styled(cell: Cell | undefined, changed: boolean, { colour }: FormatOpti
   return `${inverse(colours[mark](symbol))}*`;
 }
 
-function markOf(cell: Cell | undefined): Mark {
+export function markOf(cell: Cell | undefined): Mark {
   if (cell === undefined || cell === 'self') return 'self';
   const outcomes = [cell[4], cell[6]].filter((outcome) => outcome !== undefined);
   if (outcomes.length === 0) return 'none';

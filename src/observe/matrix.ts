@@ -1,6 +1,6 @@
 /** Who reaches whom on which port: the table that `matrix` computes and the lab measures, and what differs between two of them. */
 import type { Address, Family } from '../model/address.ts';
-import type { Protocol } from '../model/cluster.ts';
+import { keyOf, type Pod, type Protocol } from '../model/cluster.ts';
 
 /** A port of a pod. */
 export interface Column {
@@ -88,6 +88,12 @@ export function compareMatrices(before: Matrix, after: Matrix): MatrixComparison
     onlyBefore: [...names[0].difference(names[1])],
     onlyAfter: [...names[1].difference(names[0])],
   };
+}
+
+/** The ports that a pod's containers name; they may name one twice. */
+export function columnsOf(pod: Pod): readonly Column[] {
+  const columns = pod.ports.map(({ port, protocol }) => ({ pod: keyOf(pod), port, protocol }));
+  return [...new Map(columns.map((column) => [columnName(column), column])).values()];
 }
 
 /** `shop/db 5432/tcp`. */

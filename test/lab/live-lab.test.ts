@@ -4,10 +4,11 @@ import type { Enforcer } from '../../src/lab/enforcer.ts';
 import type { Lab } from '../../src/lab/lab.ts';
 import type { LabError } from '../../src/lab/lab-error.ts';
 import { runLiveLab } from '../../src/lab/live-lab.ts';
-import { type Matrix, probeMatrix } from '../../src/lab/matrix.ts';
 import { labOf } from '../../src/lab/names.ts';
 import { listNamespaces } from '../../src/lab/network.ts';
+import { probeMatrix } from '../../src/lab/probe-matrix.ts';
 import { type ClusterChange, type ClusterObject, keyOf } from '../../src/model/cluster.ts';
+import type { Matrix } from '../../src/observe/matrix.ts';
 import { describeAsRoot } from '../support/privilege.ts';
 import { node, pod, tcp } from './small-cluster.ts';
 

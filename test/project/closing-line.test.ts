@@ -37,6 +37,7 @@ test('an error outside of any test counts as failed, and so does a test that nev
 });
 
 test('leftovers are what dead owners made, and nobody else', () => {
-  const entries = ['slv-7-node', 'slv-8-node', 'selvedge-test-7', 'selvedge-test-8-pins', 'selvedge', 'cni-7', 'slv7'];
-  expect(leftovers(entries, (pid) => pid === 8)).toEqual(['slv-7-node', 'selvedge-test-7']);
+  const dead = ['slv-7-node', 'slv-7_wire', 'slv-7b-node1_shop_web', 'selvedge-test-7'];
+  const entries = [...dead, 'slv-8-node', 'slv-8c_wire', 'selvedge-test-8-pins', 'selvedge', 'cni-7', 'slv7'];
+  expect(leftovers(entries, (pid) => pid === 8)).toEqual(dead);
 });

@@ -1,5 +1,5 @@
-// Before a test run: removes the network namespaces and pins of earlier runs that were killed before they could.
-// Both carry their owner's process id, `slv-<pid>-…` and `selvedge-test-<pid>-…`; a living owner's are left alone.
+// Before a test run: removes the labs, network namespaces and pins of earlier runs that were killed before they could.
+// All carry their owner's process id, `slv-<pid>-…`, `slv-<pid>_…` and `selvedge-test-<pid>-…`; a living owner's are left alone.
 
 import { execFileSync } from 'node:child_process';
 import { readdirSync, rmSync } from 'node:fs';
@@ -7,7 +7,8 @@ import { readdirSync, rmSync } from 'node:fs';
 const NAMESPACES = '/run/netns';
 const PINS = '/sys/fs/bpf';
 
-export function setup(): void {
+export async function setup(): Promise<void> {
+  await removeLabs();
   for (const name of leftovers(entriesOf(NAMESPACES), isAlive)) {
     attempt(name, () => execFileSync('ip', ['netns', 'delete', name], { stdio: 'pipe' }));
   }
@@ -16,12 +17,20 @@ export function setup(): void {
   }
 }
 
-/** The names among `entries` that a test run made whose process is gone. */
+/** The names among `entries` that a test run, or a lab of one, made whose process is gone. */
 export function leftovers(entries: readonly string[], alive: (pid: number) => boolean): string[] {
   return entries.filter((entry) => {
-    const pid = /^(?:slv|selvedge-test)-(\d+)(?:-|$)/.exec(entry)?.[1];
+    const pid = /^(?:slv|selvedge-test)-(\d+)[a-z]*(?:[-_]|$)/.exec(entry)?.[1];
     return pid !== undefined && !alive(Number(pid));
   });
+}
+
+/** A lab knows its owner better than by a number, and has mounts besides namespaces. */
+async function removeLabs(): Promise<void> {
+  if (entriesOf('/run/selvedge-lab').length === 0) return;
+  // Only now: where nothing is to be swept, tests that need no addon run without one.
+  const { deadLabs, removeLab } = await import('../../src/lab/lab-record.ts');
+  for (const lab of deadLabs()) attempt(`lab ${lab}`, () => removeLab(lab));
 }
 
 function entriesOf(folder: string): string[] {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { formatMatrix } from '../../src/lab/format-matrix.ts';
-import type { Cell, Matrix } from '../../src/lab/matrix.ts';
+import { formatMatrix } from '../../src/observe/format-matrix.ts';
+import type { Cell, Matrix } from '../../src/observe/matrix.ts';
 
 const allow: Cell = { 4: { verdict: 'allow' }, 6: { verdict: 'allow' } };
 const deny: Cell = { 4: { verdict: 'deny' }, 6: { verdict: 'deny' } };
@@ -27,8 +27,8 @@ describe('a matrix as text', () => {
     ).toEqual([
       '            shop/api 8080/tcp',
       '            │ shop/dns 53/udp',
-      '  shop/web  ✓ ✗ ',
-      '  outside   ·   ',
+      '  shop/web  ✓ ✗',
+      '  outside   ·',
       '  ✓ reached   ✗ dropped   · the pod itself',
     ]);
   });
@@ -59,7 +59,7 @@ describe('a matrix as text', () => {
       [allow, deny],
     ]);
     const text = formatMatrix(now, { ...plain, before });
-    expect(text).toContain('shop/web  ✗*✓ ');
+    expect(text).toContain('shop/web  ✗*✓\n');
     expect(text).toContain('* shop/web → shop/api 8080/tcp: reached, now dropped');
     expect(text.match(/\*/g)).toHaveLength(3);
     expect(formatMatrix(now, { ...plain, before: now })).not.toContain('*');
