@@ -8,8 +8,9 @@ import { runSync } from '../../src/child-process.ts';
 import { probe } from '../../src/lab/probe.ts';
 import type { Address } from '../../src/model/address.ts';
 import { netns } from '../../src/native.ts';
+import { OUTSIDE } from '../../src/observe/matrix.ts';
 import { policy } from '../support/cases/case.ts';
-import { cast } from '../support/cases/cast.ts';
+import { cast, NODE1 } from '../support/cases/cast.ts';
 import { RealCluster } from '../support/kernel/real-cluster.ts';
 import { retransmissions } from '../support/kernel/retransmissions.ts';
 import { openStream, type Stream } from '../support/kernel/stream.ts';
@@ -113,6 +114,23 @@ for (const masqueraded of [false, true]) {
       });
     }
 
+    for (const [client, objects, verdict] of [
+      ['admitted', admittingOutside('203.0.113.0/24', '2001:db8::/32'), 'allow'],
+      ['not admitted, though the node itself is', admittingOutside('192.168.50.0/24', 'fd00:192:168:50::/64'), 'deny'],
+    ] as const) {
+      it(`by a port of the node are judged by who sent them: ${client}`, { timeout: 30_000 }, async () => {
+        await cluster.update(objects);
+        const outcomes = await Promise.all(
+          FAMILIES.map((family) => {
+            const from = cluster.station(OUTSIDE[family === 'IPv4' ? 4 : 6], family);
+            const to = { ...cluster.station('shop/api', family), address: nodeAddress(cluster, family) };
+            return probe({ from, to, protocol: 'TCP', port: NODE_PORT });
+          }),
+        );
+        expect(outcomes.map((outcome) => outcome.verdict)).toEqual([verdict, verdict]);
+      });
+    }
+
     it('stay when the pod that opened them is isolated', { timeout: 30_000 }, async () => {
       await cluster.update(cast);
       streams = await openAll(cluster);
@@ -125,6 +143,17 @@ for (const masqueraded of [false, true]) {
       streams = [];
     });
   });
+}
+
+const NODE_PORT = 30_080;
+
+function nodeAddress(cluster: RealCluster, family: Family): Address {
+  return cluster.station(family === 'IPv4' ? NODE1.ipv4 : NODE1.ipv6, family).address;
+}
+
+function admittingOutside(...cidrs: string[]): ClusterObject[] {
+  const from = cidrs.map((cidr) => ({ ipBlock: { cidr } }));
+  return [...cast, policy('shop/api', { ...only('api'), ingress: [{ from }] })];
 }
 
 /** First port of a Service, and of its backend, for streams; each has one of its own. */
@@ -147,6 +176,11 @@ function translate(cluster: RealCluster, masqueraded: boolean): void {
         `PREROUTING ${to} -j DNAT --to-destination ${address}`,
       ];
     });
+    const [api] = SERVICES;
+    const nodePort = `-d ${nodeAddress(cluster, family)} -p tcp --dport ${NODE_PORT}`;
+    if (masqueraded) rules.push(`PREROUTING ${nodePort} -j MARK --set-xmark ${MASQUERADE}`);
+    const backend = `${literal(cluster.station(api.pod, family).address)}:${api.port}`;
+    rules.push(`PREROUTING ${nodePort} -j DNAT --to-destination ${backend}`);
     rules.push(`POSTROUTING -m mark --mark ${MASQUERADE} -j MASQUERADE`);
     netns.run(namespace, () => {
       // As Flannel needs it: replies on the bridge pass the rules that turn them back.
