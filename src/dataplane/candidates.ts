@@ -1,0 +1,63 @@
+/** The data planes of this node as candidates: each is tried by doing what it would do for a pod. */
+import { existsSync } from 'node:fs';
+import { run } from '../child-process.ts';
+import { attachTc, netlink, type TcMode } from '../native.ts';
+import { cleanupBpfDataplane, type OpenedBpfDataplane, type OpenOptions, openBpfDataplane } from './bpf/open.ts';
+import { cleanupIpsetDataplane, type OpenOptions as IpsetOpenOptions, openIpsetDataplane } from './ipset/open.ts';
+import type { Candidate, DataplaneKind } from './select.ts';
+
+export interface CandidatesOptions {
+  readonly bpf: OpenOptions;
+  readonly ipset: IpsetOpenOptions;
+  /** Told when rules of both variants of iptables are in use on the node. */
+  readonly onBothVariants?: (reason: string) => void;
+}
+
+export function makeCandidates(options: CandidatesOptions): Record<DataplaneKind, Candidate> {
+  const { directory } = options.bpf;
+  return {
+    bpf: {
+      open: () => tryBpf(options.bpf),
+      remove: async () => {
+        if (existsSync(directory)) await cleanupBpfDataplane(directory);
+      },
+    },
+    ipset: {
+      open: async () => {
+        const { dataplane, choice } = await openIpsetDataplane(options.ipset);
+        if (choice.both) options.onBothVariants?.(choice.reason);
+        return { dataplane, detail: `iptables-${choice.variant}: ${choice.reason}` };
+      },
+      remove: () => cleanupIpsetDataplane(options.ipset),
+    },
+  };
+}
+
+/** Maps and programs are made by opening it; that they can be attached is seen on a veth of our own. */
+async function tryBpf(options: OpenOptions): Promise<{ dataplane: OpenedBpfDataplane; detail: string }> {
+  const existed = existsSync(options.directory);
+  const dataplane = await openBpfDataplane(options);
+  try {
+    const mode = await tryToAttach(dataplane, options.attach ?? 'auto');
+    return { dataplane, detail: `programs attached by ${mode}` };
+  } catch (error) {
+    dataplane.close();
+    // What an agent before has left goes on enforcing.
+    if (!existed) await cleanupBpfDataplane(options.directory);
+    throw error;
+  }
+}
+
+async function tryToAttach(dataplane: OpenedBpfDataplane, mode: 'auto' | TcMode): Promise<TcMode> {
+  const name = `slvtry${process.pid}`;
+  await run('ip', ['link', 'add', name, 'type', 'veth', 'peer', 'name', `${name}p`]);
+  try {
+    const ifindex = netlink.links().find((link) => link.name === name)?.ifindex ?? 0;
+    const program = dataplane.object.program('from_pod');
+    using link = attachTc(program, { ifindex, direction: 'ingress', mode });
+    link.detach();
+    return link.mode;
+  } finally {
+    await run('ip', ['link', 'delete', name]);
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * Which data plane a node gets: the one asked for or, with `auto`, the first that works when it is really tried. It stays
+ * for the life of the agent. What another one has left on the node goes once the first state is in force on this one.
+ */
+import type { Applied, Dataplane, DesiredState, Hint } from './contract.ts';
+
+export type DataplaneKind = 'bpf' | 'ipset';
+export type DataplaneChoice = 'auto' | DataplaneKind;
+
+/** Best first. */
+export const KINDS: readonly DataplaneKind[] = ['bpf', 'ipset'];
+
+export interface Candidate {
+  /** Opens it and does, on something of its own, what it would do for a pod. What it has made goes when it throws. */
+  open(): Promise<{ readonly dataplane: Dataplane; readonly detail?: string }>;
+  /** Takes every trace of it off the node; nothing happens where there is none. */
+  remove(): Promise<unknown>;
+}
+
+export interface Refusal {
+  readonly kind: DataplaneKind;
+  readonly error: unknown;
+}
+
+export interface Selection {
+  /** As opened, but for what happens after its first state. */
+  readonly dataplane: Dataplane;
+  /** The very one that was opened. */
+  readonly opened: Dataplane;
+  readonly kind: DataplaneKind;
+  /** `it was asked for`, `bpf is not possible here: ...`; for a log line, a metric, and who asks why. */
+  readonly reason: string;
+  /** Those that were tried before. */
+  readonly refusals: readonly Refusal[];
+}
+
+export interface SelectOptions {
+  readonly choice: DataplaneChoice;
+  readonly candidates: Readonly<Record<DataplaneKind, Candidate>>;
+  /** Told when the other data plane's traces could not be removed; that is tried again after the next state. */
+  readonly onRemains?: (kind: DataplaneKind, error: unknown) => void;
+}
+
+/** None of those that were tried works here. */
+export class NoDataplaneError extends Error {
+  readonly code = 'NO_DATAPLANE';
+  readonly refusals: readonly Refusal[];
+
+  constructor(refusals: readonly Refusal[]) {
+    const words = refusals.map(({ kind, error }) => `${kind}: ${messageOf(error)}`);
+    super(`no data plane is possible here: ${words.join('; ')}`, { cause: refusals.at(-1)?.error });
+    this.name = 'NoDataplaneError';
+    this.refusals = refusals;
+  }
+}
+
+/** @throws {NoDataplaneError} */
+export async function selectDataplane({ choice, candidates, onRemains }: SelectOptions): Promise<Selection> {
+  const refusals: Refusal[] = [];
+  for (const kind of choice === 'auto' ? KINDS : [choice]) {
+    try {
+      const { dataplane: opened, detail } = await candidates[kind].open();
+      const others = KINDS.filter((other) => other !== kind);
+      const remove = async () => {
+        for (const other of others) await removeOne(other, candidates[other], onRemains);
+      };
+      const reason = reasonOf(choice, refusals, detail);
+      return { dataplane: new Successor(opened, remove), opened, kind, reason, refusals };
+    } catch (error) {
+      refusals.push({ kind, error });
+    }
+  }
+  throw new NoDataplaneError(refusals);
+}
+
+/** The data plane, which has those before it removed as soon as it enforces a whole state: until then both do. */
+class Successor implements Dataplane {
+  readonly kind: Dataplane['kind'];
+  readonly #dataplane: Dataplane;
+  #remove: (() => Promise<void>) | undefined;
+
+  constructor(dataplane: Dataplane, remove: () => Promise<void>) {
+    this.kind = dataplane.kind;
+    this.#dataplane = dataplane;
+    this.#remove = remove;
+  }
+
+  ready(): Promise<void> {
+    return this.#dataplane.ready();
+  }
+
+  async apply(state: DesiredState, hint: Hint): Promise<Applied> {
+    const applied = await this.#dataplane.apply(state, hint);
+    const remove = this.#remove;
+    this.#remove = undefined;
+    // A state that is in force stays so, whatever became of the other's traces.
+    await remove?.().catch(() => {
+      this.#remove = remove;
+    });
+    return applied;
+  }
+
+  guard(ifindex: number): void {
+    this.#dataplane.guard(ifindex);
+  }
+
+  close(): void {
+    this.#dataplane.close();
+  }
+}
+
+async function removeOne(
+  kind: DataplaneKind,
+  candidate: Candidate,
+  onRemains: SelectOptions['onRemains'],
+): Promise<void> {
+  try {
+    await candidate.remove();
+  } catch (error) {
+    onRemains?.(kind, error);
+    throw error;
+  }
+}
+
+function reasonOf(choice: DataplaneChoice, refusals: readonly Refusal[], detail: string | undefined): string {
+  const words = refusals.map(({ kind, error }) => `${kind} is not possible here: ${messageOf(error)}`);
+  if (choice !== 'auto') words.push('it was asked for');
+  else if (words.length === 0) words.push('it is the best that there is, and works here');
+  return [...words, ...(detail === undefined ? [] : [detail])].join('; ');
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

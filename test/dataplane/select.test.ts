@@ -1,0 +1,80 @@
+import { existsSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { makeCandidates } from '../../src/dataplane/candidates.ts';
+import { MemoryDataplane } from '../../src/dataplane/memory/memory-dataplane.ts';
+import { type Candidate, NoDataplaneError, selectDataplane } from '../../src/dataplane/select.ts';
+import { netlink } from '../../src/native.ts';
+import { OBJECT } from '../support/kernel/dataplanes.ts';
+import { describeAsRoot } from '../support/privilege.ts';
+
+class Fake implements Candidate {
+  readonly dataplane = new MemoryDataplane();
+  removed = 0;
+  readonly #refusal: string | undefined;
+
+  constructor(refusal?: string) {
+    this.#refusal = refusal;
+  }
+
+  async open() {
+    if (this.#refusal !== undefined) throw new Error(this.#refusal);
+    return { dataplane: this.dataplane, detail: 'a detail' };
+  }
+
+  async remove(): Promise<void> {
+    this.removed++;
+  }
+}
+
+it('takes the best that works, and gives the reason', async () => {
+  const candidates = { bpf: new Fake(), ipset: new Fake() };
+  const selected = await selectDataplane({ choice: 'auto', candidates });
+  expect(selected).toMatchObject({ kind: 'bpf', opened: candidates.bpf.dataplane, refusals: [] });
+  expect(selected.reason).toBe('it is the best that there is, and works here; a detail');
+});
+
+it('takes the next one where the best refuses, and says why', async () => {
+  const candidates = { bpf: new Fake('no such system call'), ipset: new Fake() };
+  const selected = await selectDataplane({ choice: 'auto', candidates });
+  expect(selected.kind).toBe('ipset');
+  expect(selected.reason).toBe('bpf is not possible here: no such system call; a detail');
+});
+
+it('takes no other than the one that was asked for', async () => {
+  const candidates = { bpf: new Fake('no such system call'), ipset: new Fake() };
+  const asked = selectDataplane({ choice: 'bpf', candidates });
+  await expect(asked).rejects.toThrow('no data plane is possible here: bpf: no such system call');
+  await expect(asked).rejects.toBeInstanceOf(NoDataplaneError);
+  expect((await selectDataplane({ choice: 'ipset', candidates })).reason).toBe('it was asked for; a detail');
+});
+
+it('has the other one removed once its first state is in force, not before', async () => {
+  const candidates = { bpf: new Fake(), ipset: new Fake() };
+  const { dataplane } = await selectDataplane({ choice: 'ipset', candidates });
+  dataplane.guard(1);
+  expect(candidates.bpf.removed).toBe(0);
+  await dataplane.apply(EMPTY_STATE, undefined);
+  await dataplane.apply(EMPTY_STATE, undefined);
+  expect([candidates.bpf.removed, candidates.ipset.removed]).toEqual([1, 0]);
+});
+
+const EMPTY_STATE = {
+  compiled: { endpoints: new Map(), rulesets: new Map(), sets: new Map(), memberships: new Map(), awaited: new Map() },
+  bindings: new Map(),
+  exits: new Map(),
+  ownAddresses: new Set(),
+  pending: 'open',
+} as never;
+
+describeAsRoot('on this kernel', () => {
+  it('BPF is found by attaching a program to a veth of its own, and leaves nothing when it is refused', async () => {
+    const directory = `/sys/fs/bpf/selvedge-test-${process.pid}-select`;
+    const candidates = makeCandidates({ bpf: { path: OBJECT, directory }, ipset: {} });
+    const { kind, reason, dataplane } = await selectDataplane({ choice: 'auto', candidates });
+    expect([kind, reason]).toEqual(['bpf', expect.stringMatching(/programs attached by (tcx|clsact)/)]);
+    dataplane.close();
+    await candidates.bpf.remove();
+    expect(existsSync(directory)).toBe(false);
+    expect(netlink.links().filter(({ name }) => name.startsWith(`slvtry${process.pid}`))).toEqual([]);
+  });
+});
