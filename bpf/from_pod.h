@@ -76,7 +76,8 @@ static __always_inline int from_pod_unknown(struct __sk_buff *skb, const struct 
   flow_restore(run, packet, flow, direction == CONNTRACK_REPLY ? FLOW_BY_PEER : FLOW_BY_LOCAL, family);
   if (direction == CONNTRACK_ORIGINAL) return 0;
   flow = flow_find(run->slot, packet, family);
-  return flow && from_pod_reply(skb, run, packet, flow, family) ? -1 : MARK_REPLY;
+  if (!flow) return 0;
+  return from_pod_reply(skb, run, packet, flow, family) ? -1 : MARK_REPLY;
 }
 
 static __noinline int from_pod_unknown4(struct __sk_buff *skb, const struct run *run, const struct packet *packet,

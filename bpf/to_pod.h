@@ -86,8 +86,11 @@ static __always_inline void to_pod_admit(struct __sk_buff *skb, const struct run
   __u32 slot = mark_slot(run->mark);
   bool opens = flow_opens(packet, live);
 
-  /* Without the sender's egress asked, the verdict is not the whole of it. */
-  if (slot && mark_is_reply(run->mark)) return;
+  /* The sender's flows call it a reply: then the pod has begun it. Nothing to keep: the egress was not asked. */
+  if (slot && mark_is_reply(run->mark)) {
+    if (opens && packet->flags & PACKET_OPENS_IF_NEW) flow_restore(run, packet, flow, FLOW_BY_LOCAL, family);
+    return;
+  }
   if (live && (!opens || (flow_is_under_way(flow, packet, run->now) && !flow_restarts(flow, packet, FLOW_BY_PEER)))) {
     if (flow->origin != FLOW_BY_PEER) return;
     flow_cache(flow, run, slot, judgement->ingress.rule, VERDICT_ALLOW);

@@ -1,0 +1,207 @@
+// Connections that the flow tables do not know, but the kernel's conntrack does: older than the agent, or evicted.
+// Real sockets make the connections on the test namespace's loopback; the packets judged are test-runs.
+import { once } from 'node:events';
+import { Socket } from 'node:net';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { netns, socket } from '../../src/native.ts';
+import { ip } from '../support/kernel/test-namespace.ts';
+import { describeAsRoot } from '../support/privilege.ts';
+import { travel } from './support/journey.ts';
+import { PacketPath } from './support/packet-path.ts';
+import { PLACES, port, RULESET, type State } from './support/state.ts';
+import { type End, FAMILIES, type Family, Traffic } from './support/traffic.ts';
+
+const { webEgress, webIngress, apiIngress, apiEgress } = RULESET;
+const DELIVERED = 'delivered';
+const NODE_PORT = 30_053;
+const WEB_TO_API: State = {
+  ...PLACES,
+  endpoints: { web: { egress: webEgress, ingress: webIngress }, api: { ingress: apiIngress, egress: apiEgress } },
+  rows: [
+    { ruleset: webEgress, peer: 'api', ports: [port('tcp', 8080), port('udp', 53)] },
+    { ruleset: apiIngress, peer: 'web', ports: [port('tcp', 8080), port('udp', 53)] },
+  ],
+};
+const NOTHING: State = { ...WEB_TO_API, rows: [] };
+
+describeAsRoot('with conntrack', () => {
+  let path: PacketPath;
+  const fds: number[] = [];
+  const inside = <T>(fn: () => T): T => netns.run(path.namespace.name, fn);
+  const tables = (family: Family, rule: string) =>
+    ip(['netns', 'exec', path.namespace.name, family === 4 ? 'iptables' : 'ip6tables', '-w', ...rule.split(' ')]);
+
+  beforeAll(() => {
+    path = new PacketPath('conntrack', { rodata: { conntrack: 1 } });
+    inside(() => {
+      ip(['link', 'set', 'lo', 'up']);
+      for (const family of FAMILIES) ip([`-${family}`, 'route', 'add', 'default', 'dev', 'lo']);
+      for (const family of FAMILIES) {
+        const t = new Traffic(family);
+        for (const end of ['web', 'api', 'world', 'node'] as const) {
+          ip([
+            'address',
+            'add',
+            `${t.address(end)}/${family === 4 ? 32 : 128}`,
+            'dev',
+            'lo',
+            ...(family === 6 ? ['nodad'] : []),
+          ]);
+        }
+      }
+    });
+    for (const family of FAMILIES) {
+      const t = new Traffic(family);
+      const host = (end: End, number: number) =>
+        family === 4 ? `${t.address(end)}:${number}` : `[${t.address(end)}]:${number}`;
+      // A rule that asks for states is what makes the kernel track connections.
+      tables(family, '-A INPUT -m conntrack --ctstate INVALID -j DROP');
+      tables(
+        family,
+        `-t nat -A OUTPUT -p udp -d ${t.address('service')} --dport 80 -j DNAT --to-destination ${host('api', 53)}`,
+      );
+      tables(
+        family,
+        `-t nat -A OUTPUT -p udp -d ${t.address('node')} --dport ${NODE_PORT} -j DNAT --to-destination ${host('api', 53)}`,
+      );
+      tables(
+        family,
+        `-t nat -A POSTROUTING -p udp -s ${t.address('world')} --dport 53 -j SNAT --to-source ${t.address('node')}`,
+      );
+    }
+  });
+  afterAll(() => path?.close());
+  beforeEach(() => path.forgetFlows());
+
+  /** A datagram there and one back, so that conntrack has seen both. @returns the source port that the server saw */
+  function converse(
+    t: Traffic,
+    [from, sourcePort]: [End, number],
+    [to, toPort]: [End, number],
+    [at, atPort]: [End, number],
+  ): number {
+    return inside(() => {
+      const open = (end: End, number: number) => {
+        const fd = socket.open({ family: t.family, type: 'udp', bind: { address: t.address(end), port: number } });
+        fds.push(fd);
+        return fd;
+      };
+      try {
+        const server = open(at, atPort);
+        const client = open(from, sourcePort);
+        socket.send(client, Buffer.from('request'), { address: t.address(to), port: toPort });
+        const seen = socket.receive(server, 2000);
+        if (seen === undefined) throw new Error('the request did not arrive');
+        socket.send(server, Buffer.from('reply'), { address: seen.address, port: seen.port });
+        expect(socket.receive(client, 2000)).toMatchObject({ address: t.address(to), port: toPort });
+        return seen.port;
+      } finally {
+        for (const fd of fds.splice(0)) socket.close(fd);
+      }
+    });
+  }
+
+  describe.each(FAMILIES)('of IPv%i', (family) => {
+    const t = new Traffic(family);
+    const toApi = (frame: Uint8Array) => travel(path, { frame, from: 'web', to: 'api' });
+    const toWeb = (frame: Uint8Array) => travel(path, { frame, from: 'api', to: 'web' });
+    const origins = (name: 'web' | 'api') => path.flows(name, family).map(({ value }) => value.origin);
+
+    it('replies of UDP pass without entries, and make them', () => {
+      path.apply(WEB_TO_API);
+      expect(toWeb(t.udp('api', 'web', [53, 6001]))).toBe('to_pod POLICY');
+      path.forgetFlows();
+      converse(t, ['web', 6001], ['api', 53], ['api', 53]);
+      expect(toWeb(t.udp('api', 'web', [53, 6001]))).toBe(DELIVERED);
+      expect([origins('api'), origins('web')]).toEqual([[path.number('FLOW_BY_PEER')], [path.number('FLOW_BY_LOCAL')]]);
+      expect(toApi(t.udp('web', 'api', [6001, 53]))).toBe(DELIVERED);
+      expect(toWeb(t.udp('api', 'web', [53, 6001]))).toBe(DELIVERED);
+    });
+
+    it('and are dropped when policy does not admit their request', () => {
+      converse(t, ['web', 6002], ['api', 53], ['api', 53]);
+      path.apply(NOTHING);
+      expect(toWeb(t.udp('api', 'web', [53, 6002]))).toBe('from_pod POLICY');
+      path.forgetFlows();
+      const arriving = {
+        packet: t.udp('api', 'web', [53, 6002]),
+        ifindex: path.ifindex('web'),
+        mark: path.markOf('api'),
+      };
+      expect(path.run('to_pod', arriving).reasons).toEqual(['POLICY']);
+    });
+
+    it('replies of TCP pass without entries, requests in mid-stream too, and only in their directions', async () => {
+      path.apply(WEB_TO_API);
+      const server = inside(() =>
+        socket.open({ family, type: 'tcp', bind: { address: t.address('api'), port: 8080 }, listen: 1 }),
+      );
+      const client = inside(() =>
+        socket.open({ family, type: 'tcp', bind: { address: t.address('web'), port: 6003 } }),
+      );
+      const stream = new Socket({ fd: client, manualStart: true });
+      stream.connect({ host: t.address('api'), port: 8080 });
+      await once(stream, 'connect');
+      try {
+        expect(toWeb(t.tcp('api', 'web', [8080, 6003], 'A'))).toBe(DELIVERED);
+        path.forgetFlows();
+        expect(toApi(t.tcp('web', 'api', [6003, 8080], 'A'))).toBe(DELIVERED);
+        expect(origins('web')).toEqual([path.number('FLOW_BY_LOCAL')]);
+        path.forgetFlows();
+        expect(toWeb(t.tcp('api', 'web', [8080, 6003], 'S'))).toBe('to_pod POLICY');
+        path.apply(NOTHING);
+        path.forgetFlows();
+        expect(toWeb(t.tcp('api', 'web', [8080, 6003], 'A'))).toBe('from_pod POLICY');
+        path.forgetFlows();
+        expect(toApi(t.tcp('web', 'api', [6003, 8080], 'A'))).toBe('to_pod POLICY');
+      } finally {
+        stream.destroy();
+        socket.close(server);
+      }
+    });
+
+    it('a reply from outside through a Service is judged by the backend that conntrack names', () => {
+      const answer = t.udp('service', 'web', [80, 6004]);
+      const back = () => travel(path, { frame: answer, from: 'outside', to: 'web' });
+      path.apply(WEB_TO_API);
+      path.run('from_pod', { packet: t.udp('web', 'service', [6004, 80]), ifindex: path.ifindex('web') });
+      converse(t, ['web', 6004], ['service', 80], ['api', 53]);
+      expect(back()).toBe(DELIVERED);
+      path.apply(NOTHING);
+      expect(back()).toBe('to_pod POLICY');
+      path.apply(WEB_TO_API);
+      expect(back()).toBe(DELIVERED);
+      path.forgetFlows();
+      expect(back()).toBe(DELIVERED);
+      path.forgetFlows();
+      path.apply(NOTHING);
+      expect(back()).toBe('to_pod POLICY');
+    });
+
+    it('what the node masquerades for somebody else is judged by who sent it', () => {
+      const seen = converse(t, ['world', 6005], ['node', NODE_PORT], ['api', 53]);
+      const frame = t.udp('node', 'api', [seen, 53]);
+      const arrive = () => travel(path, { frame, from: 'outside', to: 'api' });
+      const admit = (peer: 'anyone' | 'block'): State => ({
+        ...WEB_TO_API,
+        addresses: [...PLACES.addresses, { text: t.address('world'), peer: 'remote' }],
+        rows: [
+          { ruleset: apiIngress, peer, ports: [port('udp', 53)] },
+          { ruleset: apiIngress, peer: 'remote', ports: peer === 'block' ? [port('udp', 53)] : [] },
+        ],
+      });
+      path.apply(admit('block'));
+      expect(arrive()).toBe(DELIVERED);
+      path.forgetFlows();
+      path.apply(admit('anyone'));
+      expect(arrive()).toBe('to_pod POLICY');
+    });
+
+    it('a pod under no policy that answers UDP of before is entered as the one that answers', () => {
+      path.apply(PLACES);
+      converse(t, ['web', 6006], ['api', 53], ['api', 53]);
+      expect(toWeb(t.udp('api', 'web', [53, 6006]))).toBe(DELIVERED);
+      expect([origins('api'), origins('web')]).toEqual([[path.number('FLOW_BY_PEER')], [path.number('FLOW_BY_LOCAL')]]);
+    });
+  });
+});
