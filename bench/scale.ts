@@ -1,0 +1,93 @@
+/**
+ * `npm run bench:scale`: a large cluster on the test API server, one node's agent with real veths and the real kernel, and
+ * the time and memory that it takes. Prints a table; `--out FILE` writes JSON. Needs root.
+ */
+import { writeFileSync } from 'node:fs';
+import { cpus, release, totalmem } from 'node:os';
+import { parseArgs } from 'node:util';
+import { cleanupBpfDataplane } from '../src/dataplane/bpf/open.ts';
+import { Kubeconfig } from '../test/support/api-server/kubeconfig.ts';
+import type { AgentAnswers } from './scale/agent.ts';
+import { Child, now } from './scale/child.ts';
+import { type ClusterSize, localAddress, NODE } from './scale/cluster.ts';
+import { type Figure, table } from './scale/figures.ts';
+import { NodeNamespace } from './scale/node-namespace.ts';
+import { singleEvents, streams } from './scale/scenarios.ts';
+import type { ServerAnswers } from './scale/server.ts';
+
+const MEGABYTE = 2 ** 20;
+const { values } = parseArgs({
+  options: {
+    pods: { type: 'string', default: '100000' },
+    namespaces: { type: 'string', default: '5000' },
+    policies: { type: 'string', default: '10000' },
+    local: { type: 'string', default: '110' },
+    families: { type: 'string', default: '4' },
+    times: { type: 'string', default: '100' },
+    seconds: { type: 'string', default: '20' },
+    flag: { type: 'string', multiple: true, default: [] },
+    out: { type: 'string' },
+  },
+});
+const size: ClusterSize = {
+  pods: Number(values.pods),
+  namespaces: Number(values.namespaces),
+  policies: Number(values.policies),
+  local: Number(values.local),
+  families: [...values.families].map((family) => (family === '6' ? 6 : 4)),
+};
+
+async function start(agent: Child<AgentAnswers>, begun: number, kubeconfig: string, title: string): Promise<Figure[]> {
+  const options = { kubeconfig, node: NODE, directory: node.directory, endpoints: size.local };
+  const { loaded, synced, inForce, writes } = await agent.ask('start', options);
+  const { resident, peak, heap } = await agent.ask('use');
+  await agent.ask('settled');
+  const settled = await agent.ask('use');
+  return [
+    { name: `${title}: programs loaded`, value: (loaded - begun) / 1000, unit: 's' },
+    { name: `${title}: all objects parsed`, value: (synced - begun) / 1000, unit: 's' },
+    { name: `${title}: in force`, value: (inForce - begun) / 1000, unit: 's', limit: 15 },
+    { name: `${title}: writes`, value: writes, unit: '' },
+    { name: `${title}: CPU`, value: settled.cpu / 1000, unit: 's' },
+    { name: `${title}: resident when in force`, value: resident / MEGABYTE, unit: 'MB' },
+    { name: `${title}: heap in use when in force`, value: heap / MEGABYTE, unit: 'MB' },
+    { name: `${title}: peak`, value: peak / MEGABYTE, unit: 'MB' },
+  ];
+}
+
+const figures: Figure[] = [];
+const add = (more: readonly Figure[]) => {
+  figures.push(...more);
+  console.log(table(more));
+};
+using node = new NodeNamespace();
+try {
+  node.addPods(Array.from({ length: size.local }, (_, i) => size.families.map((family) => localAddress(i, family))));
+  await using server = new Child<ServerAnswers>('./server.ts', node.name);
+  const { url, bytes } = await server.ask('fill', size);
+  console.log(`${url}: ${(bytes / MEGABYTE).toFixed(0)} MB of objects`);
+  using kubeconfig = new Kubeconfig({ server: url });
+  {
+    const begun = now();
+    await using agent = new Child<AgentAnswers>('./agent.ts', node.name, values.flag);
+    add(await start(agent, begun, kubeconfig.path, 'cold start'));
+    const bench = { server, agent, size, times: Number(values.times), seconds: Number(values.seconds) };
+    add(await singleEvents(bench));
+    add(await streams(bench));
+    const { resident, peak } = await agent.ask('use');
+    add([
+      { name: 'resident at the end', value: resident / MEGABYTE, unit: 'MB', limit: 300 },
+      { name: 'peak', value: peak / MEGABYTE, unit: 'MB' },
+    ]);
+  }
+  const begun = now();
+  await using agent = new Child<AgentAnswers>('./agent.ts', node.name, values.flag);
+  add(await start(agent, begun, kubeconfig.path, 'restart'));
+} finally {
+  await cleanupBpfDataplane(node.directory).catch((error: unknown) => console.error(error));
+}
+console.log(`\n${table(figures)}`);
+if (values.out !== undefined) {
+  const machine = { cores: cpus().length, memory: totalmem(), kernel: release(), processor: cpus()[0]?.model };
+  writeFileSync(values.out, `${JSON.stringify({ size, machine, figures }, null, 2)}\n`);
+}
