@@ -13,7 +13,7 @@ import {
 } from '../../support/kernel/dataplanes.ts';
 import type { ClusterObject } from '../../support/oracle/objects.ts';
 import { NODE, objects, POD_NAMES, PODS, type PodName } from './cast.ts';
-import { Crossing, type Outcome } from './crossing.ts';
+import { Crossing, type OfferOptions, type Outcome } from './crossing.ts';
 import { makeTopology, removeTopology, type Seat, seatOf, type TopologyOptions } from './topology.ts';
 
 export interface BridgeNodeOptions extends TopologyOptions, Pick<TestDataplaneOptions, 'mapSizes' | 'constants'> {}
@@ -92,8 +92,8 @@ export class BridgeNode {
   }
 
   /** Sends a frame out of one pod and follows it to another one. */
-  offer(from: PodName, to: PodName, frame: Uint8Array, patience?: number): Outcome {
-    return this.#crossing.offer(PODS[from], PODS[to], frame, patience);
+  offer(from: PodName, to: PodName, frame: Uint8Array, options: OfferOptions = {}): Outcome {
+    return this.#crossing.offer(PODS[from], PODS[to], frame, options);
   }
 
   /** Frames as they are on a pod's own end of its veth. */

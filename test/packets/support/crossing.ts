@@ -10,6 +10,13 @@ import { arpFrame } from './wire.ts';
 /** `arrived`, `arrived tagged` (a tag that the device had taken off the frame), `HOOK REASON`, or `lost`: dropped by the kernel. */
 export type Outcome = string;
 
+export interface OfferOptions {
+  /** Milliseconds that the frame may be overtaken by its sentinel for. */
+  readonly patience?: number;
+  /** Another way to send it. */
+  readonly send?: () => void;
+}
+
 export interface CrossingParts {
   socketOf(member: Member): PacketSocket;
   /** Hook and reason of every drop since the last call. */
@@ -28,14 +35,14 @@ export class Crossing {
     this.#parts = parts;
   }
 
-  /** patience: milliseconds that a frame may be overtaken by its sentinel for. */
-  offer(from: Member, to: Member, frame: Uint8Array, patience = OVERTAKEN): Outcome {
+  offer(from: Member, to: Member, frame: Uint8Array, options: OfferOptions = {}): Outcome {
     const { socketOf, takeEvents } = this.#parts;
     const receiver = socketOf(to);
     while (receiver.receive(0) !== undefined);
     takeEvents();
     const sentinel = this.#sentinel(from, to);
-    socketOf(from).send(frame);
+    const { patience = OVERTAKEN, send = () => socketOf(from).send(frame) } = options;
+    send();
     socketOf(from).send(sentinel);
     const seen: string[] = [];
     let deadline = performance.now() + SENTINEL_PATIENCE;

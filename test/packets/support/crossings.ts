@@ -84,8 +84,9 @@ function cross(node: BridgeNode, { frames, family }: Row, mayBeLost: boolean): O
   const outcomes: Outcomes = {};
   for (const each of family === undefined ? FAMILIES : [family]) {
     for (const [path, [from, to]] of Object.entries(PATHS)) {
+      const options = mayBeLost ? { patience: 0 } : {};
       const sent = frames({ from: PODS[from], to: PODS[to], family: each, number: number++ });
-      outcomes[`${path} IPv${each}`] = sent.map((frame) => node.offer(from, to, frame, mayBeLost ? 0 : undefined));
+      outcomes[`${path} IPv${each}`] = sent.map((frame) => node.offer(from, to, frame, options));
     }
   }
   return outcomes;
