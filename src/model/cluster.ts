@@ -39,6 +39,10 @@ export interface ContainerPort {
   readonly name?: string;
   readonly protocol: Protocol;
   readonly port: number;
+  /** By which the node's own addresses lead to the pod. */
+  readonly hostPort?: number;
+  /** Of the node's addresses only this one. */
+  readonly hostAddress?: Address;
 }
 
 export interface Pod {
@@ -118,9 +122,16 @@ export interface Service {
   readonly name: string;
   /** Cluster, external and load balancer addresses. */
   readonly addresses: readonly Address[];
+  /** Those of them that are not the cluster's own; absent: none. */
+  readonly externalAddresses?: readonly Address[];
   readonly ports: readonly ServicePort[];
   /** Absent: endpoints are kept by somebody else. */
   readonly selector?: Labels;
+  /** `sessionAffinity: ClientIP`: for how many seconds a client stays with a backend. */
+  readonly affinitySeconds?: number;
+  /** Only backends on the node that a client from outside, or one within, came to; absent: all. */
+  readonly externalTrafficPolicy?: 'Local';
+  readonly internalTrafficPolicy?: 'Local';
   readonly origin?: Origin;
 }
 

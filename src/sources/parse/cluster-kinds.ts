@@ -56,22 +56,20 @@ export function parseService(draft: Draft): Service {
   const spec = root.child('spec');
   const status = root.child('status').reportingTo(reportTo(draft.remarks));
   const selector = spec.child('selector');
-  const fields = [
-    ...clusterAddresses(spec),
-    ...spec.child('externalIPs').items(),
-    ...status
-      .child('loadBalancer')
-      .child('ingress')
-      .items()
-      .map((item) => item.child('ip')),
-  ];
+  const ingress = status.child('loadBalancer').child('ingress').items();
+  const external = [...spec.child('externalIPs').items(), ...ingress.map((item) => item.child('ip'))].flatMap(
+    (field) => addressOf(field) ?? [],
+  );
+  const addresses = [...clusterAddresses(spec).flatMap((field) => addressOf(field) ?? []), ...external];
   return {
     kind: 'Service',
     namespace,
     name,
-    addresses: [...new Set(fields.flatMap((field) => addressOf(field) ?? []))],
+    addresses: [...new Set(addresses)],
+    ...(external.length > 0 && { externalAddresses: [...new Set(external)] }),
     ports: spec.child('ports').items().flatMap(servicePort),
     ...(selector.present && Object.keys(selector.value as object).length > 0 && { selector: labelsOf(selector) }),
+    ...trafficPolicies(spec),
     ...(place.origin && { origin: place.origin }),
   };
 }
@@ -80,6 +78,24 @@ export function parseService(draft: Draft): Service {
 function clusterAddresses(spec: Field): Field[] {
   const several = spec.child('clusterIPs').items();
   return (several.length > 0 ? several : [spec.child('clusterIP')]).filter((field) => field.value !== 'None');
+}
+
+const LONGEST_AFFINITY = 86_400;
+/** "Default value is 10800 (for 3 hours)." */
+const USUAL_AFFINITY = 10_800;
+
+function trafficPolicies(
+  spec: Field,
+): Pick<Service, 'affinitySeconds' | 'externalTrafficPolicy' | 'internalTrafficPolicy'> {
+  const affinity = spec.child('sessionAffinity').choice(['None', 'ClientIP']);
+  const timeout = spec.child('sessionAffinityConfig').child('clientIP').child('timeoutSeconds');
+  const seconds = timeout.integer(1, LONGEST_AFFINITY) ?? USUAL_AFFINITY;
+  const isLocal = (field: string) => spec.child(field).choice(['Cluster', 'Local']) === 'Local';
+  return {
+    ...(affinity === 'ClientIP' && { affinitySeconds: seconds }),
+    ...(isLocal('externalTrafficPolicy') && { externalTrafficPolicy: 'Local' }),
+    ...(isLocal('internalTrafficPolicy') && { internalTrafficPolicy: 'Local' }),
+  };
 }
 
 function servicePort(item: Field): ServicePort[] {

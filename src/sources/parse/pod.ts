@@ -67,9 +67,19 @@ function containerPorts(container: Field): ContainerPort[] {
     if (!portField.present) portField.complain('a port is required');
     const name = item.child('name').textLike((text) => text === '' || isPortName(text), PORT_NAME);
     const protocol = item.child('protocol').choice(PROTOCOLS) ?? 'TCP';
-    if (port !== undefined) ports.push({ ...(name && { name }), protocol, port });
+    if (port !== undefined) ports.push({ ...(name && { name }), protocol, port, ...hostPortOf(item) });
   }
   return ports;
+}
+
+/** 0 is what an unset number looks like from some writers. */
+function hostPortOf(item: Field): Pick<ContainerPort, 'hostPort' | 'hostAddress'> {
+  const hostPort = item.child('hostPort').integer(0, 65535);
+  if (!hostPort) return {};
+  const hostAddress = addressOf(item.child('hostIP'));
+  // "0.0.0.0" and "::" stand for all, as no address does.
+  const unspecified = hostAddress === undefined || hostAddress === '0.0.0.0' || hostAddress === '::';
+  return { hostPort, ...(!unspecified && { hostAddress }) };
 }
 
 /** `podIPs`, else `podIP`; at most one of a family. */

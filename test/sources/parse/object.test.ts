@@ -127,6 +127,7 @@ it('a Service has all its addresses and the ports behind it', () => {
     namespace: 'shop',
     name: 'web',
     addresses: ['10.96.0.1', 'fd00::96', '192.0.2.1', '192.0.2.2'],
+    externalAddresses: ['192.0.2.1', '192.0.2.2'],
     ports: [
       { name: 'http', protocol: 'TCP', port: 80, targetPort: 'http', nodePort: 30080 },
       { protocol: 'UDP', port: 53, targetPort: 53 },
@@ -134,6 +135,33 @@ it('a Service has all its addresses and the ports behind it', () => {
     selector: { app: 'web' },
   });
   expect(slim(object('Service', { clusterIP: 'None' }))).toMatchObject({ addresses: [], ports: [] });
+});
+
+it('a Service says for how long a client stays with a backend, and whether only those of the node count', () => {
+  const local = { sessionAffinity: 'ClientIP', externalTrafficPolicy: 'Local', internalTrafficPolicy: 'Local' };
+  const { sessionAffinity: _, ...policies } = local;
+  expect(slim(object('Service', local))).toMatchObject({ ...policies, affinitySeconds: 10800 });
+  const timed = { sessionAffinity: 'ClientIP', sessionAffinityConfig: { clientIP: { timeoutSeconds: 5 } } };
+  expect(slim(object('Service', timed))).toMatchObject({ affinitySeconds: 5 });
+  const usual = { sessionAffinity: 'None', externalTrafficPolicy: 'Cluster', internalTrafficPolicy: 'Cluster' };
+  expect(slim(object('Service', usual))).toEqual(slim(object('Service', {})));
+});
+
+it('a Pod has the ports by which its node leads to it', () => {
+  const ports = [
+    { containerPort: 80, hostPort: 8080 },
+    { containerPort: 81, hostPort: 8081, hostIP: '192.0.2.1' },
+    { containerPort: 82, hostPort: 0, hostIP: '192.0.2.1' },
+    { containerPort: 83, hostPort: 8083, hostIP: '0.0.0.0' },
+  ];
+  expect(slim(object('Pod', { containers: [{ name: 'a', ports }] }))).toMatchObject({
+    ports: [
+      { protocol: 'TCP', port: 80, hostPort: 8080 },
+      { protocol: 'TCP', port: 81, hostPort: 8081, hostAddress: '192.0.2.1' },
+      { protocol: 'TCP', port: 82 },
+      { protocol: 'TCP', port: 83, hostPort: 8083 },
+    ],
+  });
 });
 
 describe('an object that is not valid is left out, its field named', () => {
