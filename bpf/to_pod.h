@@ -35,6 +35,11 @@ static __always_inline int to_pod_reply(struct __sk_buff *skb, const struct run 
 
     if (verdict == VERDICT_DENY) return VERDICT_DENY;
     if (verdict < 0 && sender && !judged_verdict(flow->judged)) return -1;
+    /* A peer elsewhere that conntrack does not know was not translated: nothing else does that. SCTP is not asked for. */
+    if (verdict < 0 && !sender && conntrack && packet->protocol != IPPROTO_SCTP) {
+      flow->translated = 0;
+      return judge_flow(run, packet, flow, slot, judgement, family) ? VERDICT_ALLOW : VERDICT_DENY;
+    }
   }
   flow->translated = 1;
   flow_cache(flow, run, slot, 0, VERDICT_ALLOW);
