@@ -5,12 +5,24 @@
  *   FWD ─ look up source ──▶ OUT ─▶ ruleset (egress) ─┐      no mark: not isolated in that direction
  *       ◀──────────────────────────────────────────────┘ admitted
  *       ─ look up destination ─▶ IN ─▶ ruleset (ingress) ─▶ admitted: to whatever others' rules say
+ *
+ * A reply takes the same way with its ends exchanged, by BACK: so a connection that the policy no longer admits is over
+ * for both sides at once, also where only the answering side sends.
  */
 import type { Family } from '../../model/address.ts';
 import type { Direction } from '../../model/cluster.ts';
 import type { RulesetId } from '../../model/compiled.ts';
 import { fieldMask, type MarkField, markText } from './mark-field.ts';
-import { type DispatchRole, dispatchRole, leafChain, mapName, rulesetChain, type Side, sideChain } from './names.ts';
+import {
+  type DispatchRole,
+  dispatchRole,
+  leafChain,
+  mapName,
+  rulesetChain,
+  type Side,
+  sideChain,
+  type Way,
+} from './names.ts';
 import type { ChainRule } from './ruleset-chain.ts';
 
 export type Chains = Map<string, readonly ChainRule[]>;
@@ -20,31 +32,39 @@ const LEAF_BITS = 4;
 
 /** The chains that look addresses up; the same whatever the state. */
 export function lookupChains(side: Side, family: Family, field: MarkField): Chains {
-  const none = `-m mark ! --mark ${markText(field, 0)}`;
-  const clear = `-j MARK --set-xmark ${markText(field, 0)}`;
-  const judge = (direction: Direction, flag: 'src' | 'dst') => [
-    `-j SET --map-set ${mapName(side, family, direction)} ${flag} --map-mark`,
-    `${none} -j ${sideChain(side, dispatchRole(direction))}`,
-  ];
+  const some = `-m mark ! --mark ${markText(field, 0)}`;
   // Ours alone reads the field, so it is clean before and after: no rule of others sees a number of ours.
-  const out = [clear, ...judge('egress', 'src'), clear];
+  const clear = `-j MARK --set-xmark ${markText(field, 0)}`;
+  const judge = (direction: Direction, way: Way) => [
+    `-j SET --map-set ${mapName(side, family, direction)} ${endOf(direction, way)} --map-mark`,
+    `${some} -j ${sideChain(side, dispatchRole(direction, way))}`,
+    clear,
+  ];
+  const both = (way: Way) => [clear, ...judge('egress', way), ...judge('ingress', way)].map(plain);
+  const toReplies = plain(`-m conntrack --ctstate ESTABLISHED --ctdir REPLY -g ${sideChain(side, 'BACK')}`);
   return new Map([
-    [sideChain(side, 'FWD'), [...out, ...judge('ingress', 'dst'), clear].map(plain)],
-    [sideChain(side, 'OWN'), out.map(plain)],
+    [sideChain(side, 'FWD'), [toReplies, ...both('request')]],
+    [sideChain(side, 'BACK'), both('reply')],
+    [sideChain(side, 'OWN'), [clear, ...judge('egress', 'request')].map(plain)],
   ]);
+}
+
+/** Where a packet has the address of the pod that is judged in a direction. */
+function endOf(direction: Direction, way: Way): 'src' | 'dst' {
+  return (direction === 'egress') === (way === 'request') ? 'src' : 'dst';
 }
 
 /** What leads a mark to its ruleset's chain. A mark that leads nowhere is dropped. */
 export function dispatchChains(
-  side: Side,
-  direction: Direction,
+  at: { readonly side: Side; readonly direction: Direction; readonly way: Way },
   numbers: ReadonlyMap<RulesetId, number>,
   field: MarkField,
 ): Chains {
-  const role = dispatchRole(direction);
+  const { side, direction, way } = at;
+  const role = dispatchRole(direction, way);
   const jumps = [...numbers].sort(([, a], [, b]) => a - b);
   const jump = ([id, number]: [RulesetId, number]) => {
-    return plain(`-m mark --mark ${markText(field, number)} -g ${rulesetChain(side, id)}`);
+    return plain(`-m mark --mark ${markText(field, number)} -g ${rulesetChain(side, id, way)}`);
   };
   const closed = plain('-j DROP');
   const root = sideChain(side, role);

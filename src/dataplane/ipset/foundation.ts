@@ -14,9 +14,10 @@ export function entryChains(family: Family, hooks: readonly Hook[]): ReadonlyMap
   return new Map(
     hooks.map((hook) => {
       const role = hook === 'FORWARD' ? 'FWD' : 'OWN';
+      // What a pod answers its node is nobody's business; what it answers others is judged by the side in force.
+      const replies = hook === 'INPUT' ? ['-m conntrack --ctstate ESTABLISHED --ctdir REPLY -j RETURN'] : [];
       const rules = [
-        // First, since it is every second packet. The requesting direction follows the policy in force.
-        '-m conntrack --ctstate ESTABLISHED --ctdir REPLY -j RETURN',
+        ...replies,
         // The one place where a packet reads the generation.
         `-m set --match-set ${inForce} src -g ${sideChain('R', role)}`,
         `-g ${sideChain('L', role)}`,

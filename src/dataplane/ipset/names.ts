@@ -21,15 +21,23 @@ export const SET_PREFIX = 'selvedge-';
 export const HOOKS = { FORWARD: `${CHAIN_PREFIX}FORWARD`, INPUT: `${CHAIN_PREFIX}INPUT` } as const;
 export type Hook = keyof typeof HOOKS;
 
-/** Judges what is forwarded (FWD), or what a pod sends to its own node (OWN); OUT and IN choose the ruleset by its mark. */
-export function sideChain(side: Side, role: 'FWD' | 'OWN' | DispatchRole): string {
+/** Which way a packet goes on its connection: a reply is judged as the request that it answers, its ends exchanged. */
+export type Way = 'request' | 'reply';
+export const WAYS: readonly Way[] = ['request', 'reply'];
+
+/**
+ * Judges what is forwarded (FWD, and BACK for replies), or what a pod sends to its own node (OWN); the others choose
+ * the ruleset by its mark.
+ */
+export function sideChain(side: Side, role: 'FWD' | 'BACK' | 'OWN' | DispatchRole): string {
   return `${CHAIN_PREFIX}${side}-${role}`;
 }
 
-export type DispatchRole = 'OUT' | 'IN';
+export type DispatchRole = 'OUT' | 'IN' | 'OUTBACK' | 'INBACK';
 
-export function dispatchRole(direction: Direction): DispatchRole {
-  return direction === 'egress' ? 'OUT' : 'IN';
+export function dispatchRole(direction: Direction, way: Way): DispatchRole {
+  const role = direction === 'egress' ? 'OUT' : 'IN';
+  return way === 'request' ? role : `${role}BACK`;
 }
 
 /** A leaf of the dispatch where there are many rulesets. */
@@ -37,8 +45,8 @@ export function leafChain(side: Side, role: DispatchRole, leaf: number): string 
   return `${sideChain(side, role)}-${leaf}`;
 }
 
-export function rulesetChain(side: Side, id: RulesetId): string {
-  return `${CHAIN_PREFIX}${side}-${digest(id, 14)}`;
+export function rulesetChain(side: Side, id: RulesetId, way: Way): string {
+  return `${CHAIN_PREFIX}${side}-${digest(id, 14)}${way === 'request' ? '' : 'B'}`;
 }
 
 export function setName(side: Side, family: Family, id: SetId): string {

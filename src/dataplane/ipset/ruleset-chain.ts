@@ -6,7 +6,7 @@ import { type Family, familyOf } from '../../model/address.ts';
 import type { CompiledRule, CompiledState, IpSet, RuleRef, Ruleset } from '../../model/compiled.ts';
 import { needsSet } from './block-members.ts';
 import type { Counted } from './counters.ts';
-import { type Side, setName } from './names.ts';
+import { type Side, setName, type Way } from './names.ts';
 import { portMatches } from './port-matches.ts';
 
 /** One iptables rule, without the `-A CHAIN` before it, and what its counter counts. */
@@ -18,17 +18,18 @@ export interface ChainRule {
 export interface ChainOptions {
   readonly side: Side;
   readonly family: Family;
+  readonly way: Way;
   /** Group to which dropped packets are copied; absent: none are. */
   readonly nflogGroup?: number;
 }
 
 export function rulesetRules(ruleset: Ruleset, sets: CompiledState['sets'], options: ChainOptions): ChainRule[] {
-  const { family, nflogGroup } = options;
+  const { family, way, nflogGroup } = options;
   const { direction, policies } = ruleset;
   const comment = commentOf(policies.join(' '));
   return [
     ...ruleset.rules.flatMap((rule) => admissions(rule, sets, options)),
-    ...exemptions(family).map((match) => ({ text: `${match} -j RETURN` })),
+    ...exemptions(family, way).map((match) => ({ text: `${match} -j RETURN` })),
     ...(nflogGroup === undefined
       ? []
       : [{ text: `-j NFLOG --nflog-group ${nflogGroup} --nflog-size 128 --nflog-prefix ${direction}` }]),
@@ -36,22 +37,26 @@ export function rulesetRules(ruleset: Ruleset, sets: CompiledState['sets'], opti
   ];
 }
 
-/** The port stands before the peers: it is the cheaper question, and spares most packets the look-ups. */
+/**
+ * The port stands before the peers: it is the cheaper question, and spares most packets the look-ups.
+ * A rule counts the requests that it admits.
+ */
 function admissions(rule: CompiledRule, sets: CompiledState['sets'], options: ChainOptions): ChainRule[] {
   const peers = rule.peers === 'anyone' ? [''] : rule.peers.flatMap((id) => peerMatch(sets.get(id), rule.ref, options));
   const comment = commentOf(`${rule.ref.policy} ${rule.ref.direction} ${rule.ref.index}`);
-  return portMatches(rule.ports).flatMap((ports) =>
+  const { way } = options;
+  return portMatches(rule.ports, way).flatMap((ports) =>
     peers.map((peer): ChainRule => {
       const text = [ports, peer, comment, '-j RETURN'].filter((part) => part !== '').join(' ');
-      return { text, counts: { verdict: 'allow', rule: rule.ref } };
+      return way === 'reply' ? { text } : { text, counts: { verdict: 'allow', rule: rule.ref } };
     }),
   );
 }
 
 /** Nothing where the set can have no member of this family. */
-function peerMatch(set: IpSet | undefined, { direction }: RuleRef, { side, family }: ChainOptions): string[] {
+function peerMatch(set: IpSet | undefined, { direction }: RuleRef, { side, family, way }: ChainOptions): string[] {
   if (set === undefined) return [];
-  const [flag, option] = direction === 'ingress' ? ['src', '-s'] : ['dst', '-d'];
+  const [flag, option] = (direction === 'ingress') === (way === 'request') ? ['src', '-s'] : ['dst', '-d'];
   if (set.kind === 'ipBlock') {
     if (familyOf(set.cidr) !== family) return [];
     if (!needsSet(set)) return set.cidr.endsWith('/0') ? [''] : [`${option} ${set.cidr}`];
@@ -64,8 +69,9 @@ function peerMatch(set: IpSet | undefined, { direction }: RuleRef, { side, famil
  * a pod reaches itself through a Service, ICMP errors of admitted connections pass in both directions (one about a reply
  * counts as of the original direction), and neighbours find each other.
  */
-function exemptions(family: Family): string[] {
+function exemptions(family: Family, way: Way): string[] {
   const self = `-m bpf --bytecode "${sameEndsProgram(family)}"`;
+  if (way === 'reply') return [self];
   if (family === 4) return [self, '-p icmp -m conntrack --ctstate RELATED'];
   return [
     self,

@@ -9,7 +9,7 @@ import { CapacityError, type Hint } from '../contract.ts';
 import { blockMembers, needsSet } from './block-members.ts';
 import { type Chains, dispatchChains, lookupChains } from './dispatch.ts';
 import { type MarkField, markText } from './mark-field.ts';
-import { mapName, rulesetChain, type Side, setName } from './names.ts';
+import { mapName, rulesetChain, type Side, setName, WAYS } from './names.ts';
 import { type ChainRule, rulesetRules } from './ruleset-chain.ts';
 import { emptyScript, type Script } from './script.ts';
 
@@ -160,20 +160,24 @@ export class SideContent {
   #updateChains({ state, numbers }: Wanted, changed: ReadonlySet<RulesetId> | undefined, script: Script): void {
     const { side, field } = this.#options;
     const stale = new Set<string>();
-    for (const id of changed ?? new Set([...this.#rulesets, ...state.rulesets.keys()])) {
-      const ruleset = state.rulesets.get(id);
-      if (ruleset === undefined) stale.add(rulesetChain(side, id));
-      else this.#writeChain(rulesetChain(side, id), rulesetRules(ruleset, state.sets, this.#options), script);
+    const ids = changed ?? new Set([...this.#rulesets, ...state.rulesets.keys()]);
+    for (const way of WAYS) {
+      for (const id of ids) {
+        const ruleset = state.rulesets.get(id);
+        const name = rulesetChain(side, id, way);
+        if (ruleset === undefined) stale.add(name);
+        else this.#writeChain(name, rulesetRules(ruleset, state.sets, { ...this.#options, way }), script);
+      }
+      for (const direction of ['egress', 'ingress'] as const) {
+        const held = [...state.rulesets.values()].filter((one) => one.direction === direction);
+        const own = new Map(held.map(({ id }) => [id, numbers.get(id) as number]));
+        const chains = dispatchChains({ side, direction, way }, own, field);
+        const [root = ''] = chains.keys();
+        for (const name of this.#chains.keys()) if (name.startsWith(`${root}-`) && !chains.has(name)) stale.add(name);
+        for (const [name, rules] of chains) this.#writeChain(name, rules, script);
+      }
     }
     this.#rulesets = new Set(state.rulesets.keys());
-    for (const direction of ['egress', 'ingress'] as const) {
-      const ids = [...state.rulesets.values()].filter((one) => one.direction === direction).map(({ id }) => id);
-      const own = new Map(ids.map((id) => [id, numbers.get(id) as number]));
-      const chains = dispatchChains(side, direction, own, field);
-      const [root = ''] = chains.keys();
-      for (const name of this.#chains.keys()) if (name.startsWith(`${root}-`) && !chains.has(name)) stale.add(name);
-      for (const [name, rules] of chains) this.#writeChain(name, rules, script);
-    }
     this.#removeChains(stale, script);
   }
 

@@ -50,7 +50,7 @@ for (const variant of ['nft', 'legacy'] as const) {
     const reply = (family: 4 | 6) => ipFrame(API[family], WEB[family], 17, udpHeader(53, 4000));
 
     for (const family of FAMILIES) {
-      it(`pass replies, and requests as long as the policy admits them (IPv${family})`, async () => {
+      it(`pass requests, and replies to them, as long as the policy admits the requests (IPv${family})`, async () => {
         const { web, api } = seats;
         expect(node.packets.passes(reply(family), api, web)).toBe(false);
         expect(node.packets.passes(request(family), web, api)).toBe(true);
@@ -58,7 +58,9 @@ for (const variant of ['nft', 'legacy'] as const) {
         expect(node.packets.passes(request(family), web, api)).toBe(true);
         await node.apply([...cast, isolated]);
         expect(node.packets.passes(request(family), web, api)).toBe(false);
+        expect(node.packets.passes(reply(family), api, web)).toBe(false);
         await node.apply([...cast, isolated, ...webToApi]);
+        expect(node.packets.passes(reply(family), api, web)).toBe(true);
         expect(node.packets.passes(request(family), web, api)).toBe(true);
       });
 
