@@ -124,22 +124,22 @@ function after(expected: Expected, ...before: readonly string[]): Expected {
 }
 
 const syn = (at: Crossed, port: number): Buffer => tcp(at.number, port, 'S');
-const tcpFirst = (at: Crossed, bytes: Uint8Array): Piece => ({ protocol: PROTOCOL.tcp, offset: 0, more: true, bytes });
+const tcpFirst = (bytes: Uint8Array): Piece => ({ protocol: PROTOCOL.tcp, offset: 0, more: true, bytes });
 
 const hidden: Row[] = [
   ...[8, 16].map((length) =>
     row(
       `the first one with ${length} bytes of TCP`,
-      (at) => [tcpFirst(at, syn(at, ADMITTED.tcp).subarray(0, length))],
+      (at) => [tcpFirst(syn(at, ADMITTED.tcp).subarray(0, length))],
       MALFORMED,
     ),
   ),
-  row('the first one with nothing', (at) => [tcpFirst(at, Buffer.alloc(0))], MALFORMED),
+  row('the first one with nothing', () => [tcpFirst(Buffer.alloc(0))], MALFORMED),
   row('the first one of UDP with nothing', () => [{ offset: 0, more: true, bytes: Buffer.alloc(0) }], MALFORMED),
   row(
     'the flags of TCP in the second one',
     (at) => [
-      tcpFirst(at, syn(at, ADMITTED.tcp).subarray(0, 8)),
+      tcpFirst(syn(at, ADMITTED.tcp).subarray(0, 8)),
       { protocol: PROTOCOL.tcp, offset: 8, more: false, bytes: syn(at, ADMITTED.tcp).subarray(8) },
     ],
     {
@@ -153,7 +153,7 @@ const hidden: Row[] = [
     row(
       `an overlap of TCP's header at ${offset}`,
       (at) => [
-        tcpFirst(at, Buffer.concat([syn(at, ADMITTED.tcp), Buffer.alloc(12)])),
+        tcpFirst(Buffer.concat([syn(at, ADMITTED.tcp), Buffer.alloc(12)])),
         { protocol: PROTOCOL.tcp, offset, more: false, bytes: Buffer.alloc(16, 0xff) },
       ],
       after(MALFORMED, ARRIVED),
@@ -162,7 +162,7 @@ const hidden: Row[] = [
   row(
     'an overlap behind the header',
     (at) => [
-      tcpFirst(at, Buffer.concat([syn(at, ADMITTED.tcp), Buffer.alloc(12)])),
+      tcpFirst(Buffer.concat([syn(at, ADMITTED.tcp), Buffer.alloc(12)])),
       { protocol: PROTOCOL.tcp, offset: 24, more: false, bytes: Buffer.alloc(16, 0xff) },
     ],
     underPolicy(ARRIVED, ARRIVED),
@@ -170,7 +170,7 @@ const hidden: Row[] = [
   row(
     'a header of TCP for another port in the second place',
     (at) => [
-      tcpFirst(at, Buffer.concat([syn(at, ADMITTED.tcp), Buffer.alloc(12)])),
+      tcpFirst(Buffer.concat([syn(at, ADMITTED.tcp), Buffer.alloc(12)])),
       { protocol: PROTOCOL.tcp, offset: 32, more: false, bytes: syn(at, DENIED) },
     ],
     underPolicy(ARRIVED, ARRIVED),

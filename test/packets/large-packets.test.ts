@@ -132,7 +132,11 @@ function scattered(
       'from-pod drop-source',
     ],
     ['an echo reply', ip(family === 4 ? 1 : 58, icmp(family === 4 ? 0 : 129, 0)), 'to-pod drop-policy'],
-    ['an ICMP error', ip(family === 4 ? 1 : 58, icmp(family === 4 ? 3 : 1, 0, 0, Buffer.alloc(64, 9))), 'to-pod drop-unrelated'],
+    [
+      'an ICMP error',
+      ip(family === 4 ? 1 : 58, icmp(family === 4 ? 3 : 1, 0, 0, Buffer.alloc(64, 9))),
+      'to-pod drop-unrelated',
+    ],
     ['an unknown protocol', ip(253, Buffer.alloc(8)), 'to-pod drop-policy'],
     ['another EtherType', frameOf(ENDS, 0x88cc, FILLING), 'from-pod drop-ethertype'],
     ['a tag', frameOf(ENDS, 0x0800, FILLING, [[0x8100, 5]]), 'from-pod drop-vlan'],

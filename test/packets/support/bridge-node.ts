@@ -3,6 +3,7 @@
 import { netns, PacketSocket, type PacketSocketOptions, RingBuffer } from 'selvedge-libbpf';
 import type { Address } from '../../../src/model/address.ts';
 import type { ObjectKey } from '../../../src/model/cluster.ts';
+import type { CompiledState } from '../../../src/model/compiled.ts';
 import type { Binding } from '../../../src/model/links.ts';
 import { TestCluster } from '../../support/kernel/cluster.ts';
 import {
@@ -17,6 +18,8 @@ import { Crossing, type OfferOptions, type Outcome } from './crossing.ts';
 import { makeTopology, removeTopology, type Seat, seatOf, type TopologyOptions } from './topology.ts';
 
 export interface BridgeNodeOptions extends TopologyOptions, Pick<TestDataplaneOptions, 'mapSizes' | 'constants'> {}
+
+type Bound = ReadonlyMap<number, Binding>;
 
 /** How long the bridge may take to carry a first frame, in milliseconds. */
 const PATIENCE = 10_000;
@@ -45,7 +48,7 @@ export class BridgeNode {
     this.#ring.unref();
     this.#sockets = new Map(POD_NAMES.map((name) => [name, this.openSocket(name)]));
     this.#crossing = new Crossing({
-      socketOf: ({ name }) => this.#sockets.get(name) as PacketSocket,
+      socketOf: ({ name }) => this.socketOf(name as PodName),
       takeEvents: () => this.takeEvents(),
     });
     process.on('exit', this.#onExit);
@@ -84,11 +87,17 @@ export class BridgeNode {
 
   /** Puts these policies in force for the pods, each on its interface. */
   async apply(...policies: readonly ClusterObject[]): Promise<void> {
+    const bindings = new Map(POD_NAMES.map((name) => [this.seats[name].ifindex, this.#bindingOf(name)]));
+    await this.applyTo(() => bindings, policies);
+  }
+
+  /** The same with interfaces bound as somebody else says. */
+  async applyTo(bind: (compiled: CompiledState) => Bound, policies: readonly ClusterObject[]): Promise<void> {
     const cluster = new TestCluster([...objects(), ...policies]);
     const { state: compiled } = cluster.compilerOf(NODE.name);
-    const bindings = new Map(POD_NAMES.map((name) => [this.seats[name].ifindex, this.#bindingOf(name)]));
     const ownAddresses = cluster.ownAddresses(NODE.name);
-    await this.dataplane.apply({ compiled, bindings, exits: new Map(), ownAddresses, pending: 'closed' }, undefined);
+    const state = { compiled, bindings: bind(compiled), exits: new Map(), ownAddresses, pending: 'closed' } as const;
+    await this.dataplane.apply(state, undefined);
   }
 
   /** Sends a frame out of one pod and follows it to another one. */
@@ -96,7 +105,11 @@ export class BridgeNode {
     return this.#crossing.offer(PODS[from], PODS[to], frame, options);
   }
 
-  /** Frames as they are on a pod's own end of its veth. */
+  socketOf(name: PodName): PacketSocket {
+    return this.#sockets.get(name) as PacketSocket;
+  }
+
+  /** Another socket for frames as they are on a pod's own end of its veth. */
   openSocket(name: PodName, options: Partial<PacketSocketOptions> = {}): PacketSocket {
     const { namespace, inside } = this.seats[name];
     return netns.run(namespace, () => new PacketSocket({ ifindex: inside, promiscuous: true, ...options }));

@@ -13,6 +13,8 @@ export type Outcome = string;
 export interface OfferOptions {
   /** Milliseconds that the frame may be overtaken by its sentinel for. */
   readonly patience?: number;
+  /** As the receiver gets it, where that is not as it was sent. */
+  readonly arriving?: Uint8Array;
   /** Another way to send it. */
   readonly send?: () => void;
 }
@@ -41,7 +43,7 @@ export class Crossing {
     while (receiver.receive(0) !== undefined);
     takeEvents();
     const sentinel = this.#sentinel(from, to);
-    const { patience = OVERTAKEN, send = () => socketOf(from).send(frame) } = options;
+    const { patience = OVERTAKEN, arriving = frame, send = () => socketOf(from).send(frame) } = options;
     send();
     socketOf(from).send(sentinel);
     const seen: string[] = [];
@@ -54,11 +56,11 @@ export class Crossing {
       if (next !== undefined && isSame(next, sentinel)) {
         passed = true;
         deadline = performance.now() + patience;
-      } else if (next !== undefined && isSame(next, frame)) {
+      } else if (next !== undefined && isSame(next, arriving)) {
         seen.push(next.vlan === undefined ? 'arrived' : 'arrived tagged');
       }
       seen.push(...takeEvents());
-      if (passed && seen.length > 0) return [...seen, ...this.#rest(receiver, frame)].join(' and ');
+      if (passed && seen.length > 0) return [...seen, ...this.#rest(receiver, arriving)].join(' and ');
       if (left === 0 && passed) return 'lost';
       if (left === 0) throw new Error(`${from.name} to ${to.name}: not even the sentinel arrived`);
     }
