@@ -103,8 +103,10 @@ function send(site: KernelSite, { journey }: Connection, packet: Uint8Array, whi
 }
 
 /** Throws when the packet did other than the state says of the request. @returns whether it is admitted */
-function expectVerdict(state: State, { question }: Connection, packet: string, arrival: Arrival): boolean {
+function expectVerdict(state: State, connection: Connection, packet: string, arrival: Arrival): boolean {
+  const { question } = connection;
   const admitted = isAdmitted(state, question);
+  if (packet === 'reply' && arrival === 'delivered' && isUntold(connection)) return admitted;
   if ((arrival === 'delivered') === admitted) return admitted;
   const where = `${packet} in the ${state.name} state: ${arrival}`;
   throw new Error(`${where}, the request is ${admitted ? '' : 'not '}admitted: ${JSON.stringify(question)}`);
@@ -112,6 +114,15 @@ function expectVerdict(state: State, { question }: Connection, packet: string, a
 
 function stateOf(name: string, objects: ReturnType<typeof objectsOf>): State {
   return { name, cluster: new TestCluster(objects), oracle: oracleFor(objects) };
+}
+
+/**
+ * Of SCTP conntrack cannot be asked, so a peer elsewhere, which could be a Service's, is heard until the pod itself sends:
+ * its next packet is judged by the real destination.
+ */
+function isUntold({ question, journey }: Connection): boolean {
+  const { from, to } = journey;
+  return question.protocol === 'SCTP' && from.kind === 'pod' && (to.kind !== 'pod' || to.node !== from.node);
 }
 
 function connectionOf({ cluster }: State, question: Question, place: number): Connection[] {
