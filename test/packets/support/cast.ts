@@ -89,7 +89,7 @@ function podObject(name: PodName): ClusterObject {
   return {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: { name, namespace: 'default', labels: { under } },
+    metadata: { name, namespace: 'default', labels: { under, name } },
     spec: { nodeName: NODE.name, containers: [{ name: 'main' }] },
     status: { phase: 'Running', podIP: addresses[4], podIPs: [{ ip: addresses[4] }, { ip: addresses[6] }] },
   };

@@ -1,0 +1,46 @@
+/** A pod's own table of connections in the loaded object, to count and to backdate. */
+import type { BpfMap } from 'selvedge-libbpf';
+import { StructCodec } from '../../../src/dataplane/bpf/struct-codec.ts';
+import type { StructLayout } from '../../../src/native.ts';
+import type { BridgeNode } from './bridge-node.ts';
+import type { Family, PodName } from './cast.ts';
+
+export class FlowTable {
+  readonly #table: BpfMap;
+  readonly #codec: StructCodec;
+
+  constructor({ kernel, seats }: BridgeNode, pod: PodName, family: Family) {
+    const { structs } = kernel.object.layout;
+    const codecOf = (name: string) => new StructCodec(structs.get(name) as StructLayout);
+    const side = kernel.generation.load() & 1n ? 'right' : 'left';
+    const entry = kernel.object.map(`slots_${side}`).get(word(seats[pod].ifindex)) as Buffer;
+    const { slot } = codecOf('slot').decode(entry);
+    this.#table = kernel.object.map(`flows${family}`).getInner(word(Number(slot))) as BpfMap;
+    this.#codec = codecOf('flow');
+  }
+
+  /** Entries, live or not. */
+  get size(): number {
+    return this.#table.entriesBatch().count;
+  }
+
+  get capacity(): number {
+    return this.#table.info.maxEntries;
+  }
+
+  /** As if the last packet of each connection had come so many ticks earlier. */
+  backdate(ticks: number): void {
+    for (const [key, value] of this.#table.entries()) {
+      const flow = this.#codec.decode(value);
+      this.#table.set(key, this.#codec.encode({ ...flow, seen: (Number(flow.seen) - ticks) >>> 0 }));
+    }
+  }
+
+  close(): void {
+    this.#table.close();
+  }
+}
+
+function word(value: number): Uint8Array {
+  return new Uint8Array(Uint32Array.of(value).buffer);
+}
