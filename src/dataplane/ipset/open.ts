@@ -8,6 +8,7 @@ import { IpsetDataplane, type IpsetDataplaneOptions } from './ipset-dataplane.ts
 import { Programs, type ProgramsOptions, type Variant } from './programs.ts';
 import { tableText } from './script.ts';
 import { takeSnapshot } from './snapshot.ts';
+import { tryOut } from './try-out.ts';
 
 export interface OpenOptions extends IpsetDataplaneOptions, Omit<ProgramsOptions, 'variant'> {
   /** The one that the node's other rules use when absent. */
@@ -28,7 +29,7 @@ export class IpsetMissingError extends Error {
   }
 }
 
-/** Finds out whether all that it needs works here; nothing is written yet. @throws {IpsetMissingError} */
+/** Finds out whether all that it needs works here; nothing is enforced yet. @throws {IpsetMissingError} */
 export async function openIpsetDataplane(options: OpenOptions = {}): Promise<OpenedIpsetDataplane> {
   const { variant, within, paths, ...rest } = options;
   const programs = programsOf(options);
@@ -37,7 +38,9 @@ export async function openIpsetDataplane(options: OpenOptions = {}): Promise<Ope
   const chosen = programs[choice.variant];
   const families = rest.families ?? (await familiesOf(chosen));
   await needed('ipset', () => chosen.listSets());
-  await needed(`iptables-${choice.variant}`, () => chosen.saveRules(families[0] ?? 4));
+  for (const family of families) {
+    await needed(`iptables-${choice.variant} with its matches`, () => tryOut(chosen, family));
+  }
   await needed('nft, and nftables for bridges', () => chosen.listTable('bridge', GUARD_TABLE));
   return { dataplane: new IpsetDataplane(chosen, { ...rest, families }), choice };
 }

@@ -1,15 +1,12 @@
-/** What the case table cannot ask: replies, errors, forged senders, tags, the node itself, and what is counted. */
-import { afterEach, beforeEach, expect, it } from 'vitest';
-import type { OpenOptions } from '../../../src/dataplane/ipset/open.ts';
+/** What the case table cannot ask: replies, errors, forged senders, tags, and what is counted. */
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { type Address, addressBytes } from '../../../src/model/address.ts';
-import { netlink, socket } from '../../../src/native.ts';
 import { policy } from '../../support/cases/case.ts';
-import { cast, NODE1 } from '../../support/cases/cast.ts';
+import { cast } from '../../support/cases/cast.ts';
 import { checksum, ipFrame, udpHeader } from '../../support/kernel/packets.ts';
 import type { Question } from '../../support/oracle/oracle.ts';
 import { describeAsRoot } from '../../support/privilege.ts';
 import { EnforcedNode } from './support/enforced-node.ts';
-import { macOfPort } from './support/packet-node.ts';
 
 const web = { matchLabels: { app: 'web', tier: 'front' } };
 const api = { matchLabels: { app: 'api' } };
@@ -32,22 +29,24 @@ for (const variant of ['nft', 'legacy'] as const) {
     let node: EnforcedNode;
     let seats: { readonly web: number; readonly api: number; readonly other: number };
 
-    beforeEach(async () => {
-      node = await open();
+    let client = 4000;
+
+    beforeAll(async () => {
+      node = await EnforcedNode.open('traffic', { variant });
     });
 
-    afterEach(() => node?.close());
-
-    async function open(options: OpenOptions = {}): Promise<EnforcedNode> {
-      const opened = await EnforcedNode.open('traffic', { variant, ...options });
-      await opened.apply([...cast, isolated, ...webToApi]);
-      const seatOf = (pod: string) => opened.packets.seatOf(pod as never);
+    beforeEach(async () => {
+      await node.apply([...cast, isolated, ...webToApi]);
+      const seatOf = (pod: string) => node.packets.seatOf(pod as never);
       seats = { web: seatOf('shop/web'), api: seatOf('shop/api'), other: seatOf('audit/web') };
-      return opened;
-    }
+      // No connection of the test before is known by it.
+      client += 10;
+    });
 
-    const request = (family: 4 | 6, port = 53) => ipFrame(WEB[family], API[family], 17, udpHeader(4000, port));
-    const reply = (family: 4 | 6) => ipFrame(API[family], WEB[family], 17, udpHeader(53, 4000));
+    afterAll(() => node?.close());
+
+    const request = (family: 4 | 6) => ipFrame(WEB[family], API[family], 17, udpHeader(client, 53));
+    const reply = (family: 4 | 6) => ipFrame(API[family], WEB[family], 17, udpHeader(53, client));
 
     for (const family of FAMILIES) {
       it(`pass requests, and replies to them, as long as the policy admits the requests (IPv${family})`, async () => {
@@ -79,17 +78,17 @@ for (const variant of ['nft', 'legacy'] as const) {
       it(`let a pod reach itself through a Service (IPv${family})`, () => {
         const { web } = seats;
         node.packets.command('ip', 'link', 'set', `seat${web}`, 'type', 'bridge_slave', 'hairpin', 'on');
-        const own = ipFrame(WEB[family], WEB[family], 17, udpHeader(4000, 8080));
+        const own = ipFrame(WEB[family], WEB[family], 17, udpHeader(client, 8080));
         expect(node.packets.passes(own, web, web)).toBe(true);
       });
 
       it(`drop what a pod sends from addresses that are not its own (IPv${family})`, () => {
         const { web, api, other } = seats;
-        const forged = ipFrame(WEB[family], API[family], 17, udpHeader(4001, 53));
+        const forged = ipFrame(WEB[family], API[family], 17, udpHeader(client + 1, 53));
         expect(node.packets.passes(forged, other, api)).toBe(false);
         expect(node.packets.passes(forged, web, api)).toBe(true);
         const uplink = node.packets.exit.ifindex;
-        const nobody = ipFrame(STRANGER[family], STRANGER[family], 17, udpHeader(4001, 53));
+        const nobody = ipFrame(STRANGER[family], STRANGER[family], 17, udpHeader(client + 1, 53));
         expect(node.packets.passes(nobody, other, uplink)).toBe(false);
         expect(node.packets.passes(nobody, uplink, other)).toBe(true);
       });
@@ -105,10 +104,10 @@ for (const variant of ['nft', 'legacy'] as const) {
       it(`drop what the bridge would hand to an isolated pod although it is for others (IPv${family})`, () => {
         const { web, api, other } = seats;
         const everybody = (family === 4 ? '255.255.255.255' : 'ff02::1') as Address;
-        const frame = ipFrame(WEB[family], everybody, 17, udpHeader(4002, 5353));
+        const frame = ipFrame(WEB[family], everybody, 17, udpHeader(client + 2, 5353));
         expect(node.packets.passes(frame, web, api)).toBe(false);
         const fromOther = family === 4 ? '10.244.0.15' : 'fd00:10:244::15';
-        const toOther = ipFrame(fromOther as Address, everybody, 17, udpHeader(4002, 5353));
+        const toOther = ipFrame(fromOther as Address, everybody, 17, udpHeader(client + 2, 5353));
         expect(node.packets.passes(toOther, other, node.packets.exit.ifindex)).toBe(true);
       });
     }
@@ -125,6 +124,8 @@ for (const variant of ['nft', 'legacy'] as const) {
     });
 
     it('count what each rule admitted and what the isolating policies dropped', async () => {
+      await node.restart();
+      await node.apply([...cast, isolated, ...webToApi]);
       const ask = (port: number): Question => ({
         from: 'shop/web',
         to: 'shop/api',
@@ -157,41 +158,6 @@ for (const variant of ['nft', 'legacy'] as const) {
         packets: 4n,
       });
     });
-
-    it('close an interface of which nothing is known, at once', async () => {
-      const unknown = node.packets.exit.ifindex - 1;
-      const frame = ipFrame(STRANGER[4], API[4], 17, udpHeader(4003, 53));
-      const open = ipFrame(STRANGER[4], '10.244.0.15' as Address, 17, udpHeader(4003, 53));
-      expect(node.packets.passes(open, unknown, seats.other)).toBe(true);
-      node.dataplane.guard(unknown);
-      await node.dataplane.ready();
-      expect(() => node.packets.passes(frame, unknown, seats.other)).toThrow('nothing comes from port');
-    });
-
-    for (const judgeOwnNode of [false, true]) {
-      it(`${judgeOwnNode ? 'judge' : 'pass'} what a pod sends to its own node, as they are told`, async () => {
-        await node.restart({ judgeOwnNode });
-        const own = NODE1.ipv4 as Address;
-        const blocks = [{ ipBlock: { cidr: `${own}/32` } }];
-        const egress = [{ to: blocks, ports: [{ protocol: 'UDP' as const, port: 53 }] }];
-        await node.apply([...cast, policy('shop/web', { podSelector: web, policyTypes: ['Egress'], egress })]);
-        node.packets.command('ip', 'address', 'add', `${own}/32`, 'dev', 'cni0');
-        node.packets.command('ip', 'route', 'add', '10.244.0.0/24', 'dev', 'cni0');
-        const listen = (port: number) =>
-          node.packets.namespace.run(() => socket.open({ family: 4, type: 'udp', bind: { address: own, port } }));
-        const [admitted, denied] = [listen(53), listen(54)];
-        const bridge = node.packets.namespace.run(() => netlink.links()).find(({ name }) => name === 'cni0');
-        for (const port of [54, 53]) {
-          const frame = ipFrame(WEB[4], own, 17, udpHeader(4004, port));
-          frame.set(Buffer.from((bridge?.mac ?? '').replaceAll(':', ''), 'hex'), 0);
-          frame.set(macOfPort(seats.web), 6);
-          node.packets.put(frame, seats.web);
-        }
-        expect(socket.receive(admitted, 2_000)).toBeDefined();
-        expect(socket.receive(denied, 0) === undefined).toBe(judgeOwnNode);
-        for (const fd of [admitted, denied]) socket.close(fd);
-      });
-    }
   });
 }
 
