@@ -32,6 +32,7 @@ interface Options {
   readonly backend: Backend;
   readonly dataplane: 'bpf' | 'none';
   readonly agent: boolean;
+  readonly services: boolean;
   readonly queries?: string;
   readonly output: 'text' | 'jsonl';
 }
@@ -45,6 +46,7 @@ export function labCommand(): Command {
     .addOption(backendOption())
     .addOption(new Option('--dataplane <name>', 'what enforces the policies').choices(['bpf', 'none']).default('bpf'))
     .option('--no-agent', 'only the network: everything passes (as --dataplane none)')
+    .option('--services', 'nodes translate Services and host ports, as kube-proxy has iptables do it', false)
     .option('--queries <file>', 'probe what the lines of this file ask (- for stdin), print the answers and end')
     .addOption(
       new Option('-o, --output <format>', 'of the answers to queries').choices(['text', 'jsonl']).default('text'),
@@ -68,6 +70,7 @@ and family one that both ends have unless given. Enter a pod with: ip netns exec
 /** What of the options the lab is made by. */
 interface LabKind {
   readonly backend: Backend;
+  readonly services: boolean;
   /** Whether anybody enforces policies, so that what is measured can be compared with what they say. */
   readonly enforced: boolean;
   readonly enforcer: (lab: Lab) => Enforcer;
@@ -80,6 +83,7 @@ async function run(command: Command, options: Options): Promise<void> {
   const enforced = options.agent && options.dataplane !== 'none';
   const lab: LabKind = {
     backend: options.backend,
+    services: options.services,
     enforced,
     enforcer: (started) => (enforced ? new Agents({ manifests, pinDir: started.mountBpffs() }) : NOBODY),
   };
@@ -91,16 +95,15 @@ async function run(command: Command, options: Options): Promise<void> {
   await answer(asked, manifests, lab, options.output);
 }
 
-async function follow(manifests: readonly string[], { backend, enforced, enforcer }: LabKind): Promise<void> {
+async function follow(manifests: readonly string[], { enforced, ...kind }: LabKind): Promise<void> {
   requireRoot('selvedge lab');
   using stop = stopSignal();
   let before: Matrix | undefined;
   const told = new Set<string>();
   await runLiveLab(
     {
+      ...kind,
       source: directorySource(manifests),
-      backend,
-      enforcer,
       onView: (view) => {
         tell(view, told);
         if (!view.synced) complain('a manifest cannot be read: the lab waits until it can');
@@ -122,7 +125,7 @@ async function follow(manifests: readonly string[], { backend, enforced, enforce
 async function answer(
   asked: readonly Asked[],
   manifests: readonly string[],
-  { backend, enforced, enforcer }: LabKind,
+  { enforced, ...kind }: LabKind,
   output: Options['output'],
 ): Promise<void> {
   requireRoot('selvedge lab');
@@ -131,8 +134,8 @@ async function answer(
   tell(view, new Set());
   if (!view.synced) throw new LabError('a manifest cannot be read: see above');
   const queries = asked.map(({ query }) => query);
-  const outcomes = await answerQueries({ view, queries, backend, enforcer }, stop.signal);
-  const differences = enforced ? answerDifferences(view, queries, outcomes) : [];
+  const outcomes = await answerQueries({ ...kind, view, queries }, stop.signal);
+  const differences = enforced ? answerDifferences({ view, queries, outcomes, services: kind.services }) : [];
   for (const difference of differences) if (difference !== undefined) fail(difference);
   await writeOutput(
     asked.map(({ query, fields }, index) => {

@@ -1,6 +1,6 @@
 /** The events of a source -> the cluster as it stands, for those who want it whole. */
 import { type ClusterChange, type ClusterObject, keyOf, type NetworkPolicy, type Warning } from '../model/cluster.ts';
-import type { LabCluster } from './network-plan.ts';
+import type { LabCluster } from './lab-cluster.ts';
 
 export interface ClusterView {
   readonly objects: readonly ClusterObject[];
@@ -32,6 +32,7 @@ export function clusterOf(objects: Iterable<ClusterObject>): LabCluster {
   return {
     nodes: all.filter((object) => object.kind === 'Node'),
     pods: all.filter((object) => object.kind === 'Pod'),
+    services: all.filter((object) => object.kind === 'Service'),
   };
 }
 

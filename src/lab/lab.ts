@@ -2,26 +2,31 @@
  * A cluster that is played on this machine: its nodes and pods as network namespaces with real listeners, and questions
  * to it by real connections. What may pass is not the lab's business: see Enforcer.
  */
-import type { Address } from '../model/address.ts';
+import { type Address, familyOf } from '../model/address.ts';
 import { keyOf, type ObjectKey, type Protocol } from '../model/cluster.ts';
 import type { Query } from '../model/query.ts';
 import { BpfError, netlink, netns } from '../native.ts';
 import { OUTSIDE } from '../observe/matrix.ts';
 import { inParallel } from './in-parallel.ts';
+import type { LabCluster } from './lab-cluster.ts';
 import { LabError } from './lab-error.ts';
 import { claimLab, mountLabBpffs, removeLab } from './lab-record.ts';
 import { Listeners } from './listeners.ts';
 import { type LabId, podInterface } from './names.ts';
 import { Network, type NetworkChange } from './network.ts';
-import { type LabCluster, planNetwork } from './network-plan.ts';
+import { planNetwork } from './network-plan.ts';
 import type { Backend } from './node-plan.ts';
+import { NodeServices } from './node-services.ts';
 import { probe } from './probe.ts';
 import type { Probe, ProbeOutcome } from './probe-attempt.ts';
+import { serviceAddresses, translated } from './service-ports.ts';
 import { type Station, Stations } from './station.ts';
 
 export interface LabOptions {
   readonly cluster: LabCluster;
   readonly backend: Backend;
+  /** Whether the nodes translate the cluster's Services and host ports; default false. */
+  readonly services?: boolean;
 }
 
 export interface NodeInterfaces {
@@ -40,6 +45,7 @@ export class Lab {
   readonly id: LabId;
   readonly #backend: Backend;
   readonly #network = new Network();
+  readonly #services: NodeServices | undefined;
   readonly #listeners = new Listeners();
   readonly #outside = new Set<Address>(Object.values(OUTSIDE));
   #cluster: LabCluster;
@@ -52,6 +58,7 @@ export class Lab {
   private constructor(options: LabOptions) {
     this.id = claimLab();
     this.#backend = options.backend;
+    this.#services = options.services ? new NodeServices() : undefined;
     this.#cluster = options.cluster;
     this.#stations = new Stations(this.id, options.cluster);
     process.on('exit', this.#onExit);
@@ -72,8 +79,10 @@ export class Lab {
   /** Follows the cluster: pods and nodes that came, went or changed. @returns the namespaces that were made and removed */
   update(cluster: LabCluster): Promise<NetworkChange> {
     return this.#inTurn(async () => {
-      const change = await this.#build(cluster, this.#outside);
-      this.#cluster = cluster;
+      const { nodes, pods } = cluster;
+      const played = this.#services ? cluster : { nodes, pods };
+      const change = await this.#build(played, this.#outside);
+      this.#cluster = played;
       for (const pod of this.#stations.pods) {
         for (const { protocol, port } of pod.ports) {
           for (const station of this.#stations.of(pod)) await this.#listen(station, protocol, port);
@@ -139,18 +148,38 @@ export class Lab {
     const { removed } = this.#network.compare(plans);
     this.#listeners.closeIn(new Set(removed.map(({ name }) => name)));
     const change = await this.#network.apply(plans);
-    this.#stations = new Stations(this.id, cluster);
+    await this.#services?.apply(cluster, plans);
+    this.#stations = new Stations(this.id, cluster, this.#services && serviceAddresses(cluster));
     return change;
   }
 
-  #questionOf(query: Query): Probe | Failure {
+  #questionOf(query: Query): Question | Failure {
     const { port, protocol } = query;
     try {
-      return { ...this.#stations.pairOf(query), port, protocol };
+      const { from, to } = this.#stations.pairOf(query);
+      if (from.kind === 'service')
+        throw new LabError(`${from.address} is an address of ${from.name}: nobody asks from it`);
+      return { from, to, port, protocol, answering: this.#answering(to, protocol, port) };
     } catch (error) {
       if (error instanceof LabError) return failure(error.message);
       throw error;
     }
+  }
+
+  /** Who may answer there, and on which port: whoever has the address, or the backends that it is turned to. */
+  #answering(to: Station, protocol: Protocol, port: number): Question['answering'] {
+    const node = to.kind === 'node' ? to.name : undefined;
+    const wanted = { address: to.address, port, protocol, ...(node !== undefined && { node }) };
+    const turned = this.#services && to.kind !== 'pod' ? translated(this.#cluster, wanted) : undefined;
+    if (turned === undefined && to.kind === 'service') throw new LabError(`${to.name} has no port ${port}/${protocol}`);
+    if (turned === undefined) return [{ station: to, port }];
+    if (turned.length === 0) throw new LabError(`no pod is behind ${to.name} port ${port}`);
+    if (protocol === 'SCTP') throw new LabError('over SCTP Services are not tried');
+    return turned.map((backend) => {
+      const family = familyOf(backend.address) === 4 ? 'IPv4' : 'IPv6';
+      const end = { kind: 'pod', key: backend.pod } as const;
+      return { station: this.#stations.pairOf({ from: end, to: end, family }).to, port: backend.port };
+    });
   }
 
   /** Gives the namespace outside the addresses that it is to play. */
@@ -162,15 +191,16 @@ export class Lab {
     await this.#build(this.#cluster, this.#outside);
   }
 
-  async #prepare(question: Probe | Failure): Promise<Probe | Failure> {
+  async #prepare(question: Question | Failure): Promise<Question | Failure> {
     if ('reason' in question) return question;
-    const { to, protocol, port } = question;
-    try {
-      await this.#listen(to, protocol, port);
-      return question;
-    } catch (error) {
-      return failure(`no listener on ${to.name} port ${port}: ${(error as Error).message}`);
+    for (const { station, port } of question.answering) {
+      try {
+        await this.#listen(station, question.protocol, port);
+      } catch (error) {
+        return failure(`no listener on ${station.name} port ${port}: ${(error as Error).message}`);
+      }
     }
+    return question;
   }
 
   /** A client may hold the port for a moment: its kernel chose it for another probe. For SCTP there is nothing to open. */
@@ -196,6 +226,10 @@ export class Lab {
   }
 }
 
+interface Question extends Probe {
+  readonly answering: readonly { readonly station: Station; readonly port: number }[];
+}
+
 type Failure = Extract<ProbeOutcome, { verdict: 'error' }>;
 
 function failure(reason: string): Failure {
@@ -203,7 +237,8 @@ function failure(reason: string): Failure {
 }
 
 /** An answer from somebody else means that the network is not as planned: that is no verdict. */
-function verified({ to }: Probe, outcome: ProbeOutcome): ProbeOutcome {
-  if (outcome.verdict !== 'allow' || outcome.answeredBy === undefined || outcome.answeredBy === to.name) return outcome;
+function verified({ to, answering }: Question, outcome: ProbeOutcome): ProbeOutcome {
+  if (outcome.verdict !== 'allow' || outcome.answeredBy === undefined) return outcome;
+  if (answering.some(({ station }) => station.name === outcome.answeredBy)) return outcome;
   return failure(`${outcome.answeredBy} answered for ${to.name} at ${to.address}`);
 }

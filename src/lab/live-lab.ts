@@ -16,6 +16,8 @@ import type { Backend } from './node-plan.ts';
 export interface LiveLabOptions {
   readonly source: Observable<ClusterChange>;
   readonly backend: Backend;
+  /** See LabOptions. */
+  readonly services?: boolean;
   readonly enforcer: (lab: Lab) => Enforcer;
   /** Every state as it is seen, before anything is done about it. */
   readonly onView?: (view: ClusterView) => void;
@@ -39,7 +41,7 @@ export async function runLiveLab(options: LiveLabOptions, signal: AbortSignal): 
       if (!view.synced) continue;
       try {
         if (lab === undefined) {
-          lab = await Lab.start({ cluster: view.cluster, backend: options.backend });
+          lab = await Lab.start({ ...options, cluster: view.cluster });
           enforcer = options.enforcer(lab);
         } else await lab.update(view.cluster);
         await enforcer?.follow(lab.interfaces());

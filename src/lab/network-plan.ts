@@ -1,6 +1,6 @@
 /** A cluster -> the plans of all network namespaces that play it: the wire, what is outside, the nodes, their pods. */
 import { type Address, bitsOf, familyOf } from '../model/address.ts';
-import { keyOf, type Node, type Pod } from '../model/cluster.ts';
+import { type LabCluster, runningPods } from './lab-cluster.ts';
 import { FAMILIES, type LabNode, labNode, viaNode } from './lab-node.ts';
 import type { LabId } from './names.ts';
 import { macOf, outsideNamespace, wireNamespace } from './names.ts';
@@ -14,12 +14,7 @@ import {
 } from './namespace-plan.ts';
 import { type Backend, hostPrefix, nodePlan, OUTSIDE_GATEWAYS, routed, type Shape } from './node-plan.ts';
 import { podPlan } from './pod-plan.ts';
-
-/** What of a cluster the lab's network depends on. Pods are placed on nodes and have their addresses. */
-export interface LabCluster {
-  readonly nodes: readonly Node[];
-  readonly pods: readonly Pod[];
-}
+import { publishedPorts } from './service-ports.ts';
 
 /** Parents before children. */
 export function planNetwork(
@@ -30,7 +25,7 @@ export function planNetwork(
 ): readonly NamespacePlan[] {
   const pods = runningPods(cluster);
   const nodes = cluster.nodes.map((node) => labNode(lab, node, pods));
-  const shape: Shape = { lab, backend, nodes, outside };
+  const shape: Shape = { lab, backend, nodes, outside, announced: announcedBy(cluster, nodes) };
   return [
     wirePlan(lab),
     outsidePlan(shape),
@@ -39,27 +34,6 @@ export function planNetwork(
       node.pods.filter(({ hostNetwork }) => !hostNetwork).map((pod) => podPlan(pod, node, shape)),
     ),
   ];
-}
-
-/**
- * Those that have an interface or share the node's: not finished, placed on a node of the cluster, with an address.
- * Sorted by key.
- */
-export function runningPods({ nodes, pods }: LabCluster): readonly Pod[] {
-  const names = new Set(nodes.map(({ name }) => name));
-  return pods
-    .filter((pod) => !pod.finished && pod.node !== undefined && names.has(pod.node))
-    .filter((pod) => pod.hostNetwork || pod.addresses.length > 0)
-    .toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
-}
-
-/** Addresses that several pods claim; each has them, but no two can be reached. */
-export function contestedAddresses(pods: readonly Pod[]): ReadonlySet<Address> {
-  const claims = new Map<Address, number>();
-  for (const pod of pods) {
-    if (!pod.hostNetwork) for (const address of pod.addresses) claims.set(address, (claims.get(address) ?? 0) + 1);
-  }
-  return new Set([...claims].filter(([, count]) => count > 1).map(([address]) => address));
 }
 
 function wirePlan(lab: LabId): NamespacePlan {
@@ -73,7 +47,7 @@ function wirePlan(lab: LabId): NamespacePlan {
   };
 }
 
-function outsidePlan({ lab, nodes, outside }: Shape): NamespacePlan {
+function outsidePlan({ lab, nodes, outside, announced }: Shape): NamespacePlan {
   const name = outsideNamespace(lab);
   return {
     name,
@@ -106,8 +80,23 @@ function outsidePlan({ lab, nodes, outside }: Shape): NamespacePlan {
         ...node.addresses.map((address) => route(hostPrefix(address), 'dev eth0')),
         ...FAMILIES.flatMap((family) => routesToPods(node, family)),
       ]),
+      ...[...announced].map(([address, node]) => {
+        return route(hostPrefix(address), `via ${viaNode(node, familyOf(address), 'eth0')} dev eth0 onlink`);
+      }),
     ],
   };
+}
+
+/** Whom those outside send packets for external addresses of Services: a node that has a backend where it must, else the first. */
+function announcedBy(cluster: LabCluster, nodes: readonly LabNode[]): ReadonlyMap<Address, LabNode> {
+  const ports = FAMILIES.flatMap((family) => publishedPorts(cluster, family));
+  const announced = new Map<Address, LabNode>();
+  for (const { externalAddresses, externalLocal, backends } of ports) {
+    const local = externalLocal ? nodes.find(({ name }) => backends.some(({ node }) => node === name)) : undefined;
+    const node = local ?? nodes[0];
+    for (const address of externalAddresses) if (node !== undefined) announced.set(address, node);
+  }
+  return announced;
 }
 
 function routesToPods(node: LabNode, family: (typeof FAMILIES)[number]) {

@@ -38,6 +38,8 @@ export interface Shape {
   readonly nodes: readonly LabNode[];
   /** Addresses of nobody in the cluster that somebody wants to talk to. */
   readonly outside: readonly Address[];
+  /** External addresses of Services, each with the node that it leads to. */
+  readonly announced: ReadonlyMap<Address, LabNode>;
 }
 
 /** Bytes of a packet of pods, from the IP header on. */

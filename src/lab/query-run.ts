@@ -10,12 +10,14 @@ export interface QueryRun {
   readonly view: ClusterView;
   readonly queries: readonly Query[];
   readonly backend: Backend;
+  /** See LabOptions. */
+  readonly services?: boolean;
   readonly enforcer: (lab: Lab) => Enforcer;
 }
 
 /** Outcomes in the order of the queries. @throws {LabError | CommandError} nothing is left behind */
 export async function answerQueries(run: QueryRun, signal: AbortSignal): Promise<readonly ProbeOutcome[]> {
-  const lab = await Lab.start({ cluster: run.view.cluster, backend: run.backend });
+  const lab = await Lab.start({ ...run, cluster: run.view.cluster });
   const enforcer = run.enforcer(lab);
   try {
     await enforcer.follow(lab.interfaces());

@@ -5,8 +5,9 @@ import { computeMatrix } from '../observe/compute-matrix.ts';
 import { columnName, compareMatrices, type Matrix, type MatrixChange } from '../observe/matrix.ts';
 import { Reachability } from '../observe/reachability.ts';
 import type { ClusterView } from './cluster-view.ts';
-import { contestedAddresses, runningPods } from './network-plan.ts';
+import { contestedAddresses, runningPods } from './lab-cluster.ts';
 import type { ProbeOutcome } from './probe-attempt.ts';
+import { translated } from './service-ports.ts';
 
 /** What no verdict was found for is not judged, nor are pods that share an address, which the lab cannot tell apart. */
 export function matrixDifferences(view: ClusterView, measured: Matrix): readonly string[] {
@@ -17,16 +18,22 @@ export function matrixDifferences(view: ClusterView, measured: Matrix): readonly
     .map(differenceText);
 }
 
-/** For each query what differs, or undefined; `outcomes` in the queries' order. */
-export function answerDifferences(
-  view: ClusterView,
-  queries: readonly Query[],
-  outcomes: readonly ProbeOutcome[],
-): readonly (string | undefined)[] {
+export interface Answers {
+  readonly view: ClusterView;
+  readonly queries: readonly Query[];
+  /** In the queries' order. */
+  readonly outcomes: readonly ProbeOutcome[];
+  /** Whether nodes translated Services: of a node's port that leads to a pod, computing says nothing. */
+  readonly services: boolean;
+}
+
+/** For each query what differs, or undefined. */
+export function answerDifferences(answers: Answers): readonly (string | undefined)[] {
+  const { view, queries, outcomes, services } = answers;
   const reachability = new Reachability(view.objects);
   return queries.map((query, index) => {
     const { verdict } = outcomes[index] as ProbeOutcome;
-    const computed = computedVerdict(reachability, query);
+    const computed = services && isTurned(view, reachability, query) ? undefined : computedVerdict(reachability, query);
     if (verdict === 'error' || computed === undefined || verdict === computed.verdict) return undefined;
     const { from, to, port, protocol } = query;
     const ends = { from: endText(from), to: endText(to), port, protocol, family: computed.family };
@@ -43,6 +50,15 @@ function computedVerdict(reachability: Reachability, query: Query) {
     if (error instanceof QueryError) return undefined;
     throw error;
   }
+}
+
+/** Whether it is about a port of a node that leads to a pod. */
+function isTurned({ cluster }: ClusterView, { places }: Reachability, { to, port, protocol }: Query): boolean {
+  if (to.kind === 'pod') return false;
+  const node = cluster.nodes.find(({ name }) => places.addressesOf(name).has(to.address));
+  return (
+    node !== undefined && translated(cluster, { address: to.address, port, protocol, node: node.name }) !== undefined
+  );
 }
 
 function differenceText({ from, to, port, protocol, family, before, after }: MatrixChange): string {

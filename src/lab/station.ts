@@ -2,15 +2,16 @@
 import { type Address, covers, familyOf, type Prefix } from '../model/address.ts';
 import { keyOf, type ObjectKey, type Pod } from '../model/cluster.ts';
 import { commonFamilies, type End, endText, type Query } from '../model/query.ts';
+import { contestedAddresses, type LabCluster, runningPods } from './lab-cluster.ts';
 import { LabError } from './lab-error.ts';
 import { type LabNode, labNode } from './lab-node.ts';
 import { type LabId, outsideNamespace, podNamespace } from './names.ts';
-import { contestedAddresses, type LabCluster, runningPods } from './network-plan.ts';
 
 /** Where packets come from or go to. */
 export interface Station {
-  readonly kind: 'pod' | 'node' | 'outside';
-  /** As in /run/netns. */
+  /** `service`: an address that is nobody's, and is turned to a backend's. */
+  readonly kind: 'pod' | 'node' | 'outside' | 'service';
+  /** As in /run/netns; empty for a Service. */
   readonly namespace: string;
   readonly address: Address;
   /** `shop/web`, `node1`, `203.0.113.7`: what listeners there say when they are asked. */
@@ -25,9 +26,12 @@ export class Stations {
   readonly #nodes = new Map<string, LabNode>();
   readonly #byAddress = new Map<Address, Pod | LabNode>();
   readonly #contested: ReadonlySet<Address>;
+  readonly #services: ReadonlyMap<Address, ObjectKey>;
 
-  constructor(lab: LabId, cluster: LabCluster) {
+  /** `services`: addresses that the nodes translate. */
+  constructor(lab: LabId, cluster: LabCluster, services: ReadonlyMap<Address, ObjectKey> = new Map()) {
     this.#lab = lab;
+    this.#services = services;
     const pods = runningPods(cluster);
     this.#contested = contestedAddresses(pods);
     for (const node of cluster.nodes) {
@@ -102,6 +106,10 @@ export class Stations {
   #at(address: Address): Station {
     if (this.#contested.has(address)) throw new LabError(`${address} is the address of several pods: ask by name`);
     const found = this.#byAddress.get(address);
+    const service = this.#services.get(address);
+    if (found === undefined && service !== undefined) {
+      return { kind: 'service', namespace: '', address, name: `Service ${service}` };
+    }
     if (found === undefined) {
       if (!isPlayable(address)) throw new LabError(`${address} is no address of a host`);
       return { kind: 'outside', namespace: outsideNamespace(this.#lab), address, name: address };

@@ -2,9 +2,9 @@
 import { afterEach, expect, it } from 'vitest';
 import { run } from '../../src/child-process.ts';
 import { Lab } from '../../src/lab/lab.ts';
+import type { LabCluster } from '../../src/lab/lab-cluster.ts';
 import { Listeners } from '../../src/lab/listeners.ts';
 import { macOf } from '../../src/lab/names.ts';
-import type { LabCluster } from '../../src/lab/network-plan.ts';
 import type { Backend } from '../../src/lab/node-plan.ts';
 import { probe } from '../../src/lab/probe.ts';
 import type { ProbeOutcome } from '../../src/lab/probe-attempt.ts';

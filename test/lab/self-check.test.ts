@@ -65,7 +65,7 @@ describe('a lab', () => {
   it('compares the answers to queries too, as far as these can be computed', () => {
     const queries = [ask('web', 'api'), ask('web', 'api'), ask('web', 'nobody'), ask('203.0.113.9', 'web')];
     const outcomes = (['allow', 'deny', 'allow', 'allow'] as const).map((verdict) => ({ verdict }));
-    expect(answerDifferences(view, queries, outcomes)).toEqual([
+    expect(answerDifferences({ view, queries, outcomes, services: false })).toEqual([
       'shop/web → shop/api 80/tcp over IPv4: deny by the policies, allow by connection',
       undefined,
       undefined,

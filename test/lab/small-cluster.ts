@@ -1,6 +1,6 @@
 /** Clusters for the lab's tests: nodes by number, pods by name on them, with addresses as the allocation would give. */
 import type { Address, Prefix } from '../../src/model/address.ts';
-import type { ContainerPort, Node, Pod } from '../../src/model/cluster.ts';
+import type { ContainerPort, Node, Pod, Service } from '../../src/model/cluster.ts';
 import { type End, parseEnd, parsePort, type Query } from '../../src/model/query.ts';
 
 export function node(number: number, options: Partial<Node> = {}): Node {
@@ -25,6 +25,19 @@ export function pod(name: string, onNode: number, number: number, options: Parti
     hostNetwork: false,
     finished: false,
     ports: [],
+    ...options,
+  };
+}
+
+/** Port 80/TCP to port 8080 of the pods with the label `app: NAME`; `number` is the end of its cluster addresses. */
+export function service(name: string, number: number, options: Partial<Service> = {}): Service {
+  return {
+    kind: 'Service',
+    namespace: 'shop',
+    name,
+    addresses: [`10.96.0.${number}`, `fd00:10:96::${number}`] as Address[],
+    ports: [{ protocol: 'TCP', port: 80, targetPort: 8080 }],
+    selector: { app: name },
     ...options,
   };
 }
