@@ -3,7 +3,7 @@ import http, { type Agent, type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import { isDeepStrictEqual } from 'node:util';
 import type { SchedulerLike } from 'rxjs';
-import { ApiError, networkError, type Status, statusError } from './api-error.ts';
+import { ApiError, type ApiErrorCode, networkError, type Status, statusError } from './api-error.ts';
 import { chunksOf } from './chunks.ts';
 import type { Access, Credentials, Tls } from './credentials.ts';
 
@@ -16,6 +16,8 @@ export interface ConnectionOptions {
   readonly answerWithin: number;
 }
 
+/** With other credentials it may go better. */
+const OF_CREDENTIALS: readonly ApiErrorCode[] = ['UNAUTHORIZED', 'CERTIFICATE', 'CREDENTIALS'];
 /** Of the body of a refusal. */
 const MOST_BYTES = 64 * 1024;
 const USER_AGENT = 'selvedge';
@@ -40,17 +42,21 @@ export class ApiConnection {
    * @throws {ApiError} anything else
    */
   async get(path: string, query: Query, signal: AbortSignal): Promise<IncomingMessage> {
-    const credentials = await this.#load();
-    const access = await credentials.access();
-    signal.throwIfAborted();
-    const response = await this.#open(urlOf(credentials.server, path, query), access, signal);
-    if (response.statusCode === 200) return response;
-    throw await this.#refusal(response);
-  }
-
-  /** Has the credentials loaded anew before the next request: a file may have been replaced, a plugin may give others. */
-  renew(): void {
-    this.#credentials = undefined;
+    this.#credentials ??= this.#load();
+    const used = this.#credentials;
+    try {
+      const credentials = await used;
+      const access = await credentials.access();
+      signal.throwIfAborted();
+      const response = await this.#open(urlOf(credentials.server, path, query), access, signal);
+      if (response.statusCode === 200) return response;
+      throw await this.#refusal(response);
+    } catch (error) {
+      // Loaded anew before the next request: a file may have been replaced, a plugin may give others.
+      const theirs = error instanceof ApiError && OF_CREDENTIALS.includes(error.code);
+      if (theirs && this.#credentials === used) this.#credentials = undefined;
+      throw error;
+    }
   }
 
   close(): void {
@@ -58,30 +64,16 @@ export class ApiConnection {
     this.#agent = undefined;
   }
 
-  #load(): Promise<Credentials> {
-    this.#credentials ??= this.#options.load().then(
-      (credentials) => {
-        this.#server = credentials.server;
-        return credentials;
-      },
-      (error: unknown) => {
-        this.renew();
-        throw error;
-      },
-    );
-    return this.#credentials;
+  async #load(): Promise<Credentials> {
+    const credentials = await this.#options.load();
+    this.#server = credentials.server;
+    return credentials;
   }
 
   #open(url: URL, access: Access, signal: AbortSignal): Promise<IncomingMessage> {
     const { scheduler, answerWithin } = this.#options;
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-    const request = (url.protocol === 'https:' ? https : http).request(url, {
-      ...access.tls,
-      headers: { ...access.headers, accept: 'application/json', 'user-agent': USER_AGENT },
-      agent: access.agent ?? this.#ownAgent(url.protocol, access.tls),
-      signal,
-      ...(access.auth && { auth: access.auth }),
-    });
+    const request = this.#request(url, access, signal);
     const late = scheduler.schedule(() => {
       request.destroy(new ApiError('UNREACHABLE', `no answer within ${answerWithin / 1000} s`));
     }, answerWithin);
@@ -98,6 +90,21 @@ export class ApiConnection {
     });
     request.end();
     return promise;
+  }
+
+  /** Certificates that cannot be read, or a token that is no header, are thrown at once. */
+  #request(url: URL, access: Access, signal: AbortSignal): http.ClientRequest {
+    try {
+      return (url.protocol === 'https:' ? https : http).request(url, {
+        ...access.tls,
+        headers: { ...access.headers, accept: 'application/json', 'user-agent': USER_AGENT },
+        agent: access.agent ?? this.#ownAgent(url.protocol, access.tls),
+        signal,
+        ...(access.auth && { auth: access.auth }),
+      });
+    } catch (cause) {
+      throw new ApiError('CREDENTIALS', cause instanceof Error ? cause.message : String(cause), { cause });
+    }
   }
 
   /** Connections are kept between requests; other certificates make other connections. */

@@ -17,8 +17,10 @@ export type ApiErrorCode =
   | 'SERVER'
   /** An answer that is none of the API. */
   | 'MALFORMED'
-  /** A connection that worked ended, or fell silent. */
-  | 'CUT';
+  /** A connection that worked ended. */
+  | 'CUT'
+  /** A connection that worked fell silent. */
+  | 'SILENT';
 
 export interface ApiErrorDetails {
   readonly cause?: unknown;
@@ -43,17 +45,22 @@ export interface Status {
   readonly message?: unknown;
   readonly reason?: unknown;
   readonly code?: unknown;
+  readonly details?: { readonly causes?: unknown } | null;
 }
 
 /** @param status the HTTP status, or the code in the Status where there is none */
 export function statusError(status: number, body: Status | undefined, retryAfter?: number): ApiError {
   const text = typeof body?.message === 'string' && body.message !== '' ? body.message : `status ${status}`;
   const details = retryAfter === undefined ? {} : { retryAfter };
-  return new ApiError(codeOf(status, body?.reason), text, details);
+  return new ApiError(codeOf(status, body), text, details);
 }
 
-function codeOf(status: number, reason: unknown): ApiErrorCode {
+function codeOf(status: number, body: Status | undefined): ApiErrorCode {
+  const { reason, details } = body ?? {};
   if (status === 410 || reason === 'Expired' || reason === 'Gone') return 'EXPIRED';
+  // The server has not come so far, or not any more: restored from a backup, it has forgotten our version too.
+  const causes = Array.isArray(details?.causes) ? details.causes : [];
+  if (causes.some((cause) => cause?.reason === 'ResourceVersionTooLarge')) return 'EXPIRED';
   if (status === 401) return 'UNAUTHORIZED';
   if (status === 403) return 'FORBIDDEN';
   if (status === 429) return 'THROTTLED';
@@ -93,4 +100,5 @@ const ADVICE: Readonly<Record<ApiErrorCode, (message: string, plural: string) =>
   MALFORMED: (message, plural) =>
     `an answer about ${plural} makes no sense (${message}), so all are listed again: look for a proxy between`,
   CUT: (message, plural) => `connections that watch ${plural} do not last (${message}): look for a proxy between`,
+  SILENT: (message, plural) => `connections that watch ${plural} fall silent (${message}): look for a proxy between`,
 };

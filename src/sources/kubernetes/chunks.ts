@@ -9,7 +9,7 @@ const NEWLINE = 0x0a;
 
 /**
  * @param silence the longest time without a chunk, in milliseconds; asked anew when it is over
- * @throws {ApiError} code CUT: the stream broke or fell silent
+ * @throws {ApiError} code CUT: the stream broke; SILENT: it fell silent
  */
 export async function* chunksOf(
   stream: Readable,
@@ -21,7 +21,7 @@ export async function* chunksOf(
   const watchdog = scheduler.schedule(function (this: SchedulerAction<void>) {
     const left = heard + silence() - scheduler.now();
     if (left > 0) this.schedule(undefined, left);
-    else stream.destroy(new ApiError('CUT', `nothing came for ${silence() / 1000} s`));
+    else stream.destroy(new ApiError('SILENT', `nothing came for ${silence() / 1000} s`));
   }, silence());
   try {
     for await (const chunk of stream) {

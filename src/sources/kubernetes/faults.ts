@@ -15,6 +15,9 @@ export interface Notice {
 
 type Fault = Omit<Notice, 'type'>;
 
+/** The same for all kinds, in whatever words each attempt fails. */
+const OF_THE_SERVER: readonly ApiErrorCode[] = ['UNREACHABLE', 'CERTIFICATE', 'CREDENTIALS', 'UNAUTHORIZED'];
+
 export class Faults {
   readonly #byResource = new Map<Resource, Fault>();
   readonly #onNotice: (notice: Notice) => void;
@@ -25,20 +28,16 @@ export class Faults {
     this.#onWarnings = onWarnings;
   }
 
-  has(resource: Resource): boolean {
-    return this.#byResource.has(resource);
-  }
-
   /** Says it, unless the same stands already: attempts that fail alike are one fault, in whatever words. */
   set(resource: Resource, server: string, error: ApiError): void {
     const before = this.#byResource.get(resource);
     if (before?.code === error.code) return;
     const object = server === '' ? 'API server' : `API server ${server}`;
     const fault = { code: error.code, object, message: wordsFor(error, resource.plural) };
-    const news = !this.#stands(fault);
-    this.#byResource.set(resource, fault);
+    const standing = [...this.#byResource.values()].find((other) => areOne(other, fault));
+    this.#byResource.set(resource, standing ?? fault);
     if (before !== undefined) this.#recovered(before);
-    if (news) this.#onNotice({ type: 'fault', ...fault });
+    if (standing === undefined) this.#onNotice({ type: 'fault', ...fault });
     this.#onWarnings();
   }
 
@@ -51,21 +50,19 @@ export class Faults {
   }
 
   warnings(): Warning[] {
-    const texts = new Map([...this.#byResource.values()].map((fault) => [textOf(fault), fault]));
-    const words = (message: string) => `${message}; retried, and what was known stays in force`;
-    return [...texts.values()].map(({ object, message }) => ({ object, field: '', message: words(message) }));
+    return [...new Set(this.#byResource.values())].map(({ object, message }) => ({
+      object,
+      field: '',
+      message: `${message}; retried, and what was known stays in force`,
+    }));
   }
 
   #recovered(fault: Fault): void {
-    if (this.#stands(fault)) return;
+    if ([...this.#byResource.values()].includes(fault)) return;
     this.#onNotice({ type: 'recovered', ...fault });
-  }
-
-  #stands(fault: Fault): boolean {
-    return [...this.#byResource.values()].some((other) => textOf(other) === textOf(fault));
   }
 }
 
-function textOf({ object, message }: Fault): string {
-  return `${object} ${message}`;
+function areOne(a: Fault, b: Fault): boolean {
+  return a.code === b.code && (a.message === b.message || OF_THE_SERVER.includes(a.code));
 }

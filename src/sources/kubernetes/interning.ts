@@ -15,7 +15,9 @@ export class Interning {
   }
 
   #pod(pod: Pod): Pod {
-    const { kind, name, addresses, hostNetwork, finished } = pod;
+    const { kind, name, hostNetwork, finished } = pod;
+    // A list that grew by pushing keeps room for more; a copy does not.
+    const addresses = pod.addresses.slice();
     const namespace = this.#texts.one(pod.namespace, pod.namespace);
     const labels = this.#labels.one(JSON.stringify(pod.labels), pod.labels);
     const ports = this.#ports.one(JSON.stringify(pod.ports), pod.ports);

@@ -43,14 +43,14 @@ export interface ListAndWatchParts {
   readonly reached: Subject<void>;
 }
 
-const LARGEST_PAGE = 8_000;
+const LARGEST_PAGE = 1_600;
 /** These happen; they are said when they happen so many times in a row. */
-const USUAL: readonly ApiErrorCode[] = ['CUT', 'EXPIRED'];
+const USUAL: readonly ApiErrorCode[] = ['CUT', 'SILENT', 'EXPIRED'];
 const PATIENCE = 3;
-/** With other credentials it may go better. */
-const OF_CREDENTIALS: readonly ApiErrorCode[] = ['UNAUTHORIZED', 'CERTIFICATE', 'CREDENTIALS'];
+/** What we know cannot be built on. */
+const ANEW: readonly ApiErrorCode[] = ['EXPIRED', 'MALFORMED', 'REFUSED'];
 /** The same for all kinds, so that one who gets through speaks for all. */
-const OF_THE_SERVER: readonly ApiErrorCode[] = ['UNREACHABLE', 'CUT', 'SERVER'];
+const OF_THE_SERVER: readonly ApiErrorCode[] = ['UNREACHABLE', 'CUT', 'SILENT', 'SERVER'];
 
 export class ListAndWatch {
   readonly #parts: ListAndWatchParts;
@@ -65,6 +65,8 @@ export class ListAndWatch {
   /** Whether it lasted long enough; the timer that says so. */
   #lasted = false;
   #proof: Subscription | undefined;
+  /** Whether nothing came over it yet. */
+  #quiet = true;
   #failures = 0;
   /** The last fault came over a watch that had opened well: that another opens clears nothing. */
   #doubted = false;
@@ -109,6 +111,7 @@ export class ListAndWatch {
     const response = await connection.get(objects.resource.path, query, this.#signal);
     this.#open = true;
     this.#lasted = false;
+    this.#quiet = true;
     if (this.#version !== undefined) this.#watching();
     else {
       this.#streams = false;
@@ -127,6 +130,7 @@ export class ListAndWatch {
     else if (type !== 'BOOKMARK') objects.put(object);
     if (this.#version !== undefined) {
       this.#version = version;
+      this.#quiet = false;
       this.#proven();
     } else if (endsInitial) {
       // Only this names the list's version: the objects bear those of their own last changes, in no order.
@@ -176,8 +180,8 @@ export class ListAndWatch {
     }
     this.#failures++;
     if (code === 'EXPIRED' && listing) this.#pageSize = Math.min(LARGEST_PAGE, this.#pageSize * 4);
-    if (code === 'EXPIRED' || code === 'MALFORMED' || code === 'REFUSED') this.#version = undefined;
-    if (OF_CREDENTIALS.includes(code)) connection.renew();
+    // A watch that never said anything, not even in a bookmark, may never do: servers have been seen to forget them.
+    if (ANEW.includes(code) || (code === 'SILENT' && this.#quiet)) this.#version = undefined;
     if (!USUAL.includes(code) || this.#failures >= PATIENCE) {
       this.#doubted = this.#open;
       faults.set(objects.resource, connection.server, error);

@@ -1,4 +1,5 @@
 /** One list, page after page, taken in object by object; all pages together show one version of the collection. */
+import { StringDecoder } from 'node:string_decoder';
 import type { SchedulerLike } from 'rxjs';
 import type { ApiConnection } from './api-connection.ts';
 import { ApiError } from './api-error.ts';
@@ -32,9 +33,11 @@ export async function listPages(request: ListRequest): Promise<string> {
   let token: string | undefined;
   for (;;) {
     const response = await connection.get(path, { limit: `${limit}`, continue: token, fieldSelector }, signal);
-    const body: Buffer[] = [];
-    for await (const chunk of chunksOf(response, () => request.silence, request.scheduler)) body.push(chunk);
-    const { metadata, items } = pageIn(Buffer.concat(body).toString());
+    const decoder = new StringDecoder('utf8');
+    let text = '';
+    for await (const chunk of chunksOf(response, () => request.silence, request.scheduler))
+      text += decoder.write(chunk);
+    const { metadata, items } = pageIn(text);
     for (const item of items) objects.put(item);
     token = metadata.continue;
     if (token) continue;

@@ -43,6 +43,7 @@ it('an agent enforces what the API server says, and goes on while it is away', a
     ]),
     exits: new Map(),
     ownAddresses: new Set(['192.0.2.1' as Address]),
+    gone: new Set(),
   };
   const dataplane = new WatchedDataplane();
   const agent = new Agent({

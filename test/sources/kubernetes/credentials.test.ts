@@ -103,6 +103,18 @@ describe('a kubeconfig', () => {
     await follower.synced();
   });
 
+  it.each([
+    ['an authority', { authority: 'no certificate' }],
+    ['a token', { token: 'two\nlines' }],
+    ['a client certificate', { client: { certificate: 'none', key: 'none' } }],
+  ])('with %s that makes no sense is said', async (_, access) => {
+    await using server = await ApiServer.listen({ tls: serverCertificate });
+    using follower = new Follower(server, { access: { authority: authority.certificate, ...access } });
+    await follower.until(({ warnings }) => warnings.length === 1);
+    expect(follower.warnings[0]).toMatch(/: no (credentials|trusted connection) \(/);
+    expect(follower.notices).toHaveLength(1);
+  });
+
   it('names no such context', async () => {
     await using server = await ApiServer.listen();
     using follower = new Follower(server, { context: 'production' });

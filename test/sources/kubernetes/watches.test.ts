@@ -208,6 +208,8 @@ describe('a connection that has died', () => {
     server.put(...smallCluster());
     using follower = new Follower(server, { scheduler: clock, random: () => 0, timing: {} });
     await follower.synced();
+    server.put(pod('shop', 'web-1'));
+    await follower.until(({ objects }) => objects.has('Pod shop/web-1'));
     const [stalled] = server.watches('pods');
     stalled?.stall();
     server.put(pod('shop', 'unheard'));
@@ -226,6 +228,36 @@ describe('a connection that has died', () => {
     await follower.until(({ objects }) => objects.has('Service shop/after'));
     expect(server.requests.filter(({ resource, verb }) => resource === 'services' && verb === 'watch')).toHaveLength(1);
     expect(follower.notices).toEqual([]);
+  });
+});
+
+describe('a watch that never says anything', () => {
+  it('is not trusted: the kind is listed again', async () => {
+    const clock = new Clock();
+    await using server = await ApiServer.listen();
+    server.put(...smallCluster());
+    using follower = new Follower(server, { scheduler: clock, random: () => 0, timing: {} });
+    await follower.synced();
+    for (const watch of server.watches('pods')) watch.stall();
+    const listed = server.request(({ resource, query }) => resource === 'pods' && query.sendInitialEvents === 'true');
+    clock.advance(150_000);
+    await clock.waiting(500);
+    clock.advance(500);
+    await listed;
+  });
+});
+
+describe('a server that was restored from the past', () => {
+  it('does not know our version, and is listed anew', async () => {
+    await using server = await ApiServer.listen();
+    server.put(...smallCluster(), ...Array.from({ length: 10 }, (_, i) => pod('shop', `lost-${i}`)));
+    using follower = new Follower(server);
+    await follower.synced();
+    await server.pause();
+    await using restored = await ApiServer.listen({ port: Number(new URL(server.url).port) });
+    restored.put(...smallCluster());
+    await follower.until(({ objects }) => [...objects.keys()].every((id) => !id.includes('lost')));
+    expect(follower.ids('Pod')).toEqual(['Pod shop/web-0']);
   });
 });
 

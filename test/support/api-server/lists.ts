@@ -1,6 +1,6 @@
 /** Lists, in pages that all show the version of the first one until that is compacted away. */
 import type { ServerResponse } from 'node:http';
-import { type ListOptions, selects } from './list-options.ts';
+import type { ListOptions } from './list-options.ts';
 import type { ApiObject } from './objects.ts';
 import { expiredToken, failure, refuse, type Status, tooLarge } from './status.ts';
 import type { Collection, Storage } from './storage.ts';
@@ -21,8 +21,6 @@ interface Token {
   readonly rv: number;
   readonly start: number;
 }
-
-const TYPE_FIELDS = new Set(['apiVersion', 'kind']);
 
 export class Lists {
   readonly #storage: Storage;
@@ -53,9 +51,7 @@ export class Lists {
     const { kind, apiVersion } = collection.resource;
     response.writeHead(200, { 'content-type': 'application/json' });
     const head = JSON.stringify({ kind: `${kind}List`, apiVersion, metadata }).slice(0, -1);
-    response.write(`${head},"items":[`);
-    for (const [index, item] of items.entries()) response.write(`${index > 0 ? ',' : ''}${itemText(item)}`);
-    response.end(']}\n');
+    response.end(`${head},"items":[${items.map(itemText).join(',')}]}\n`);
   }
 
   #first(collection: Collection, { version, name, match }: ListOptions): Page | Status {
@@ -64,6 +60,7 @@ export class Lists {
     if (match === 'Exact' && version !== current)
       return failure(410, `The resourceVersion for the provided list is too old.`);
     const all = collection.sorted();
+    // A list by name has one object at most, and so one page.
     const objects = name === undefined ? all : all.filter(({ metadata }) => metadata.name === name);
     return { snapshot: { version: current, objects }, start: 0 };
   }
@@ -77,10 +74,7 @@ export class Lists {
     }
     const snapshot = this.#snapshots.get(collection)?.get(token.rv);
     if (snapshot === undefined || token.rv < this.#storage.compacted) return expiredToken();
-    return {
-      snapshot: { ...snapshot, objects: snapshot.objects.filter((object) => selects(options, object)) },
-      start: token.start,
-    };
+    return { snapshot, start: token.start };
   }
 
   #keep(collection: Collection, snapshot: Snapshot): void {
@@ -95,6 +89,6 @@ function tokenOf(token: Token): string {
 }
 
 /** Items of a list do not say their type: the list's kind does. */
-function itemText(object: ApiObject): string {
-  return JSON.stringify(Object.fromEntries(Object.entries(object).filter(([field]) => !TYPE_FIELDS.has(field))));
+function itemText({ kind: _, apiVersion: __, ...item }: ApiObject): string {
+  return JSON.stringify(item);
 }

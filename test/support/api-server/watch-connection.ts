@@ -24,6 +24,8 @@ export class WatchConnection {
   #sent = 0;
   #initial = true;
   #stalled = false;
+  /** Goes on with the initial events, when the connection takes more. */
+  #resume = () => {};
   #cutNext = false;
   #ending = false;
   #pieces: Buffer[] = [];
@@ -32,7 +34,11 @@ export class WatchConnection {
   constructor(parts: WatchParts) {
     this.#parts = parts;
     parts.collection.listeners.add(this.#pump);
-    parts.response.once('close', () => this.#leave());
+    parts.response.on('drain', () => this.#resume());
+    parts.response.once('close', () => {
+      this.#leave();
+      this.#resume();
+    });
   }
 
   get plural(): string {
@@ -109,8 +115,7 @@ export class WatchConnection {
       this.#event('ADDED', object);
       if (++count % BATCH > 0 || response.destroyed || !response.writableNeedDrain) continue;
       await new Promise<void>((resolve) => {
-        response.once('drain', resolve);
-        response.once('close', resolve);
+        this.#resume = resolve;
       });
     }
     if (options.sendInitialEvents) this.bookmark({ 'k8s.io/initial-events-end': 'true' });
