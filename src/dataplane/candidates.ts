@@ -36,14 +36,15 @@ export function makeCandidates(options: CandidatesOptions): Record<DataplaneKind
 /** Maps and programs are made by opening it; that they can be attached is seen on a veth of our own. */
 async function tryBpf(options: OpenOptions): Promise<{ dataplane: OpenedBpfDataplane; detail: string }> {
   const existed = existsSync(options.directory);
-  const dataplane = await openBpfDataplane(options);
+  let dataplane: OpenedBpfDataplane | undefined;
   try {
+    dataplane = await openBpfDataplane(options);
     const mode = await tryToAttach(dataplane, options.attach ?? 'auto');
     return { dataplane, detail: `programs attached by ${mode}` };
   } catch (error) {
-    dataplane.close();
+    dataplane?.close();
     // What an agent before has left goes on enforcing.
-    if (!existed) await cleanupBpfDataplane(options.directory);
+    if (!existed && existsSync(options.directory)) await cleanupBpfDataplane(options.directory);
     throw error;
   }
 }

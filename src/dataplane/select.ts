@@ -2,7 +2,8 @@
  * Which data plane a node gets: the one asked for or, with `auto`, the first that works when it is really tried. It stays
  * for the life of the agent. What another one has left on the node goes once the first state is in force on this one.
  */
-import type { Applied, Dataplane, DesiredState, Hint } from './contract.ts';
+import type { Address } from '../model/address.ts';
+import type { Applied, Dataplane, DesiredState, Hint, LinkRole } from './contract.ts';
 
 export type DataplaneKind = 'bpf' | 'ipset';
 export type DataplaneChoice = 'auto' | DataplaneKind;
@@ -65,7 +66,7 @@ export async function selectDataplane({ choice, candidates, onRemains }: SelectO
         for (const other of others) await removeOne(other, candidates[other], onRemains);
       };
       const reason = reasonOf(choice, refusals, detail);
-      return { dataplane: new Successor(opened, remove), opened, kind, reason, refusals };
+      return { dataplane: succeeding(opened, remove), opened, kind, reason, refusals };
     } catch (error) {
       refusals.push({ kind, error });
     }
@@ -73,40 +74,26 @@ export async function selectDataplane({ choice, candidates, onRemains }: SelectO
   throw new NoDataplaneError(refusals);
 }
 
-/** The data plane, which has those before it removed as soon as it enforces a whole state: until then both do. */
-class Successor implements Dataplane {
-  readonly kind: Dataplane['kind'];
-  readonly #dataplane: Dataplane;
-  #remove: (() => Promise<void>) | undefined;
-
-  constructor(dataplane: Dataplane, remove: () => Promise<void>) {
-    this.kind = dataplane.kind;
-    this.#dataplane = dataplane;
-    this.#remove = remove;
-  }
-
-  ready(): Promise<void> {
-    return this.#dataplane.ready();
-  }
-
-  async apply(state: DesiredState, hint: Hint): Promise<Applied> {
-    const applied = await this.#dataplane.apply(state, hint);
-    const remove = this.#remove;
-    this.#remove = undefined;
-    // A state that is in force stays so, whatever became of the other's traces.
-    await remove?.().catch(() => {
-      this.#remove = remove;
+/** The data plane itself, but that those before it are removed once it enforces a whole state: until then both do. */
+function succeeding(dataplane: Dataplane, removeOthers: () => Promise<void>): Dataplane {
+  let remaining = true;
+  const apply = async (state: DesiredState, hint: Hint): Promise<Applied> => {
+    const applied = await dataplane.apply(state, hint);
+    if (!remaining) return applied;
+    remaining = false;
+    // A state that is in force stays so, whatever became of the others' traces.
+    await removeOthers().catch(() => {
+      remaining = true;
     });
     return applied;
-  }
-
-  guard(ifindex: number): void {
-    this.#dataplane.guard(ifindex);
-  }
-
-  close(): void {
-    this.#dataplane.close();
-  }
+  };
+  return new Proxy(dataplane, {
+    get: (target, name) => {
+      if (name === 'apply') return apply;
+      const member: unknown = Reflect.get(target, name, target);
+      return typeof member === 'function' ? member.bind(target) : member;
+    },
+  });
 }
 
 async function removeOne(
@@ -129,6 +116,8 @@ function reasonOf(choice: DataplaneChoice, refusals: readonly Refusal[], detail:
   return [...words, ...(detail === undefined ? [] : [detail])].join('; ');
 }
 
+/** Its first line: behind it a verifier may have said much more, which stays in the error itself. */
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  const message = error instanceof Error ? error.message : String(error);
+  return message.split('\n', 1)[0] ?? '';
 }

@@ -5,6 +5,7 @@ import { MemoryDataplane } from '../../src/dataplane/memory/memory-dataplane.ts'
 import { type Candidate, NoDataplaneError, selectDataplane } from '../../src/dataplane/select.ts';
 import { netlink } from '../../src/native.ts';
 import { OBJECT } from '../support/kernel/dataplanes.ts';
+import { TestNamespace } from '../support/kernel/test-namespace.ts';
 import { describeAsRoot } from '../support/privilege.ts';
 
 class Fake implements Candidate {
@@ -67,7 +68,7 @@ const EMPTY_STATE = {
 } as never;
 
 describeAsRoot('on this kernel', () => {
-  it('BPF is found by attaching a program to a veth of its own, and leaves nothing when it is refused', async () => {
+  it('BPF is found by attaching a program to a veth of its own, which leaves nothing', async () => {
     const directory = `/sys/fs/bpf/selvedge-test-${process.pid}-select`;
     const candidates = makeCandidates({ bpf: { path: OBJECT, directory }, ipset: {} });
     const { kind, reason, dataplane } = await selectDataplane({ choice: 'auto', candidates });
@@ -76,5 +77,21 @@ describeAsRoot('on this kernel', () => {
     await candidates.bpf.remove();
     expect(existsSync(directory)).toBe(false);
     expect(netlink.links().filter(({ name }) => name.startsWith(`slvtry${process.pid}`))).toEqual([]);
+  });
+
+  it('ipset is chosen where BPF cannot be loaded, for that reason', async () => {
+    const namespace = new TestNamespace('select', []);
+    const directory = `/sys/fs/bpf/selvedge-test-${process.pid}-none`;
+    const ipset = { auditEvery: 0, within: <T>(start: () => T) => namespace.run(start) };
+    try {
+      const candidates = makeCandidates({ bpf: { path: '/nowhere/policy.bpf.o', directory }, ipset });
+      const { kind, reason, dataplane } = await selectDataplane({ choice: 'auto', candidates });
+      expect(kind).toBe('ipset');
+      expect(reason).toMatch(/^bpf is not possible here: .*nowhere.*; iptables-nft: nobody else has rules$/);
+      dataplane.close();
+      expect(existsSync(directory)).toBe(false);
+    } finally {
+      namespace.close();
+    }
   });
 });

@@ -26,6 +26,13 @@ export function parseCounters(text: string): ReadonlyMap<string, readonly Packet
   return chains;
 }
 
+/** The rules of one chain, as `iptables -v -S` prints them. */
+export function parseChainCounters(text: string): readonly PacketCount[] {
+  return [...text.matchAll(/^-A .*? -c (\d+) (\d+)/gm)].map(([, packets = '', bytes = '']) => {
+    return { packets: BigInt(packets), bytes: BigInt(bytes) };
+  });
+}
+
 /** Sums by what is counted; sums of sums are sums. */
 export class CountSums {
   readonly #sums = new Map<string, RuleCount>();

@@ -55,6 +55,11 @@ export class Programs {
     return this.#run(this.#iptables(family, 'save'), []);
   }
 
+  /** One chain of the mangle table with its counters: cheap also where the table is large. */
+  listChain(family: Family, chain: string): Promise<string> {
+    return this.#run(this.#iptables(family), ['-w', `${LOCK_SECONDS}`, '-t', 'mangle', '-v', '-S', chain]);
+  }
+
   /** Line by line: what stands before one that fails has happened. @throws {CommandError} */
   async restoreSets(lines: readonly string[]): Promise<void> {
     if (lines.length > 0) await this.#run('ipset', ['restore'], `${lines.join('\n')}\n`);
@@ -78,8 +83,9 @@ export class Programs {
     return tables.includes(`table ${family} ${name}\n`) ? this.#run('nft', ['list', 'table', family, name]) : '';
   }
 
-  #iptables(family: Family, action: 'save' | 'restore'): string {
-    return `${family === 4 ? 'iptables' : 'ip6tables'}-${this.variant}-${action}`;
+  #iptables(family: Family, action?: 'save' | 'restore'): string {
+    const name = `${family === 4 ? 'iptables' : 'ip6tables'}-${this.variant}`;
+    return action === undefined ? name : `${name}-${action}`;
   }
 
   #run(name: string, args: readonly string[], input?: string): Promise<string> {

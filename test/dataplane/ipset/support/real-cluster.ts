@@ -75,7 +75,7 @@ async function apply(node: Node, events: readonly ClusterEvent[], first: boolean
   compiler.apply(events);
   const hint = compiler.takeChanges();
   const compiled = compiler.state;
-  const bound = bindings.update(links.pods, compiled);
+  const bound = bindings.update(links, compiled);
   const pending = [...bound.values()].filter((binding) => binding.kind === 'pending');
   if (pending.length > 0) throw new Error(JSON.stringify(pending));
   const state = { compiled, bindings: bound, exits: links.exits, ownAddresses: links.ownAddresses, pending: 'closed' };
