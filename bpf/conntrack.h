@@ -49,20 +49,13 @@ extern struct nf_conn *bpf_skb_ct_lookup(struct __sk_buff *skb, struct bpf_sock_
                                          struct conntrack_options *options, __u32 options_size) __ksym __weak;
 extern void bpf_ct_release(struct nf_conn *connection) __ksym __weak;
 
-/* Of the connection's first packet before, and of its last stop after every translation. */
-struct conntrack_ends {
-  __be32 requester[4];
-  __be32 responder[4];
-  __be16 responder_port;
-  __u16 pad;
-};
-
 /*
- * The direction of this packet, and its connection's real ends. From_pod sees packets before their translation: they
- * are looked up as they are. Later hooks see what comes out of it, which only the opposite direction's tuple has.
+ * The direction of this packet (enum conntrack_direction), and in `real` the packet as it would be without any
+ * translation. From_pod sees packets before their translation: they are looked up as they are. Later hooks see what
+ * comes out of it, which only the opposite direction's tuple has.
  */
 static __always_inline int conntrack_find(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
-                                          struct conntrack_ends *ends, const int family) {
+                                          struct packet *real, const int family) {
   bool inverted = run->hook != HOOK_FROM_POD, local_first = hook_from_local(run->hook) != inverted;
   struct conntrack_options options = {.netns_id = BPF_F_CURRENT_NETNS, .protocol = packet->protocol};
   struct bpf_sock_tuple tuple = {};
@@ -86,59 +79,87 @@ static __always_inline int conntrack_find(struct __sk_buff *skb, const struct ru
       bpf_skb_ct_lookup(skb, &tuple, family == 4 ? sizeof(tuple.ipv4) : sizeof(tuple.ipv6), &options, sizeof(options));
 
   if (!connection) return CONNTRACK_UNKNOWN;
+  bool reply = inverted ? options.direction == CONNTRACK_ORIGINAL : options.direction == CONNTRACK_REPLY;
+  /* A reply's sender is the responder behind every translation, a request's the requester before it. */
+  const struct nf_conntrack_tuple *responder = &connection->tuplehash[CONNTRACK_REPLY].tuple;
+  const struct nf_conntrack_tuple *requester = &connection->tuplehash[CONNTRACK_ORIGINAL].tuple;
+
+  *real = *packet;
 #pragma unroll
-  for (int i = 0; i < 4; i++) {
-    ends->requester[i] = connection->tuplehash[CONNTRACK_ORIGINAL].tuple.src.u3.all[i];
-    ends->responder[i] = connection->tuplehash[CONNTRACK_REPLY].tuple.src.u3.all[i];
-  }
-  ends->responder_port = connection->tuplehash[CONNTRACK_REPLY].tuple.src.u.all;
+  for (int i = 0; i < 4; i++) real->peer[i] = reply ? responder->src.u3.all[i] : requester->src.u3.all[i];
+  if (reply)
+    real->peer_port = responder->src.u.all;
+  else
+    real->local_port = responder->src.u.all;
   bpf_ct_release(connection);
-  return inverted ? !options.direction : options.direction;
+  return reply ? CONNTRACK_REPLY : CONNTRACK_ORIGINAL;
 }
 
 CHECKED_ALONE int conntrack_find4(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
-                                  struct conntrack_ends *ends) {
-  if (!conntrack || !run || !packet || !ends) return CONNTRACK_UNKNOWN;
-  return conntrack_find(skb, run, packet, ends, 4);
+                                  struct packet *real) {
+  if (!conntrack || !run || !packet || !real) return CONNTRACK_UNKNOWN;
+  return conntrack_find(skb, run, packet, real, 4);
 }
 
 CHECKED_ALONE int conntrack_find6(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
-                                  struct conntrack_ends *ends) {
-  if (!conntrack || !run || !packet || !ends) return CONNTRACK_UNKNOWN;
-  return conntrack_find(skb, run, packet, ends, 6);
+                                  struct packet *real) {
+  if (!conntrack || !run || !packet || !real) return CONNTRACK_UNKNOWN;
+  return conntrack_find(skb, run, packet, real, 6);
 }
 
-/* enum conntrack_direction */
+/* The packet's direction alone. */
+CHECKED_ALONE int conntrack_direction4(struct __sk_buff *skb, const struct run *run, const struct packet *packet) {
+  struct packet real = {};
+
+  return conntrack_find4(skb, run, packet, &real);
+}
+
+CHECKED_ALONE int conntrack_direction6(struct __sk_buff *skb, const struct run *run, const struct packet *packet) {
+  struct packet real = {};
+
+  return conntrack_find6(skb, run, packet, &real);
+}
+
 static __always_inline int conntrack_ask(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
-                                         struct conntrack_ends *ends, const int family) {
+                                         const int family) {
   if (!conntrack) return CONNTRACK_UNKNOWN;
-  return family == 4 ? conntrack_find4(skb, run, packet, ends) : conntrack_find6(skb, run, packet, ends);
+  return family == 4 ? conntrack_direction4(skb, run, packet) : conntrack_direction6(skb, run, packet);
 }
 
-/* The packet as it would be without any translation, for judging: its peer is the connection's other real end. */
-static __always_inline void conntrack_real(struct packet *real, const struct packet *packet,
-                                           const struct conntrack_ends *ends, __u32 origin) {
-  *real = *packet;
-  copy_words(real->peer, origin == FLOW_BY_LOCAL ? ends->responder : ends->requester);
-  if (origin == FLOW_BY_LOCAL)
-    real->peer_port = ends->responder_port;
-  else
-    real->local_port = ends->responder_port;
+/* Judged by the connection's real ends, as far as this packet is of that direction; -1 else. */
+static __always_inline int conntrack_judge(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
+                                           struct judgement *judgement, int direction, const int family) {
+  struct packet real = {};
+  struct question question = {
+      .peer_slot = mark_slot(run->mark),
+      .origin = direction == CONNTRACK_REPLY ? FLOW_BY_LOCAL : FLOW_BY_PEER,
+  };
+
+  if ((family == 4 ? conntrack_find4(skb, run, packet, &real) : conntrack_find6(skb, run, packet, &real)) != direction)
+    return -1;
+  __builtin_memset(judgement, 0, sizeof(*judgement));
+  return judge_allows(run, &real, &question, judgement, family) ? VERDICT_ALLOW : VERDICT_DENY;
+}
+
+CHECKED_ALONE int conntrack_judge4(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
+                                   struct judgement *judgement, int direction) {
+  if (!conntrack || !run || !packet || !judgement) return -1;
+  return conntrack_judge(skb, run, packet, judgement, direction, 4);
+}
+
+CHECKED_ALONE int conntrack_judge6(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
+                                   struct judgement *judgement, int direction) {
+  if (!conntrack || !run || !packet || !judgement) return -1;
+  return conntrack_judge(skb, run, packet, judgement, direction, 6);
 }
 
 /*
- * A reply to the pod at to_pod, judged by the request's real ends: VERDICT_ALLOW, VERDICT_DENY, or -1 where conntrack
- * does not know the connection, or knows it as the other side's.
+ * A packet at to_pod, judged by the request of its connection and that one's real ends: VERDICT_ALLOW, VERDICT_DENY,
+ * or -1 where conntrack does not know the connection, or not as one of this direction; then the judgement stays.
  */
-static __always_inline int conntrack_judge(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
-                                           struct judgement *judgement, const int family) {
-  __u32 origin = hook_from_local(run->hook) ? FLOW_BY_PEER : FLOW_BY_LOCAL;
-  struct question question = {.peer_slot = mark_slot(run->mark), .origin = origin};
-  struct conntrack_ends ends = {};
-  struct packet real;
-
-  if (conntrack_ask(skb, run, packet, &ends, family) != CONNTRACK_REPLY) return -1;
-  conntrack_real(&real, packet, &ends, origin);
-  __builtin_memset(judgement, 0, sizeof(*judgement));
-  return judge_allows(run, &real, &question, judgement, family) ? VERDICT_ALLOW : VERDICT_DENY;
+static __always_inline int conntrack_verdict(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
+                                             struct judgement *judgement, int direction, const int family) {
+  if (!conntrack) return -1;
+  return family == 4 ? conntrack_judge4(skb, run, packet, judgement, direction)
+                     : conntrack_judge6(skb, run, packet, judgement, direction);
 }

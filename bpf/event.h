@@ -65,14 +65,18 @@ static __always_inline void tell(const struct __sk_buff *skb, const struct run *
   bpf_ringbuf_submit(event, 0);
 }
 
+CHECKED_ALONE int tell_side(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
+                            const struct side *side, int direction) {
+  if (run && packet && side) tell(skb, run, packet, side, direction);
+  return 0;
+}
+
 /* A verdict of this side: counted, and told when it is wanted. */
-CHECKED_ALONE int record(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
-                         const struct side *side, int direction) {
-  if (!run || !packet || !side) return 0;
+static __always_inline void record(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
+                                   const struct side *side, int direction) {
   count(skb, side, direction);
   if (event_mask & (reason_allows(side->reason) ? EVENTS_ADMITTED : EVENTS_DROPS))
-    tell(skb, run, packet, side, direction);
-  return 0;
+    tell_side(skb, run, packet, side, direction);
 }
 
 /* Drops for what the packet is, in the hook's own direction. */

@@ -66,8 +66,7 @@ static __noinline int from_pod_reply6(struct __sk_buff *skb, const struct run *r
  */
 static __always_inline int from_pod_unknown(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
                                             struct flow *flow, const int family) {
-  struct conntrack_ends ends = {};
-  int direction = conntrack_ask(skb, run, packet, &ends, family);
+  int direction = conntrack_ask(skb, run, packet, family);
 
   if (direction == CONNTRACK_UNKNOWN || (direction == CONNTRACK_ORIGINAL && packet->flags & PACKET_OPENS_IF_NEW)) {
     if (flow_opens(packet, false)) from_pod_open(run, packet, flow, family);

@@ -8,7 +8,10 @@
 #include "flow.h"
 #include "policy.h"
 
-/* Who requests of whom: the endpoint at the hook and whoever is on the other side. */
+/*
+ * Who requests of whom: the endpoint at the hook (the run's slot) and whoever is on the other side. Slots and no
+ * pointers, as for every function that is CHECKED_ALONE.
+ */
 struct question {
   __u32 peer_slot; /* 0: not an endpoint of this node */
   __u8 origin;     /* enum flow_origin: which side requests */
@@ -33,11 +36,6 @@ struct judgement {
 
 static __always_inline bool reason_allows(__u32 reason) { return reason <= REASON_ALLOW_MAX; }
 
-/* The direction that drops decides, the requester's first. */
-static __always_inline bool judgement_allows(const struct judgement *judgement) {
-  return reason_allows(judgement->egress.reason) && reason_allows(judgement->ingress.reason);
-}
-
 /* An ICMP error that no rule admits: what it lacks is an admitted flow that it is about. */
 static __always_inline void judgement_unrelated(struct judgement *judgement) {
   if (judgement->egress.reason == REASON_DROP_POLICY) judgement->egress.reason = REASON_DROP_UNRELATED;
@@ -58,46 +56,51 @@ static __always_inline __u32 end_identity(__u32 copy, const struct endpoint *end
   return identity_of(copy, address, flags, family);
 }
 
+/* The endpoint itself, or 0 when the packet is to another address than its own. */
+static __always_inline const struct endpoint *own_end(const struct packet *packet, const struct endpoint *endpoint,
+                                                      const int family) {
+  return endpoint && packet_is_own(packet, endpoint, family) ? endpoint : 0;
+}
+
 /* "By default, a pod is non-isolated": then all is allowed in that direction. */
 static __always_inline void judge(const struct run *run, const struct packet *packet, const struct question *question,
                                   struct judgement *judgement, const int family) {
-  struct endpoint *local = endpoint_in_slot(run, run->slot);
-  struct endpoint *peer = endpoint_in_slot(run, question->peer_slot);
-  bool by_local = question->origin == FLOW_BY_LOCAL, own = local && packet_is_own(packet, local, family);
-  struct endpoint *requester = by_local ? local : peer, *responder = by_local ? peer : local;
-  __u32 port = port_of(packet, by_local ? packet->peer_port : packet->local_port);
-  __u32 copy = run->copy, local_flags;
+  const struct endpoint *local = endpoint_in_slot(run, run->slot), *peer = endpoint_in_slot(run, question->peer_slot);
+  bool by_local = question->origin == FLOW_BY_LOCAL, spare_peer = question->spare_peer;
+  const struct endpoint *requester = by_local ? local : peer, *responder = by_local ? peer : local;
+  __u32 port = port_of(packet, by_local ? packet->peer_port : packet->local_port), copy = run->copy, ignored;
 
-  if (requester && !(question->spare_peer && !by_local)) {
+  if (requester && !(spare_peer && !by_local)) {
     struct side *side = &judgement->egress;
+    __u32 ruleset = requester->egress_ruleset;
 
     side->ifindex = requester->ifindex;
-    side->ruleset = requester->egress_ruleset;
+    side->ruleset = ruleset;
     side->reason = REASON_ALLOW_UNISOLATED;
-    if (side->ruleset) {
+    if (ruleset) {
       __u32 identity = by_local ? end_identity(copy, peer, packet->peer, &judgement->peer_flags, family)
-                                : end_identity(copy, own ? local : 0, packet->local, &local_flags, family);
+                                : end_identity(copy, own_end(packet, local, family), packet->local, &ignored, family);
 
-      side->reason = policy_judge(copy, side->ruleset, identity, port, &side->rule);
+      side->reason = policy_judge(copy, ruleset, identity, port, &side->rule);
+      if (!reason_allows(side->reason)) return;
     }
-    if (!reason_allows(side->reason)) return;
   }
-  if (responder && !(question->spare_peer && by_local)) {
+  if (responder && !(spare_peer && by_local)) {
     struct side *side = &judgement->ingress;
+    __u32 ruleset = responder->ingress_ruleset;
 
     side->ifindex = responder->ifindex;
-    side->ruleset = responder->ingress_ruleset;
+    side->ruleset = ruleset;
     side->reason = REASON_ALLOW_UNISOLATED;
-    if (side->ruleset) {
-      __u32 identity = by_local ? end_identity(copy, own ? local : 0, packet->local, &local_flags, family)
+    if (ruleset) {
+      __u32 identity = by_local ? end_identity(copy, own_end(packet, local, family), packet->local, &ignored, family)
                                 : end_identity(copy, peer, packet->peer, &judgement->peer_flags, family);
 
-      side->reason = policy_judge(copy, side->ruleset, identity, port, &side->rule);
+      side->reason = policy_judge(copy, ruleset, identity, port, &side->rule);
     }
   }
 }
 
-/* The judgement comes zeroed. */
 CHECKED_ALONE int judge4(const struct run *run, const struct packet *packet, const struct question *question,
                          struct judgement *judgement) {
   if (run && packet && question && judgement) judge(run, packet, question, judgement, 4);
@@ -110,6 +113,7 @@ CHECKED_ALONE int judge6(const struct run *run, const struct packet *packet, con
   return 0;
 }
 
+/* Whether a request is admitted in both directions; the judgement comes zeroed. */
 static __always_inline bool judge_allows(const struct run *run, const struct packet *packet,
                                          const struct question *question, struct judgement *judgement,
                                          const int family) {
@@ -117,5 +121,5 @@ static __always_inline bool judge_allows(const struct run *run, const struct pac
     judge4(run, packet, question, judgement);
   else
     judge6(run, packet, question, judgement);
-  return judgement_allows(judgement);
+  return reason_allows(judgement->egress.reason) && reason_allows(judgement->ingress.reason);
 }

@@ -63,42 +63,51 @@ static __always_inline struct port_range *port_range_find(__u32 copy, __u32 inde
 
 static __always_inline __u32 port_order(__u32 protocol, __u32 number) { return protocol << 16 | number; }
 
-/* The range that holds the port; ranges are sorted and disjoint. */
-static __always_inline struct port_range *port_search(__u32 copy, const struct policy_entry *extent, __u32 wanted) {
-  __u32 low = extent->first, high = low + extent->count;
+/* Where the port lies: before the range, in it, or behind it. */
+static __always_inline int port_compare(const struct port_range *range, __u32 port) {
+  if (range->protocol == PORTS_ANY) return 0;
+  if (port < port_order(range->protocol, range->from)) return -1;
+  return port > port_order(range->protocol, range->to);
+}
 
+/* Index of the range that holds the port, among those from `low` up to `high`; -1 when there is none. */
+CHECKED_ALONE int port_search(__u32 copy, __u32 low, __u32 high, __u32 port) {
   for (int i = 0; i < PORT_SEARCH_STEPS && low < high; i++) {
     __u32 middle = low + (high - low) / 2;
     struct port_range *range = port_range_find(copy, middle);
 
-    if (!range) return 0;
-    if (range->protocol == PORTS_ANY) return range;
-    if (wanted < port_order(range->protocol, range->from)) {
+    if (!range) return -1;
+    int side = port_compare(range, port);
+
+    if (!side) return middle;
+    if (side < 0)
       high = middle;
-    } else if (wanted > port_order(range->protocol, range->to)) {
+    else
       low = middle + 1;
-    } else {
-      return range;
-    }
   }
-  return 0;
+  return -1;
 }
 
 /*
- * REASON_ALLOW_RULE with the rule, REASON_DROP_POLICY, or REASON_DROP_FRAGMENT where the verdict depends on a port that
- * is not known.
+ * REASON_ALLOW_RULE with the rule, REASON_DROP_POLICY, or REASON_DROP_FRAGMENT where the verdict depends on a port
+ * that is not known.
  */
-CHECKED_ALONE int policy_judge(__u32 copy, __u32 ruleset, __u32 identity, __u32 port, __u32 *rule) {
-  if (!rule) return REASON_DROP_POLICY;
+static __always_inline __u32 policy_judge(__u32 copy, __u32 ruleset, __u32 identity, __u32 port, __u32 *rule) {
   struct policy_entry *extent = policy_find(copy, ruleset, identity);
 
   if (!extent && identity != IDENTITY_WORLD) extent = policy_find(copy, ruleset, IDENTITY_WORLD);
   if (!extent || !extent->count) return REASON_DROP_POLICY;
-  struct port_range *range = port_search(copy, extent, port & ~PORT_UNKNOWN);
+  __u32 unknown = port & PORT_UNKNOWN;
+  int index = extent->first;
 
-  if (port & PORT_UNKNOWN && !(range && (range->protocol == PORTS_ANY || (!range->from && range->to == 0xffff))))
-    return REASON_DROP_FRAGMENT;
-  if (!range || range->verdict != VERDICT_ALLOW) return REASON_DROP_POLICY;
+  port &= ~PORT_UNKNOWN;
+  /* Most sets are one range, which takes no call. */
+  if (extent->count > 1) index = port_search(copy, index, index + extent->count, port);
+  struct port_range *range = index < 0 ? 0 : port_range_find(copy, index);
+
+  if (!range || port_compare(range, port)) return unknown ? REASON_DROP_FRAGMENT : REASON_DROP_POLICY;
+  if (unknown && range->protocol != PORTS_ANY && (range->from || range->to != 0xffff)) return REASON_DROP_FRAGMENT;
+  if (range->verdict != VERDICT_ALLOW) return REASON_DROP_POLICY;
   *rule = range->rule;
   return REASON_ALLOW_RULE;
 }

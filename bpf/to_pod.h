@@ -31,7 +31,7 @@ static __always_inline int to_pod_reply(struct __sk_buff *skb, const struct run 
 
   if (!translated) return judge_flow(run, packet, flow, slot, judgement, family) ? VERDICT_ALLOW : VERDICT_DENY;
   if (!sender || !mark_is_reply(run->mark)) {
-    int verdict = conntrack_judge(skb, run, packet, judgement, family);
+    int verdict = conntrack_verdict(skb, run, packet, judgement, CONNTRACK_REPLY, family);
 
     if (verdict == VERDICT_DENY) return VERDICT_DENY;
     if (verdict < 0 && sender && !judged_verdict(flow->judged)) return -1;
@@ -65,21 +65,15 @@ static __always_inline bool to_pod_request(struct __sk_buff *skb, const struct r
     judgement->ingress.rule = 0;
     return true;
   }
-  struct conntrack_ends ends = {};
-  struct packet real;
+  int verdict = conntrack_verdict(skb, run, packet, judgement, CONNTRACK_ORIGINAL, family);
 
-  if (conntrack_ask(skb, run, packet, &ends, family) != CONNTRACK_ORIGINAL) return allowed;
-  conntrack_real(&real, packet, &ends, FLOW_BY_PEER);
-  __builtin_memset(judgement, 0, sizeof(*judgement));
-  return judge_allows(run, &real, &question, judgement, family);
+  return verdict < 0 ? allowed : verdict == VERDICT_ALLOW;
 }
 
 /* A reply of the pod's own connection whose entry was lost or never made, by conntrack's word: the entry is made. */
 static __always_inline bool to_pod_restore(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
                                            struct flow *flow, const int family) {
-  struct conntrack_ends ends = {};
-
-  if (conntrack_ask(skb, run, packet, &ends, family) != CONNTRACK_REPLY) return false;
+  if (conntrack_ask(skb, run, packet, family) != CONNTRACK_REPLY) return false;
   flow_restore(run, packet, flow, FLOW_BY_LOCAL, family);
   return true;
 }
@@ -136,12 +130,17 @@ static __always_inline int to_pod_judge(struct __sk_buff *skb, const struct run 
   }
   if (!to_pod_request(skb, run, packet, &judgement, family)) {
     if (!live && !(packet->flags & (PACKET_OPENING | PACKET_NO_PORTS | PACKET_NO_FLOW)) &&
-        conntrack_judge(skb, run, packet, &judgement, family) == VERDICT_ALLOW) {
+        conntrack_verdict(skb, run, packet, &judgement, CONNTRACK_REPLY, family) == VERDICT_ALLOW) {
       flow_restore(run, packet, flow, FLOW_BY_LOCAL, family);
       return CONTINUE;
     }
     if (packet->flags & PACKET_ICMP_ERROR) judgement_unrelated(&judgement);
     return drop_judged(skb, run, packet, &judgement);
+  }
+  /* An opening packet is a request whatever its entry says: only now, admitted, does it matter. */
+  if (flow_opens(packet, true)) {
+    flow = flow_find(run->slot, packet, family);
+    live = flow && flow_is_live(flow, packet, run->now);
   }
   to_pod_admit(skb, run, packet, flow, live, &judgement, family);
   return CONTINUE;
@@ -184,7 +183,7 @@ static __always_inline int to_pod_ip(struct __sk_buff *skb, struct run *run, con
     if (related_family(skb, run, &packet, family)) return CONTINUE;
   } else if (unlikely(!packet_is_own(&packet, endpoint, family))) {
     packet.flags |= PACKET_NO_FLOW;
-  } else if (likely(!(packet.flags & PACKET_NO_PORTS))) {
+  } else if (likely(!(packet.flags & (PACKET_NO_PORTS | PACKET_OPENING)))) {
     flow = flow_find(run->slot, &packet, family);
     if (flow && likely(flow->judged == judged_of(run, sender, VERDICT_ALLOW) && !(packet.flags & PACKET_OPENING)) &&
         likely(flow_is_live(flow, &packet, run->now))) {
