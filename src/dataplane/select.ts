@@ -2,8 +2,7 @@
  * Which data plane a node gets: the one asked for or, with `auto`, the first that works when it is really tried. It stays
  * for the life of the agent. What another one has left on the node goes once the first state is in force on this one.
  */
-import type { Address } from '../model/address.ts';
-import type { Applied, Dataplane, DesiredState, Hint, LinkRole } from './contract.ts';
+import type { Applied, Dataplane, DesiredState, Hint } from './contract.ts';
 
 export type DataplaneKind = 'bpf' | 'ipset';
 export type DataplaneChoice = 'auto' | DataplaneKind;
