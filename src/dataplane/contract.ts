@@ -6,6 +6,9 @@ import type { Address } from '../model/address.ts';
 import type { CompiledState, StateChanges } from '../model/compiled.ts';
 import type { Binding, ExitLink } from '../model/links.ts';
 
+/** What an interface is to the node: a pod's, or a way out. */
+export type LinkRole = 'pod' | 'exit';
+
 /** Everything that one node must enforce. */
 export interface DesiredState {
   readonly compiled: CompiledState;
@@ -33,6 +36,17 @@ export interface Applied {
 
 export interface Dataplane {
   readonly kind: 'bpf' | 'ipset' | 'memory';
+  /**
+   * What an agent before this one has left in force; undefined: nothing at all. By ifindex: the addresses that the kernel
+   * takes for those of the pod behind it, empty where that is not known. Interfaces that are gone are left out.
+   * To be asked before the first `apply`.
+   */
+  inForce(): ReadonlyMap<number, readonly Address[]> | undefined;
+  /**
+   * Says what interfaces may do that are guarded before the first `apply` of this process, where no state says it yet;
+   * else it does nothing. What an agent before this one enforces stays. One call at a time, as with `apply`.
+   */
+  begin?(pending: DesiredState['pending']): Promise<void>;
   /** Resolves when the next state can be written at once; waiting for it lets more changes join that state. */
   ready(): Promise<void>;
   /**
@@ -43,9 +57,14 @@ export interface Dataplane {
   apply(state: DesiredState, hint: Hint): Promise<Applied>;
   /**
    * Gives an interface its program at once, before the next state is applied; it is pending until a state binds it.
-   * Idempotent; an interface that is gone is not an error.
+   * Asks the kernel what is there. Idempotent; an interface that is gone is not an error.
    */
-  guard(ifindex: number): void;
+  guard(ifindex: number, role?: LinkRole): void;
+  /**
+   * The interface went, and its index may come back as another one's: what runs there is asked of the kernel again when it
+   * is guarded or applied next.
+   */
+  forget(ifindex: number): void;
   /** Lets go of all handles; enforcement stays in place. Idempotent. */
   close(): void;
 }

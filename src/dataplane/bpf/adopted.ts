@@ -51,6 +51,14 @@ export class Adopted {
     return slot !== undefined && record?.ifindex === ifindex ? { slot, record } : undefined;
   }
 
+  /** By ifindex. */
+  *endpoints(): Generator<[ifindex: number, record: EndpointRecord]> {
+    for (const { ifindex } of this.#content.endpoints.values()) {
+      const endpoint = this.endpointOf(ifindex);
+      if (endpoint !== undefined) yield [ifindex, endpoint.record];
+    }
+  }
+
   /** Every set of ranges that a row refers to, once or more. */
   *portSets(): Generator<{ ranges: readonly AdmittedRange[]; extent: Extent }> {
     for (const extent of this.#content.policy.values()) {

@@ -2,13 +2,21 @@
  * The BPF data plane: wanted states -> maps, programs and their links. `wanted-content` works out what the maps must
  * hold, `copies` puts it in force, `flow-tables` and the attachments follow.
  */
-import { type Applied, CapacityError, type Dataplane, type DesiredState, type Hint } from '../contract.ts';
+import type { Address } from '../../model/address.ts';
+import {
+  type Applied,
+  CapacityError,
+  type Dataplane,
+  type DesiredState,
+  type Hint,
+  type LinkRole,
+} from '../contract.ts';
 import type { CopiedMap } from './abi.ts';
 import { Adopted, type CopyContent } from './adopted.ts';
 import { Copies, readTable } from './copies.ts';
 import { EventDecoder } from './events.ts';
 import { FlowTables } from './flow-tables.ts';
-import type { Kernel, LinkRole } from './kernel.ts';
+import type { Kernel } from './kernel.ts';
 import { makeNames } from './names.ts';
 import { RuleNumbers } from './rule-numbers.ts';
 import { SlotPool } from './slot-pool.ts';
@@ -19,6 +27,14 @@ export interface BpfDataplaneOptions {
   /** Whether traffic of a pod to its own node is judged by its egress policies; else it always passes. */
   readonly judgeOwnNode?: boolean;
 }
+
+/** A cluster of which nothing is known yet. */
+const NOTHING: Omit<DesiredState, 'pending'> = {
+  compiled: { endpoints: new Map(), rulesets: new Map(), sets: new Map(), memberships: new Map(), awaited: new Map() },
+  bindings: new Map(),
+  exits: new Map(),
+  ownAddresses: new Set(),
+};
 
 export class BpfDataplane implements Dataplane {
   readonly kind = 'bpf';
@@ -34,10 +50,14 @@ export class BpfDataplane implements Dataplane {
   #content: WantedContent | undefined;
   /** A call ended before its hint was looked at: the next one looks at everything. */
   #missedHint = false;
+  /** A whole state was put in force by this process: what it does not name is left over. */
+  #whole = false;
   /** Interfaces of the state in force, by role. */
   #known = { pod: new Set<number>(), exit: new Set<number>() };
   /** Interfaces that a state had and the next one had not. */
   readonly #left = { pod: new Set<number>(), exit: new Set<number>() };
+  /** Programs of an agent before this one were attached, perhaps those of another layout, whose maps we can't read. */
+  readonly #inherited: boolean;
   /** Tables of flows on their way out: the kernel takes a grace period for each, and no state has to wait for that. */
   #collecting: Promise<unknown> = Promise.resolve();
   #closed = false;
@@ -50,12 +70,34 @@ export class BpfDataplane implements Dataplane {
     this.#slots = new SlotPool(kernel.capacity('endpoints'), this.#flowTables.slots());
     // What an agent before this one left attached goes, unless the first state or a guard asks for it.
     for (const { ifindex, role } of kernel.attachments.attached()) this.#left[role].add(ifindex);
+    this.#inherited = this.#left.pod.size + this.#left.exit.size > 0;
     this.events = new EventDecoder({ abi: kernel.abi, names: this.#names, ruleNumbers: this.#ruleNumbers });
   }
 
   /** Number of the state in force. */
   get generation(): bigint {
     return this.#copies.generation;
+  }
+
+  inForce(): ReadonlyMap<number, readonly Address[]> | undefined {
+    if (this.#copies.generation === 0n && !this.#inherited) return undefined;
+    const bound = new Map<number, readonly Address[]>();
+    for (const [ifindex, { address4, address6 }] of this.#readInForce()?.endpoints() ?? []) {
+      if (!this.#kernel.attachments.alive(ifindex, 'pod')) continue;
+      bound.set(
+        ifindex,
+        [address4, address6].filter((address) => address !== undefined),
+      );
+    }
+    return bound;
+  }
+
+  async begin(pending: DesiredState['pending']): Promise<void> {
+    if (this.#copies.generation !== 0n) return;
+    await this.#copies.ready();
+    this.#missedHint = true;
+    this.#update({ ...NOTHING, pending }, undefined);
+    this.#copies.put();
   }
 
   ready(): Promise<void> {
@@ -76,14 +118,19 @@ export class BpfDataplane implements Dataplane {
     // Names first: an event may come before this call is over.
     this.#recordNames(content, this.#copies.generation + 1n);
     this.#noteLinks(state);
+    this.#whole = true;
     const writes = this.#copies.put();
     this.#attach(state, 'renew');
     return { generation: this.#copies.generation, writes, milliseconds: performance.now() - start };
   }
 
-  guard(ifindex: number): void {
-    this.#left.pod.delete(ifindex);
-    this.#kernel.attachments.ensure(ifindex, 'pod', true);
+  guard(ifindex: number, role: LinkRole = 'pod'): void {
+    this.#left[role].delete(ifindex);
+    this.#kernel.attachments.ensure(ifindex, role, true);
+  }
+
+  forget(ifindex: number): void {
+    this.#kernel.attachments.forget(ifindex);
   }
 
   /** Resolves when the copy that was retired by the last `apply` has been brought up to date too, and nothing is left over. */
@@ -155,7 +202,7 @@ export class BpfDataplane implements Dataplane {
 
   /** Both copies are equal: nobody knows what is in neither. Entries are gone first, then what stood behind them. */
   async #collect(): Promise<void> {
-    if (this.#content === undefined || this.#closed) return;
+    if (this.#content === undefined || !this.#whole || this.#closed) return;
     this.#collecting = Promise.all([this.#collecting, this.#collectTables(this.#content)]);
     const { attachments } = this.#kernel;
     for (const { ifindex, role } of [...attachments.attached()]) {

@@ -1,4 +1,5 @@
 /** What the data plane asks of the kernel, small enough to be played in memory: the tests' kernel counts and breaks every write. */
+import type { LinkRole } from '../contract.ts';
 import type { Abi, CopiedMap } from './abi.ts';
 import type { CopyIndex } from './table.ts';
 
@@ -33,9 +34,6 @@ export interface FlowTableStore {
   delete(tables: readonly FlowTableId[]): Promise<void>;
 }
 
-/** Which programs an interface gets. */
-export type LinkRole = 'pod' | 'exit';
-
 export interface Attachments {
   /**
    * Attaches what the role needs and is not there. Idempotent; an interface that is gone is not an error.
@@ -44,6 +42,8 @@ export interface Attachments {
   ensure(ifindex: number, role: LinkRole, verify?: boolean): void;
   /** Swaps programs that an agent before this one has attached for ours, once our maps are in force. */
   renew(ifindex: number, role: LinkRole): void;
+  /** The interface went: what runs behind its index, in either role, is asked of the kernel before it is relied on. */
+  forget(ifindex: number): void;
   /** Interfaces that were given programs, by this agent or one before. */
   attached(): Iterable<{ readonly ifindex: number; readonly role: LinkRole }>;
   /** Whether the interface that was given programs still exists. */

@@ -17,8 +17,9 @@ import {
   type TcDirection,
   TcLink,
 } from '../../native.ts';
+import type { LinkRole } from '../contract.ts';
 import type { ProgramName } from './abi.ts';
-import type { Attachments, LinkRole } from './kernel.ts';
+import type { Attachments } from './kernel.ts';
 
 /** The tc hook of each program, and the role of interfaces that have it. */
 const HOOKS: Readonly<Record<ProgramName, { readonly direction: TcDirection; readonly role: LinkRole }>> = {
@@ -60,13 +61,14 @@ export class TcAttachments implements Attachments {
     for (const name of this.#programsFor(ifindex, role, verify)) {
       const running = this.#running.get(nameOf(name, ifindex));
       if (!verify && running !== undefined && running !== 'unverified') continue;
-      unlessGone(() => {
+      const now = unlessGone(() => {
         const there = this.#open(name, ifindex);
         if (there === undefined) this.#attach(name, ifindex);
         there?.close();
-        const older = there !== undefined && running !== 'ours';
-        this.#running.set(nameOf(name, ifindex), older ? 'older' : 'ours');
+        return there !== undefined && running !== 'ours' ? 'older' : 'ours';
       });
+      if (now === undefined) this.#running.delete(nameOf(name, ifindex));
+      else this.#running.set(nameOf(name, ifindex), now);
     }
   }
 
@@ -79,6 +81,12 @@ export class TcAttachments implements Attachments {
         else link.update(this.#program(name));
         this.#running.set(nameOf(name, ifindex), 'ours');
       });
+    }
+  }
+
+  forget(ifindex: number): void {
+    for (const name of PROGRAMS) {
+      if (this.#running.has(nameOf(name, ifindex))) this.#running.set(nameOf(name, ifindex), 'unverified');
     }
   }
 
@@ -108,7 +116,10 @@ export class TcAttachments implements Attachments {
   /** Of a device without Ethernet header (WireGuard, IP tunnels) packets begin with their IP header. */
   #programsFor(ifindex: number, role: LinkRole, verify: boolean): readonly ProgramName[] {
     if (role === 'pod') return namesOf(role);
-    const known = namesOf(role).filter((name) => this.#running.has(nameOf(name, ifindex)));
+    const known = namesOf(role).filter((name) => {
+      const running = this.#running.get(nameOf(name, ifindex));
+      return running !== undefined && running !== 'unverified';
+    });
     if (known.length > 0 && !verify) return known;
     const mac = netlink.links().find((link) => link.ifindex === ifindex)?.mac;
     return [mac?.length === MAC_LENGTH ? 'to_node' : 'to_node_l3'];

@@ -8,7 +8,7 @@ import { type Address, type Family, familyOf } from '../../model/address.ts';
 import type { ObjectKey } from '../../model/cluster.ts';
 import type { RulesetId } from '../../model/compiled.ts';
 import { netlink } from '../../native.ts';
-import type { Applied, Dataplane, DesiredState, Hint } from '../contract.ts';
+import type { Applied, Dataplane, DesiredState, Hint, LinkRole } from '../contract.ts';
 import { missingBridgeSysctls, setBridgeSysctls } from './bridge-sysctls.ts';
 import { CountSums, type RuleCount } from './counters.ts';
 import { FamilyRules } from './family-rules.ts';
@@ -90,6 +90,11 @@ export class IpsetDataplane implements Dataplane {
     return this.#unprotected;
   }
 
+  /** What an agent before has left goes on until the first state; it names addresses, not interfaces. */
+  inForce(): ReadonlyMap<number, readonly Address[]> {
+    return new Map();
+  }
+
   async ready(): Promise<void> {
     await this.#turn;
   }
@@ -105,8 +110,8 @@ export class IpsetDataplane implements Dataplane {
   }
 
   /** Before the first state nothing is known of anybody, so nothing is closed: what an agent before left goes on. */
-  guard(ifindex: number): void {
-    if (this.#closed || this.#state?.pending !== 'closed') return;
+  guard(ifindex: number, role: LinkRole = 'pod'): void {
+    if (role !== 'pod' || this.#closed || this.#state?.pending !== 'closed') return;
     const link = this.#links().find((one) => one.ifindex === ifindex);
     if (link === undefined) return;
     const { name, master } = link;
@@ -114,6 +119,9 @@ export class IpsetDataplane implements Dataplane {
       this.#options.onDamage?.({ what: [`the guard of ${name}`], error });
     });
   }
+
+  /** Guards are by name, and looked at with every state. */
+  forget(): void {}
 
   /** Looks whether what is ours is as it was left, and writes it again if not. Never rejects. */
   async audit(): Promise<void> {

@@ -1,11 +1,11 @@
 /** A data plane that only remembers: for tests and dry runs. It judges by the compiled state's own verdict. */
 import type { CompiledState } from '../../model/compiled.ts';
 import { type Question, type Verdict, verdictOf } from '../../model/verdict.ts';
-import type { Applied, Dataplane, DesiredState } from '../contract.ts';
+import type { Applied, Dataplane, DesiredState, LinkRole } from '../contract.ts';
 
 export class MemoryDataplane implements Dataplane {
   readonly kind = 'memory';
-  /** Interfaces that were guarded, in order. */
+  /** Pods' interfaces that were guarded, in order. */
   readonly guarded: number[] = [];
   #state: DesiredState | undefined;
   #generation = 0n;
@@ -19,6 +19,8 @@ export class MemoryDataplane implements Dataplane {
   get closed(): boolean {
     return this.#closed;
   }
+
+  inForce(): undefined {}
 
   ready(): Promise<void> {
     return Promise.resolve();
@@ -36,9 +38,11 @@ export class MemoryDataplane implements Dataplane {
     return Promise.resolve({ generation: this.#generation, writes: 1, milliseconds: 0 });
   }
 
-  guard(ifindex: number): void {
-    this.guarded.push(ifindex);
+  guard(ifindex: number, role: LinkRole = 'pod'): void {
+    if (role === 'pod') this.guarded.push(ifindex);
   }
+
+  forget(): void {}
 
   /** May this connection be opened now? Before the first state everything may. */
   judge(question: Question): Verdict {

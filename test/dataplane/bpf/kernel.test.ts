@@ -138,6 +138,28 @@ describeAsRoot('the BPF data plane on this kernel', () => {
     dataplane.guard(gone);
   });
 
+  test('an interface that comes back with the index of one that went gets programs of its own', async () => {
+    const [pod, exit] = [node.addVeth(), node.addVeth()];
+    const dataplane = await open();
+    const state = { ...isolatedAt(pod, [80]), exits: new Map([[exit, { ifindex: exit, name: 'exit' }]]) };
+    await dataplane.apply(state, undefined);
+    for (const ifindex of [pod, exit]) {
+      node.removeVeth(ifindex);
+      node.addVeth(ifindex);
+      dataplane.forget(ifindex);
+    }
+    await dataplane.apply(state, undefined);
+    expect(programsOn(pod)).toHaveLength(2);
+    expect(programsOn(exit)).toHaveLength(1);
+    for (const [ifindex, role] of [[pod, 'pod'] as const, [exit, 'exit'] as const]) {
+      node.removeVeth(ifindex);
+      node.addVeth(ifindex);
+      dataplane.guard(ifindex, role);
+    }
+    expect(programsOn(pod)).toHaveLength(2);
+    expect(programsOn(exit)).toHaveLength(1);
+  });
+
   test('maps of another shape are left behind for new ones', async () => {
     const ifindex = node.addVeth();
     const first = await open();

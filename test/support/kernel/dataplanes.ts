@@ -62,6 +62,7 @@ export const NO_ATTACHMENTS: Attachments = {
   renew: () => {},
   attached: () => [],
   alive: () => true,
+  forget: () => {},
   remove: () => {},
 };
 

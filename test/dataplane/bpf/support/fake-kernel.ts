@@ -4,16 +4,10 @@
  */
 import type { Abi, CopiedMap } from '../../../../src/dataplane/bpf/abi.ts';
 import { COPIED_MAPS } from '../../../../src/dataplane/bpf/abi.ts';
-import type {
-  Attachments,
-  FlowFamily,
-  FlowTableId,
-  Kernel,
-  KernelMap,
-  LinkRole,
-} from '../../../../src/dataplane/bpf/kernel.ts';
+import type { Attachments, FlowFamily, FlowTableId, Kernel, KernelMap } from '../../../../src/dataplane/bpf/kernel.ts';
 import type { CopyIndex } from '../../../../src/dataplane/bpf/table.ts';
 import { u32Of } from '../../../../src/dataplane/bpf/tables.ts';
+import type { LinkRole } from '../../../../src/dataplane/contract.ts';
 import { abiFromHeader } from './abi-from-header.ts';
 
 /** What an injected fault throws. */
@@ -202,6 +196,8 @@ export class FakeAttachments implements Attachments {
   }
 
   renew(): void {}
+
+  forget(): void {}
 
   attached(): { ifindex: number; role: LinkRole }[] {
     return [...this.links.values()];

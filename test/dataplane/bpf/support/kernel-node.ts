@@ -24,10 +24,11 @@ export class KernelNode {
     return { path: OBJECT_PATH, directory: this.directory, ...more };
   }
 
-  /** @returns the index of a new veth's host end */
-  addVeth(): number {
+  /** @returns the index of a new veth's host end: the one that is asked for, if any */
+  addVeth(index?: number): number {
     const name = `${this.#prefix}${this.#veths++}`;
-    execFileSync('ip', ['link', 'add', name, 'type', 'veth', 'peer', 'name', `${name}p`]);
+    const wanted = index === undefined ? [] : ['index', `${index}`];
+    execFileSync('ip', ['link', 'add', name, ...wanted, 'type', 'veth', 'peer', 'name', `${name}p`]);
     return netlink.links().find((link) => link.name === name)?.ifindex as number;
   }
 

@@ -1,0 +1,76 @@
+/** What an agent finds in force when it comes, and what it says before it knows anything. */
+import { expect, test } from 'vitest';
+import { BpfDataplane } from '../../../src/dataplane/bpf/bpf-dataplane.ts';
+import { FakeKernel } from './support/fake-kernel.ts';
+import { MapReader } from './support/map-reader.ts';
+import { address, podsInSets, type World, worldState } from './support/world-state.ts';
+
+const world: World = {
+  ...podsInSets,
+  local: [
+    { ifindex: 40, pod: 'ns/dual', addresses: ['10.0.0.2', 'fd00::2'] },
+    { ifindex: 70_000, pod: 'ns/beyond', addresses: ['fd00::3'] },
+  ],
+};
+
+test('on a fresh directory nothing is in force', () => {
+  expect(new BpfDataplane(new FakeKernel()).inForce()).toBeUndefined();
+});
+
+test('a restarted agent is told which addresses stand behind which interface', async () => {
+  const kernel = new FakeKernel();
+  await new BpfDataplane(kernel).apply(worldState(world), undefined);
+  const restarted = new BpfDataplane(kernel);
+  expect(restarted.inForce()).toEqual(
+    new Map([
+      [30, ['10.0.0.1']],
+      [40, ['10.0.0.2', 'fd00::2']],
+      [70_000, ['fd00::3']],
+    ]),
+  );
+  kernel.attachments.alive = (ifindex) => ifindex !== 40;
+  expect(restarted.inForce()?.has(40)).toBe(false);
+});
+
+test('programs of another layout are in force, though nothing is known of whom they stand for', () => {
+  const kernel = new FakeKernel();
+  kernel.attachments.ensure(30, 'pod');
+  expect(new BpfDataplane(kernel).inForce()).toEqual(new Map());
+});
+
+test.each(['open', 'closed'] as const)('interfaces are %s from the beginning where that is said', async (pending) => {
+  const kernel = new FakeKernel();
+  const verdict = () => {
+    const [source, destination] = [address('10.9.0.1'), address('10.9.0.2')];
+    return new MapReader(kernel).judge({ from: 50, source, destination, ports: [] }).pending;
+  };
+  const dataplane = new BpfDataplane(kernel);
+  await dataplane.begin(pending);
+  expect(verdict()).toBe(pending);
+  dataplane.guard(50);
+  await dataplane.settled();
+  expect(kernel.attachments.attached()).toEqual([{ ifindex: 50, role: 'pod' }]);
+  const writes = kernel.writes.length;
+  await dataplane.begin(pending === 'open' ? 'closed' : 'open');
+  expect(kernel.writes.length).toBe(writes);
+  expect(kernel.violations).toEqual([]);
+});
+
+test('a beginning takes nothing away that an agent of another layout has attached', async () => {
+  const kernel = new FakeKernel();
+  kernel.attachments.ensure(30, 'pod');
+  kernel.attachments.ensure(31, 'exit');
+  let removed = false;
+  kernel.removeOtherLayouts = () => {
+    removed = true;
+  };
+  const dataplane = new BpfDataplane(kernel);
+  await dataplane.begin('closed');
+  await dataplane.settled();
+  expect(kernel.attachments.attached()).toHaveLength(2);
+  expect(removed).toBe(false);
+  await dataplane.apply(worldState(world), undefined);
+  await dataplane.settled();
+  expect(kernel.attachments.attached().map(({ ifindex }) => ifindex)).toEqual([30, 40, 70_000]);
+  expect(removed).toBe(true);
+});
