@@ -30,7 +30,7 @@ describeAsRoot('addresses that a pod gives itself', () => {
     const links = linksIn(node.namespace);
     let told: Record<string, string> = {};
     const bind = (compiled: Parameters<Bindings['update']>[1]) => {
-      const bound = bindings.update(links.pods, compiled);
+      const bound = bindings.update(links, compiled);
       told = Object.fromEntries(
         [...bound.values()].map((one) => [one.link.name, one.kind === 'endpoint' ? one.pod : one.reason]),
       );
