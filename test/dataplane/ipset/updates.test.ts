@@ -78,8 +78,11 @@ const UPDATES = 8;
 for (const variant of ['nft', 'legacy'] as const) {
   describeAsRoot(`ipset and iptables-${variant}`, () => {
     let node: EnforcedNode | undefined;
+    let broken: BreakableProgram | undefined;
 
     afterEach(() => {
+      broken?.remove();
+      broken = undefined;
       node?.close();
       node = undefined;
     });
@@ -132,7 +135,7 @@ for (const variant of ['nft', 'legacy'] as const) {
 
     for (const program of [`iptables-${variant}-restore`, `ip6tables-${variant}-restore`, 'ipset', 'nft']) {
       it(`leave the state before whole when ${program} fails, and come through later`, async () => {
-        const broken = new BreakableProgram(program);
+        broken = new BreakableProgram(program);
         const node = await open({ paths: { [program]: broken.path } });
         await node.apply(directions({ out: true, into: true }));
         broken.break();
@@ -145,7 +148,6 @@ for (const variant of ['nft', 'legacy'] as const) {
         await node.apply(next);
         expect(QUESTIONS.map((question) => node.passes(question))).toEqual([false, false]);
         expect(await node.dataplane.damages()).toEqual([]);
-        broken.remove();
       });
     }
 
