@@ -138,7 +138,12 @@ static __always_inline int conntrack_judge(struct __sk_buff *skb, const struct r
   if ((family == 4 ? conntrack_find4(skb, run, packet, &real) : conntrack_find6(skb, run, packet, &real)) != direction)
     return -1;
   __builtin_memset(judgement, 0, sizeof(*judgement));
-  return judge_allows(run, &real, &question, judgement, family) ? VERDICT_ALLOW : VERDICT_DENY;
+  if (judge_allows(run, &real, &question, judgement, family)) return VERDICT_ALLOW;
+  if (direction != CONNTRACK_REPLY || !(judgement->peer_flags & ADDRESS_OWN_NODE)) return VERDICT_DENY;
+  /* "Traffic to and from the node where a Pod is running is always allowed." */
+  struct settings *settings = settings_find(run->copy);
+
+  return settings && settings->judge_own_node ? VERDICT_DENY : VERDICT_ALLOW;
 }
 
 CHECKED_ALONE int conntrack_judge4(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
