@@ -80,6 +80,18 @@ describeAsRoot('ICMP errors', () => {
       }
     });
 
+    it.fails(`IPv${family}: quoting a flow behind the end of the packet are about none`, () => {
+      const about = opened(family);
+      const [protocol, type] = family === 4 ? [PROTOCOL.icmp, 3] : [PROTOCOL.icmpv6, 1];
+      const ends = { from: PODS.ward, to: PODS.guarded };
+      const header = family === 4 ? 20 : 40;
+      for (const length of [8, 8 + header, 8 + header + 7]) {
+        const lie = { v4: { totalLength: 20 + length }, v6: { payloadLength: length } };
+        const frame = ipFrameOf(ends, { family, protocol, payload: icmp(type, 1, 0, about), ...lie });
+        expect(`${length} ${node.offer('ward', 'guarded', frame)}`).toBe(`${length} ${UNRELATED}`);
+      }
+    });
+
     it(`IPv${family}: about no flow are not admitted`, () => {
       const about = opened(family);
       const ports = tcp(port, ADMITTED.tcp, 'S');
