@@ -20,12 +20,18 @@ interface Bound {
   readonly adopted: boolean;
 }
 
+interface Binder {
+  readonly pod: ObjectKey;
+  readonly record: EndpointRecord;
+  /** What the interface had before this process. */
+  readonly before: ReturnType<Adopted['endpointOf']>;
+}
+
 export interface EndpointsParts {
   readonly tables: Tables;
   readonly slots: SlotPool;
   /** IFINDEX_ARRAY */
   readonly ifindexArray: number;
-  readonly adopted: Adopted | undefined;
   rulesetNumber(id: RulesetId): number;
   /** IDENTITY_WORLD where the ipcache has no entry. */
   identityOf(address: Address): number;
@@ -59,7 +65,8 @@ export class Endpoints {
     return highest + 1;
   }
 
-  update({ bindings, compiled }: DesiredState): void {
+  /** @param adopted of a fresh build only: later its slots may be others' */
+  update({ bindings, compiled }: DesiredState, adopted?: Adopted): void {
     for (const ifindex of [...this.#entries]) if (!bindings.has(ifindex)) this.#removeEntry(ifindex);
     for (const [ifindex, binding] of bindings) {
       const record = this.#recordOf(binding, compiled);
@@ -68,7 +75,8 @@ export class Endpoints {
         const pending = binding.kind === 'pending' ? binding.verdict : 'closed';
         this.#setEntry(ifindex, { slot: 0, pending });
       } else {
-        const slot = this.#bind(ifindex, (binding as Binding & { pod: ObjectKey }).pod, record);
+        const { pod } = binding as Binding & { pod: ObjectKey };
+        const slot = this.#bind(ifindex, { pod, record, before: adopted?.endpointOf(ifindex) });
         this.#parts.tables.endpoints.set(slot, record);
         this.#setEntry(ifindex, { slot, pending: 'closed' });
       }
@@ -82,17 +90,17 @@ export class Endpoints {
     return retired;
   }
 
-  #bind(ifindex: number, pod: ObjectKey, record: EndpointRecord): number {
+  #bind(ifindex: number, { pod, record, before }: Binder): number {
     const key = `${pod} ${record.address4 ?? ''} ${record.address6 ?? ''}`;
     const bound = this.#bound.get(ifindex);
     if (bound?.key === key) return bound.slot;
     this.#unbind(ifindex);
     const families = [record.address4, record.address6].flatMap((a) => (a === undefined ? [] : [familyOf(a)]));
-    const before = bound === undefined ? this.#parts.adopted?.endpointOf(ifindex) : undefined;
     const same =
       before !== undefined && before.record.address4 === record.address4 && before.record.address6 === record.address6;
     const slot = same ? before.slot : this.#parts.slots.take();
     if (same) this.#parts.slots.keep(slot);
+    this.#retired.delete(slot);
     this.#bound.set(ifindex, { key, pod, slot, families, adopted: same });
     return slot;
   }

@@ -37,7 +37,7 @@ export class WantedContent {
   readonly endpoints: Endpoints;
   readonly rows: PolicyRows;
   readonly portSets: PortSets;
-  readonly #parts: WantedContentParts;
+  readonly #parts: Omit<WantedContentParts, 'adopted'>;
   readonly #sets = new SetRecords();
   readonly #blocks = new Blocks();
   readonly #identities: Identities;
@@ -47,10 +47,11 @@ export class WantedContent {
   readonly #localAddresses = new Map<Address, number>();
   #ownAddresses: ReadonlySet<Address> = new Set();
   #knownSets = new Set<SetId>();
+  /** Until the first update is over. */
   #adopted: Adopted | undefined;
 
-  constructor(parts: WantedContentParts) {
-    const { abi, adopted } = parts;
+  constructor({ adopted, ...parts }: WantedContentParts) {
+    const { abi } = parts;
     this.#parts = parts;
     this.#adopted = adopted;
     this.tables = makeTables(abi);
@@ -70,7 +71,6 @@ export class WantedContent {
       tables: this.tables,
       slots: parts.slots,
       ifindexArray: abi.numbers.IFINDEX_ARRAY,
-      adopted,
       rulesetNumber: (id) => this.rows.get(id)?.number ?? 0,
       identityOf: (address) => this.#identities.numberOf(address) ?? abi.numbers.IDENTITY_WORLD,
     });
@@ -86,7 +86,7 @@ export class WantedContent {
     for (const place of dirty) this.#writePlace(place);
     this.#updateRulesets(state, hint, before);
     this.rows.refresh(moved.meanings);
-    this.endpoints.update(state);
+    this.endpoints.update(state, this.#adopted);
     this.tables.settings.set(0, this.#parts.settings(state));
     this.#identities.settle();
     this.#sets.sweep(goneSets);

@@ -203,7 +203,7 @@ export class FakeAttachments implements Attachments {
     return [...this.links.values()];
   }
 
-  alive(): boolean {
+  alive(_ifindex: number): boolean {
     return true;
   }
 
