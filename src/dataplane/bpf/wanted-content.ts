@@ -19,6 +19,15 @@ import { type SetRecord, SetRecords } from './set-records.ts';
 import type { SlotPool } from './slot-pool.ts';
 import { makeTables, type Settings, type Tables } from './tables.ts';
 
+/** A pod is said to hold a ruleset that was never given: a defect of ours, or of the hint. The whole state has to be looked at. */
+export class UnknownRulesetError extends Error {
+  readonly code = 'UNKNOWN_RULESET';
+  constructor(id: RulesetId) {
+    super(`ruleset ${id} is held by a pod, but neither state nor hint has given it`);
+    this.name = 'UnknownRulesetError';
+  }
+}
+
 export interface WantedContentParts {
   readonly abi: Abi;
   readonly ruleNumbers: RuleNumbers;
@@ -71,7 +80,7 @@ export class WantedContent {
       tables: this.tables,
       slots: parts.slots,
       ifindexArray: abi.numbers.IFINDEX_ARRAY,
-      rulesetNumber: (id) => this.rows.get(id)?.number ?? 0,
+      rulesetNumber: (id) => this.#rulesetNumber(id),
       identityOf: (address) => this.#identities.numberOf(address) ?? abi.numbers.IDENTITY_WORLD,
     });
   }
@@ -205,6 +214,13 @@ export class WantedContent {
       const number = this.rows.get(id)?.number ?? this.#rulesetNumbers.take(wishes?.get(id));
       this.rows.upsert(ruleset, number);
     }
+  }
+
+  /** @throws {UnknownRulesetError} for 0 would mean "not isolated" */
+  #rulesetNumber(id: RulesetId): number {
+    const rows = this.rows.get(id);
+    if (rows === undefined) throw new UnknownRulesetError(id);
+    return rows.number;
   }
 
   /** A ruleset whose holders now hold a new one hands its number and rows on to it. */

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { BpfDataplane } from '../../../src/dataplane/bpf/bpf-dataplane.ts';
 import type { DesiredState } from '../../../src/dataplane/contract.ts';
+import type { RulesetId } from '../../../src/model/compiled.ts';
 import type { Binding } from '../../../src/model/links.ts';
 import { canonicalContent } from './support/canonical.ts';
 import { FakeKernel, type Write } from './support/fake-kernel.ts';
@@ -98,6 +99,21 @@ test('an interface that cannot be attached to fails the call, whose changes the 
   };
   await expect(dataplane.apply(after, changesBetween(before, after))).rejects.toThrow('no');
   kernel.attachments.ensure = ensure;
+  await dataplane.apply(after, changesBetween(after, after));
+  await dataplane.settled();
+  expect([canonicalContent(kernel, 0), canonicalContent(kernel, 1)]).toEqual(await contentAfter([after]));
+});
+
+test('a ruleset that a hint does not name is never taken for none, and the next call makes up for it', async () => {
+  const kernel = new FakeKernel();
+  const dataplane = new BpfDataplane(kernel);
+  const after = worldState({ pods: [], rules: [{ peers: 'anyone', ports: [80] }] });
+  const { endpoints } = after.compiled;
+  const free = new Map([...endpoints].map(([pod, { addresses }]) => [pod, { pod, addresses }]));
+  const before = { ...after, compiled: { ...after.compiled, endpoints: free, rulesets: new Map() } };
+  await dataplane.apply(before, undefined);
+  const hint = { ...changesBetween(before, after), rulesets: new Set<RulesetId>() };
+  await expect(dataplane.apply(after, hint)).rejects.toMatchObject({ code: 'UNKNOWN_RULESET' });
   await dataplane.apply(after, changesBetween(after, after));
   await dataplane.settled();
   expect([canonicalContent(kernel, 0), canonicalContent(kernel, 1)]).toEqual(await contentAfter([after]));
