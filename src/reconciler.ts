@@ -26,6 +26,8 @@ export class Reconciler {
     if (this.#closed || this.#running !== undefined || this.#retry !== undefined) return;
     this.#running = this.#run().finally(() => {
       this.#running = undefined;
+      // Marked between the loop's last look and here.
+      if (this.#marked) this.mark();
     });
   }
 

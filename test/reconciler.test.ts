@@ -78,6 +78,23 @@ describe('the reconciler', () => {
     expect(count()).toBe(2);
   });
 
+  it('loses no mark between the end of a step and the end of the loop', async () => {
+    for (let hops = 0; hops < 12; hops++) {
+      let count = 0;
+      const reconciler = new Reconciler(
+        async () => void count++,
+        () => {},
+      );
+      reconciler.mark();
+      await Promise.resolve();
+      for (let i = 0; i < hops; i++) await Promise.resolve();
+      const before = count;
+      reconciler.mark();
+      await turn();
+      expect(count, `marked after ${hops} hops`).toBe(before === 0 ? 1 : 2);
+    }
+  });
+
   it('waits for the step that runs when closed, and begins no other', async () => {
     const { step, running, count } = steps();
     const reconciler = new Reconciler(step, () => {});

@@ -6,35 +6,56 @@
 import type { Address } from '../model/address.ts';
 import type { ObjectKey } from '../model/cluster.ts';
 import type { CompiledState, Endpoint } from '../model/compiled.ts';
-import type { Binding, PodLink } from '../model/links.ts';
+import type { Binding, NodeLinks, PodLink } from '../model/links.ts';
 
 /** What an unknown interface may do until it is known; `auto` asks who it could be. */
 export type PendingMode = 'auto' | 'open' | 'closed';
 
-type View = Pick<CompiledState, 'endpoints' | 'awaited'>;
+export type BindingsView = Pick<CompiledState, 'endpoints' | 'awaited'>;
+
+/** What a link was bound to first; it stands while link and pod exist and the pod's record has these addresses. */
+interface Held {
+  readonly pod: ObjectKey;
+  readonly addresses: string;
+  /** The first link-local address that nobody else had. */
+  linkLocal?: Address;
+}
+
+interface Claims {
+  readonly state: BindingsView;
+  readonly own: ReadonlySet<Address>;
+  readonly owners: ReadonlyMap<Address, readonly ObjectKey[]>;
+  readonly holders: Map<ObjectKey, number>;
+  readonly pending: 'open' | 'closed';
+}
 
 export class Bindings {
   readonly #mode: PendingMode;
-  /**
-   * Link to the pod that it was first bound to, with the addresses that the pod's record had then. It stands while both
-   * exist and that record is the same, whatever the pod does to its interface.
-   */
-  readonly #held = new Map<number, { readonly pod: ObjectKey; readonly addresses: string }>();
+  readonly #held = new Map<number, Held>();
+  /** Links that some pod's policy stood on: open to nobody until they are bound again. */
+  readonly #once = new Set<number>();
+  /** Addresses that links were bound by before this process; each until its link is looked at with pods there. */
+  readonly #inForce: Map<number, string>;
 
-  constructor(mode: PendingMode) {
+  /** @param inForce addresses of the endpoint on each interface that the kernel enforces already, by ifindex */
+  constructor(mode: PendingMode, inForce: ReadonlyMap<number, readonly Address[]> = new Map()) {
     this.#mode = mode;
+    this.#inForce = new Map([...inForce].map(([ifindex, addresses]) => [ifindex, textOf(addresses)]));
   }
 
-  /** Binds every link; the order of links decides who claimed first only among those that are new in this call. */
-  update(links: ReadonlyMap<number, PodLink>, state: View): ReadonlyMap<number, Binding> {
-    const holders = this.#keepStanding(links, state);
-    const owners = ownersOf(state.endpoints);
-    const bindings = new Map<number, Binding>();
-    const pending = this.pendingVerdict(state);
-    for (const link of [...links.values()].sort((a, b) => a.ifindex - b.ifindex)) {
-      bindings.set(link.ifindex, this.#bind(link, { owners, holders, pending, state }));
-    }
-    return bindings;
+  /** Binds every link; of links that are new in one call the older index claims first. */
+  update(links: Pick<NodeLinks, 'pods' | 'ownAddresses' | 'gone'>, state: BindingsView): ReadonlyMap<number, Binding> {
+    this.#forget(links);
+    this.#takeOver(state);
+    const claims: Claims = {
+      state,
+      own: links.ownAddresses,
+      owners: ownersOf(state.endpoints),
+      holders: this.#keepStanding(state),
+      pending: this.pendingVerdict(state),
+    };
+    const sorted = [...links.pods.values()].sort((a, b) => a.ifindex - b.ifindex);
+    return new Map(sorted.map((link) => [link.ifindex, this.#bind(link, claims)]));
   }
 
   /**
@@ -42,56 +63,90 @@ export class Bindings {
    * published about a second after: so closed while any pod that is awaited here is isolated, or none is awaited at all
    * (the link is then nobody we know), open while nobody it could be is under a policy.
    */
-  pendingVerdict(state: View): 'open' | 'closed' {
+  pendingVerdict(state: Pick<CompiledState, 'awaited'>): 'open' | 'closed' {
     if (this.#mode !== 'auto') return this.#mode;
     const awaited = [...state.awaited.values()];
     return awaited.length === 0 || awaited.some((pod) => pod.isolated) ? 'closed' : 'open';
   }
 
-  #keepStanding(links: ReadonlyMap<number, PodLink>, state: View): Map<ObjectKey, number> {
+  #forget({ pods, gone }: Pick<NodeLinks, 'pods' | 'gone'>): void {
+    for (const known of [this.#held, this.#once, this.#inForce]) {
+      for (const ifindex of known.keys()) if (gone.has(ifindex) || !pods.has(ifindex)) known.delete(ifindex);
+    }
+  }
+
+  /** A restart takes no claim away: a link is still whose it was, whatever its pod has done to its addresses meanwhile. */
+  #takeOver({ endpoints }: BindingsView): void {
+    if (this.#inForce.size === 0) return;
+    const pods = new Map([...endpoints.values()].map(({ pod, addresses }) => [textOf(addresses), pod]));
+    for (const [ifindex, addresses] of this.#inForce) {
+      const pod = pods.get(addresses);
+      this.#once.add(ifindex);
+      if (pod !== undefined) this.#held.set(ifindex, { pod, addresses });
+    }
+    this.#inForce.clear();
+  }
+
+  #keepStanding(state: BindingsView): Map<ObjectKey, number> {
     const holders = new Map<ObjectKey, number>();
     for (const [ifindex, { pod, addresses }] of this.#held) {
-      if (links.has(ifindex) && recordOf(state, pod) === addresses) holders.set(pod, ifindex);
+      if (recordOf(state, pod) === addresses) holders.set(pod, ifindex);
       else this.#held.delete(ifindex);
     }
     return holders;
   }
 
-  #bind(
-    link: PodLink,
-    at: {
-      owners: ReadonlyMap<Address, readonly ObjectKey[]>;
-      holders: Map<ObjectKey, number>;
-      pending: 'open' | 'closed';
-      state: View;
-    },
-  ): Binding {
-    const held = this.#held.get(link.ifindex);
-    if (held !== undefined) return endpoint(link, held.pod);
+  #bind(link: PodLink, claims: Claims): Binding {
+    const { ifindex } = link;
+    if (!this.#held.has(ifindex)) {
+      const claimed = this.#claim(link, claims);
+      if (claimed.kind === 'pending') return claimed;
+      this.#held.set(ifindex, { pod: claimed.pod, addresses: recordOf(claims.state, claimed.pod) as string });
+      this.#once.add(ifindex);
+      claims.holders.set(claimed.pod, ifindex);
+    }
+    const held = this.#held.get(ifindex) as Held;
+    const linkLocal = this.#linkLocalOf(link, held, claims.own);
+    return { kind: 'endpoint', link, pod: held.pod, linkLocal: linkLocal === undefined ? [] : [linkLocal] };
+  }
+
+  /** The one pod whose address the link has, or why there is none. */
+  #claim(link: PodLink, { owners, holders, pending }: Claims): Binding | { kind: 'claim'; pod: ObjectKey } {
     const claimed = new Set<ObjectKey>();
     for (const address of link.addresses) {
-      const pods = at.owners.get(address) ?? [];
+      const pods = owners.get(address) ?? [];
       if (pods.length > 1) return closed(link, `${address} belongs to ${pods.join(' and ')}`);
       for (const pod of pods) claimed.add(pod);
     }
     const [pod, second] = claimed;
-    if (pod === undefined)
-      return { kind: 'pending', link, verdict: at.pending, reason: 'no pod of this node has its address' };
+    if (pod === undefined) {
+      if (this.#once.has(link.ifindex)) return closed(link, 'the pod that it was of is gone');
+      return { kind: 'pending', link, verdict: pending, reason: 'no pod of this node has its address' };
+    }
     if (second !== undefined) return closed(link, `claims the addresses of ${[...claimed].join(' and ')}`);
-    const holder = at.holders.get(pod);
+    const holder = holders.get(pod);
     if (holder !== undefined) return closed(link, `claims an address of ${pod}, which interface ${holder} holds`);
-    this.#held.set(link.ifindex, { pod, addresses: recordOf(at.state, pod) as string });
-    at.holders.set(pod, link.ifindex);
-    return endpoint(link, pod);
+    return { kind: 'claim', pod };
+  }
+
+  /** A pod's own, not one that the node or another link has: with that it could speak for its gateway or a neighbour. */
+  #linkLocalOf(link: PodLink, held: Held, own: ReadonlySet<Address>): Address | undefined {
+    if (held.linkLocal === undefined) {
+      const others = new Set([...this.#held.values()].map((one) => one.linkLocal));
+      const free = link.addresses.find((one) => isLinkLocal6(one) && !own.has(one) && !others.has(one));
+      if (free !== undefined) held.linkLocal = free;
+    }
+    return held.linkLocal;
   }
 }
 
-function recordOf(state: View, pod: ObjectKey): string | undefined {
-  return state.endpoints.get(pod)?.addresses.join(' ');
+function recordOf(state: BindingsView, pod: ObjectKey): string | undefined {
+  const endpoint = state.endpoints.get(pod);
+  return endpoint && textOf(endpoint.addresses);
 }
 
-function endpoint(link: PodLink, pod: ObjectKey): Binding {
-  return { kind: 'endpoint', link, pod, linkLocal: link.addresses.filter(isLinkLocal6) };
+function textOf(addresses: readonly Address[]): string {
+  return [...addresses].sort().join(' ');
 }
 
 function closed(link: PodLink, reason: string): Binding {

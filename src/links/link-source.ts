@@ -2,35 +2,36 @@
  * The kernel's interfaces -> NodeLinks, now and at every change. What the other end of a veth is and which addresses it
  * has comes from netlink alone: no host PID, no runtime's files, no guess from names.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { Observable } from 'rxjs';
 import { type Address, parseAddress } from '../model/address.ts';
 import type { ExitLink, NodeLinks, PodLink } from '../model/links.ts';
 import { BpfError, netlink } from '../native.ts';
-import { classify, type LinkFacts, type LinkRole } from './classify.ts';
-
-/** Addresses of other namespaces by their id; an entry is kept until something in that namespace changes. */
-type PeerAddresses = Map<number, readonly netlink.Address[]>;
+import { classify, type LinkFacts } from './classify.ts';
 
 /**
- * Lists once, then again after each burst of events; never completes. Errors when netlink does (out of descriptors, say):
- * subscribe again.
+ * Lists once, then again after each burst of events, and emits what differs; never completes. Errors when the node's own
+ * interfaces cannot be listed (out of descriptors, say): subscribe again.
  */
 export function linkSource(): Observable<NodeLinks> {
   return new Observable((subscriber) => {
-    const known: PeerAddresses = new Map();
+    const listing = new Listing();
+    let last: NodeLinks | undefined;
     let scheduled: NodeJS.Immediate | undefined;
     const list = () => {
       scheduled = undefined;
       try {
-        subscriber.next(listLinks(known));
+        const links = listing.take();
+        if (links.gone.size === 0 && isDeepStrictEqual(links, last)) return;
+        last = links;
+        subscriber.next(links);
       } catch (error) {
         subscriber.error(error);
       }
     };
     const watch = netlink.watch(
       (event) => {
-        if (event.kind === 'overflow') known.clear();
-        else forget(known, event);
+        listing.note(event);
         scheduled ??= setImmediate(list);
       },
       { allNetns: true },
@@ -43,25 +44,71 @@ export function linkSource(): Observable<NodeLinks> {
   });
 }
 
-/** An id may come to mean another namespace only after its veth went, which is an event of this one. */
-function forget(known: PeerAddresses, event: Exclude<netlink.NetlinkEvent, { kind: 'overflow' }>): void {
-  if (event.netnsId !== undefined) known.delete(event.netnsId);
-  else if (event.kind === 'link' && event.link.peerNetnsId !== undefined) known.delete(event.link.peerNetnsId);
+interface Peer {
+  readonly netnsId: number;
+  readonly addresses: readonly Address[];
 }
 
-function listLinks(known: PeerAddresses): NodeLinks {
-  const links = netlink.links();
-  const own = netlink.addresses();
-  const roles = classify(links.map((link) => factsOf(link, own)));
-  const pods = new Map<number, PodLink>();
-  const exits = new Map<number, ExitLink>();
-  for (const link of links) {
-    const { ifindex, name } = link;
-    const role: LinkRole | undefined = roles.get(ifindex);
-    if (role === 'exit') exits.set(ifindex, { ifindex, name });
-    if (role === 'pod') pods.set(ifindex, { ifindex, name, addresses: peerAddresses(link, known) });
+/** What is known of the other ends between two listings, and which interfaces went. */
+class Listing {
+  /** By our end's index; an entry is kept until something in that namespace changes, or the interface goes. */
+  readonly #peers = new Map<number, Peer>();
+  #gone = new Set<number>();
+
+  note(event: netlink.NetlinkEvent): void {
+    if (event.kind === 'overflow') this.#peers.clear();
+    else if (event.netnsId !== undefined) this.#forgetNamespace(event.netnsId);
+    else if (event.kind === 'link') {
+      this.#peers.delete(event.link.ifindex);
+      if (event.removed) this.#gone.add(event.link.ifindex);
+    }
   }
-  return { pods, exits, ownAddresses: new Set(own.map((one) => canonical(one.address))) };
+
+  take(): NodeLinks {
+    const links = netlink.links();
+    const own = netlink.addresses();
+    const gone = this.#gone;
+    this.#gone = new Set();
+    const roles = classify(links.map((link) => factsOf(link, own)));
+    const pods = new Map<number, PodLink>();
+    const exits = new Map<number, ExitLink>();
+    for (const link of links) {
+      const { ifindex, name } = link;
+      const role = roles.get(ifindex);
+      if (role === 'exit') exits.set(ifindex, { ifindex, name });
+      if (role === 'pod') pods.set(ifindex, { ifindex, name, addresses: this.#addressesBehind(link) });
+    }
+    for (const ifindex of this.#peers.keys()) if (!pods.has(ifindex)) this.#peers.delete(ifindex);
+    return { pods, exits, ownAddresses: new Set(own.map((one) => canonical(one.address))), gone };
+  }
+
+  #forgetNamespace(netnsId: number): void {
+    for (const [ifindex, peer] of this.#peers) if (peer.netnsId === netnsId) this.#peers.delete(ifindex);
+  }
+
+  #addressesBehind({ ifindex, peerIndex, peerNetnsId }: netlink.Link): readonly Address[] {
+    if (peerNetnsId === undefined) return [];
+    const known = this.#peers.get(ifindex);
+    if (known?.netnsId === peerNetnsId) return known.addresses;
+    const all = addressesIn(peerNetnsId);
+    if (all === undefined) return [];
+    const addresses = all.filter((one) => one.ifindex === peerIndex).map((one) => canonical(one.address));
+    this.#peers.set(ifindex, { netnsId: peerNetnsId, addresses });
+    return addresses;
+  }
+}
+
+/**
+ * Undefined when a namespace went while we asked, or gives no consistent answer: a pod that keeps changing thousands of
+ * addresses must not keep us from seeing the others.
+ */
+function addressesIn(netnsId: number): readonly netlink.Address[] | undefined {
+  try {
+    return netlink.addresses({ netnsId });
+  } catch (error) {
+    if (error instanceof BpfError && error.code !== 'EMFILE' && error.code !== 'ENFILE') return undefined;
+    throw error;
+  }
 }
 
 function factsOf(link: netlink.Link, own: readonly netlink.Address[]): LinkFacts {
@@ -70,23 +117,6 @@ function factsOf(link: netlink.Link, own: readonly netlink.Address[]): LinkFacts
     .filter((one) => one.ifindex === ifindex)
     .map((one) => ({ address: canonical(one.address), prefixLength: one.prefixLength }));
   return { ifindex, name, kind, loopback, master, peerNetnsId, addresses };
-}
-
-function peerAddresses({ peerIndex, peerNetnsId }: netlink.Link, known: PeerAddresses): readonly Address[] {
-  if (peerNetnsId === undefined) return [];
-  const all = known.get(peerNetnsId) ?? addressesIn(peerNetnsId);
-  known.set(peerNetnsId, all);
-  return all.filter((one) => one.ifindex === peerIndex).map((one) => canonical(one.address));
-}
-
-/** A namespace that went while we asked has no addresses; its veth's event follows. */
-function addressesIn(netnsId: number): readonly netlink.Address[] {
-  try {
-    return netlink.addresses({ netnsId });
-  } catch (error) {
-    if (error instanceof BpfError && error.code === 'EINVAL') return [];
-    throw error;
-  }
 }
 
 function canonical(text: string): Address {

@@ -21,6 +21,8 @@ export interface NodeLinks {
   readonly exits: ReadonlyMap<number, ExitLink>;
   /** Every address of the node itself, on any interface. */
   readonly ownAddresses: ReadonlySet<Address>;
+  /** Indexes that were seen to go since the last listing; one that stands above as well belongs to another interface now. */
+  readonly gone: ReadonlySet<number>;
 }
 
 /** What a pod link is taken for. */

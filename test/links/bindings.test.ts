@@ -10,8 +10,9 @@ function link(ifindex: number, ...addresses: string[]): PodLink {
   return { ifindex, name: `veth${ifindex}`, addresses: addresses as Address[] };
 }
 
-function links(...all: PodLink[]): Map<number, PodLink> {
-  return new Map(all.map((one) => [one.ifindex, one]));
+function links(...all: PodLink[]) {
+  const pods = new Map(all.map((one) => [one.ifindex, one]));
+  return { pods, ownAddresses: new Set(['10.0.0.1', 'fe80::ffff'] as Address[]), gone: new Set<number>() };
 }
 
 function state(pods: Record<string, string[]>, awaited: Record<string, boolean> = {}) {
@@ -82,6 +83,48 @@ describe('binding links to pods', () => {
     bindings.update(links(link(7, '10.0.0.2')), state(shop));
     bindings.update(links(), state(shop));
     expect(bindings.update(links(link(7, '10.0.0.3')), state(shop)).get(7)).toMatchObject({ pod: 'shop/db' });
+  });
+});
+
+describe('a link that was bound once', () => {
+  it('is closed while its pod is gone, whatever unknown links may do', () => {
+    const bindings = new Bindings('open');
+    bindings.update(links(link(7, '10.0.0.2')), state(shop));
+    expect(bindings.update(links(link(7, '10.0.0.2')), state({})).get(7)).toMatchObject({ verdict: 'closed' });
+  });
+
+  it('is forgotten when its index was seen to go, although a link with that index is there again', () => {
+    const bindings = new Bindings('open');
+    bindings.update(links(link(7, '10.0.0.2')), state(shop));
+    const again = { ...links(link(7, '10.0.0.3')), gone: new Set([7]) };
+    expect(bindings.update(again, state(shop)).get(7)).toMatchObject({ kind: 'endpoint', pod: 'shop/db' });
+  });
+
+  it('stays whose it was over a restart, although its pod has taken a neighbour’s address meanwhile', () => {
+    const inForce = new Map([[7, ['fd00::2', '10.0.0.2'] as Address[]]]);
+    const after = new Bindings('auto', inForce).update(links(link(7, '10.0.0.3'), link(9, '10.0.0.3')), state(shop));
+    expect(after.get(7)).toMatchObject({ kind: 'endpoint', pod: 'shop/web' });
+    expect(after.get(9)).toMatchObject({ kind: 'endpoint', pod: 'shop/db' });
+  });
+
+  it('is closed after a restart when its pod is gone', () => {
+    const inForce = new Map([[7, ['10.0.0.7'] as Address[]]]);
+    expect(new Bindings('open', inForce).update(links(link(7)), state(shop)).get(7)).toMatchObject({
+      verdict: 'closed',
+    });
+  });
+});
+
+describe('link-local addresses', () => {
+  it('count when neither the node nor another link has them, the first one for good', () => {
+    const bindings = new Bindings('auto');
+    bindings.update(links(link(7, '10.0.0.2', 'fe80::7')), state(shop));
+    const after = bindings.update(
+      links(link(7, '10.0.0.2', 'fe80::9', 'fe80::7'), link(9, '10.0.0.3', 'fe80::ffff', 'fe80::7', 'fe80::9')),
+      state(shop),
+    );
+    expect(after.get(7)).toMatchObject({ linkLocal: ['fe80::7'] });
+    expect(after.get(9)).toMatchObject({ linkLocal: ['fe80::9'] });
   });
 });
 

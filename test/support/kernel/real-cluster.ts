@@ -5,6 +5,7 @@
 import { writeFileSync } from 'node:fs';
 import type { Compiler } from '../../../src/compile/compiler.ts';
 import type { BpfDataplane } from '../../../src/dataplane/bpf/bpf-dataplane.ts';
+import { clusterOf } from '../../../src/lab/cluster-view.ts';
 import { Lab } from '../../../src/lab/lab.ts';
 import type { Station } from '../../../src/lab/station.ts';
 import { Bindings } from '../../../src/links/bindings.ts';
@@ -55,8 +56,8 @@ export class RealNode {
     this.#compiler.apply(events());
     const hint = this.#compiler.takeChanges();
     const compiled = this.#compiler.state;
-    const { pods, exits, ownAddresses } = this.#links;
-    const bindings = this.#bindings.update(pods, compiled);
+    const { exits, ownAddresses } = this.#links;
+    const bindings = this.#bindings.update(this.#links, compiled);
     const pending = [...bindings.values()].filter((binding) => binding.kind === 'pending');
     if (pending.length > 0) throw new Error(`${this.name}: ${JSON.stringify(pending)}`);
     const state = { compiled, bindings, exits, ownAddresses, pending: 'closed' } as const;
@@ -93,17 +94,12 @@ export class RealCluster {
     this.#objects = objects;
   }
 
-  /** With these nodes and pods, and these policies in force. */
+  /** With these nodes and pods, and these policies in force; the nodes translate Services if there are any. */
   static async start(manifests: readonly RawObject[]): Promise<RealCluster> {
     const cluster = new TestCluster(manifests);
     const { objects } = cluster;
-    const lab = await Lab.start({
-      cluster: {
-        nodes: objects.filter((one) => one.kind === 'Node'),
-        pods: objects.filter((one) => one.kind === 'Pod'),
-      },
-      backend: 'vxlan',
-    });
+    const played = clusterOf(objects);
+    const lab = await Lab.start({ cluster: played, backend: 'vxlan', services: played.services?.length !== 0 });
     try {
       const nodes = await Promise.all(
         lab.interfaces().map(async ({ node, namespace }) => {
