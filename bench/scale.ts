@@ -26,6 +26,8 @@ const { values } = parseArgs({
     times: { type: 'string', default: '100' },
     seconds: { type: 'string', default: '20' },
     flag: { type: 'string', multiple: true, default: [] },
+    /** A folder for CPU profiles of the agent, one for each part. */
+    profile: { type: 'string' },
     out: { type: 'string' },
   },
 });
@@ -38,7 +40,13 @@ const size: ClusterSize = {
 };
 
 async function start(agent: Child<AgentAnswers>, begun: number, kubeconfig: string, title: string): Promise<Figure[]> {
-  const options = { kubeconfig, node: NODE, directory: node.directory, endpoints: size.local };
+  const options = {
+    kubeconfig,
+    node: NODE,
+    directory: node.directory,
+    endpoints: size.local,
+    profile: values.profile !== undefined,
+  };
   const { loaded, synced, inForce, writes } = await agent.ask('start', options);
   const { resident, peak, heap } = await agent.ask('use');
   await agent.ask('settled');
@@ -53,6 +61,10 @@ async function start(agent: Child<AgentAnswers>, begun: number, kubeconfig: stri
     { name: `${title}: heap in use when in force`, value: heap / MEGABYTE, unit: 'MB' },
     { name: `${title}: peak`, value: peak / MEGABYTE, unit: 'MB' },
   ];
+}
+
+async function profile(agent: Child<AgentAnswers>, part: string): Promise<void> {
+  if (values.profile !== undefined) await agent.ask('profile', `${values.profile}/${part}.cpuprofile`);
 }
 
 const figures: Figure[] = [];
@@ -72,8 +84,11 @@ try {
     await using agent = new Child<AgentAnswers>('./agent.ts', node.name, values.flag);
     add(await start(agent, begun, kubeconfig.path, 'cold start'));
     const bench = { server, agent, size, times: Number(values.times), seconds: Number(values.seconds) };
+    await profile(agent, 'cold-start');
     add(await singleEvents(bench));
+    await profile(agent, 'single-events');
     add(await streams(bench));
+    await profile(agent, 'streams');
     const { resident, peak } = await agent.ask('use');
     add([
       { name: 'resident at the end', value: resident / MEGABYTE, unit: 'MB', limit: 300 },

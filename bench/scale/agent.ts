@@ -11,6 +11,7 @@ import type { ClusterChange } from '../../src/model/cluster.ts';
 import { keyOf } from '../../src/model/cluster.ts';
 import { kubernetesSource } from '../../src/sources/kubernetes/kubernetes-source.ts';
 import { answer, now } from './child.ts';
+import { startProfile, writeProfile } from './profile.ts';
 
 /** A state that was put in force. Times are those of the shared clock, in milliseconds. */
 export interface State {
@@ -38,6 +39,7 @@ let states: State[] = [];
 let synced: number | undefined;
 let dataplane: OpenedBpfDataplane;
 const waiting = new Set<(state: State) => void>();
+const failed = Promise.withResolvers<never>();
 
 function note({ events, synced: isSynced }: ClusterChange): void {
   const at = now();
@@ -56,12 +58,18 @@ function noting(inner: OpenedBpfDataplane): Dataplane {
   return {
     kind: inner.kind,
     ready: () => inner.ready(),
-    guard: (ifindex) => inner.guard(ifindex),
+    guard: (ifindex, role) => inner.guard(ifindex, role),
+    forget: (ifindex) => inner.forget(ifindex),
+    inForce: () => inner.inForce(),
+    begin: (pending) => inner.begin(pending),
     close: () => inner.close(),
     apply: async (wanted, hint) => {
       const taken = arrived;
       arrived = [];
-      const applied = await inner.apply(wanted, hint);
+      const applied = await inner.apply(wanted, hint).catch((error: unknown) => {
+        failed.reject(error);
+        throw error;
+      });
       const bound = [...wanted.bindings.values()].filter(({ kind }) => kind === 'endpoint').length;
       const state = { arrived: taken, inForce: now(), writes: applied.writes, bound };
       states.push(state);
@@ -85,10 +93,11 @@ function nextState(fits: (state: State) => boolean): Promise<State> {
 
 const answers = {
   /** Resolves when so many endpoints are enforced. */
-  start: async ({ kubeconfig, node, directory, endpoints }: Start) => {
+  start: async ({ kubeconfig, node, directory, endpoints, profile }: Start) => {
     const all = nextState(({ bound }) => bound >= endpoints);
     dataplane = await openBpfDataplane({ path: OBJECT, directory });
     const loaded = now();
+    if (profile) await startProfile();
     new Agent({
       node,
       source: kubernetesSource({ kubeconfig, node }).pipe(tap(note)),
@@ -97,13 +106,13 @@ const answers = {
       pending: 'auto',
       log: openLog('info'),
     }).start();
-    const { inForce, writes } = await all;
+    const { inForce, writes } = await Promise.race([all, failed.promise]);
     return { loaded, synced: synced as number, inForce, writes };
   },
   /** Resolves once the key's next change is in force. */
-  inForce: (key: string) => nextState((state) => state.arrived.some(([one]) => one === key)),
-  /** Resolves once so many endpoints are enforced. */
-  bound: (count: number) => nextState(({ bound }) => bound === count),
+  inForce: (key: string) => {
+    return Promise.race([nextState((state) => state.arrived.some(([one]) => one === key)), failed.promise]);
+  },
   /** Resolves once both copies are equal: the next change waits for nothing. */
   settled: () => dataplane.settled(),
   use: (): Use => {
@@ -117,6 +126,7 @@ const answers = {
       cpu: (user + system) / 1000,
     };
   },
+  profile: (path: string) => writeProfile(path),
   /** The states since the last call. */
   states: (): State[] => {
     const taken = states;
@@ -131,6 +141,7 @@ interface Start {
   /** In a bpffs. */
   readonly directory: string;
   readonly endpoints: number;
+  readonly profile: boolean;
 }
 
 export type AgentAnswers = typeof answers;
