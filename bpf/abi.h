@@ -64,6 +64,7 @@ enum reason {
   REASON_DROP_MALFORMED,   /* headers cut short, contradictory, or too many */
   REASON_DROP_FRAGMENT,    /* a later fragment whose first one was not seen */
   REASON_DROP_UNRELATED,   /* an ICMP error about no admitted flow */
+  REASON_DROP_DESTINATION, /* not the pod's address: a bridge goes by the hardware address */
 };
 
 enum identity {

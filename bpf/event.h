@@ -79,14 +79,25 @@ static __always_inline void record(struct __sk_buff *skb, const struct run *run,
     tell_side(skb, run, packet, side, direction);
 }
 
-/* Drops for what the packet is, in the hook's own direction. */
-CHECKED_ALONE int drop(struct __sk_buff *skb, const struct run *run, const struct packet *packet, __u32 reason) {
-  if (!run || !packet) return TC_ACT_SHOT;
+/* A verdict that no ruleset gave, in the hook's own direction. */
+static __always_inline void record_own(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
+                                       __u32 reason) {
   struct endpoint *endpoint = endpoint_in_slot(run, run->slot);
   struct side side = {.ifindex = endpoint ? endpoint->ifindex : run->ifindex, .reason = reason};
 
   record(skb, run, packet, &side, hook_from_local(run->hook) ? DIRECTION_EGRESS : DIRECTION_INGRESS);
+}
+
+/* Drops for what the packet is. */
+CHECKED_ALONE int drop(struct __sk_buff *skb, const struct run *run, const struct packet *packet, __u32 reason) {
+  if (run && packet) record_own(skb, run, packet, reason);
   return TC_ACT_SHOT;
+}
+
+/* Admits what no ruleset has a say in. */
+CHECKED_ALONE int admit(struct __sk_buff *skb, const struct run *run, const struct packet *packet, __u32 reason) {
+  if (run && packet) record_own(skb, run, packet, reason);
+  return CONTINUE;
 }
 
 /* Drops for the direction that does not admit it. */

@@ -89,11 +89,14 @@ static __always_inline __u32 flow_idle_time(__u32 protocol, __u32 state) {
   return idle_other;
 }
 
+/* Another CPU may be some ticks ahead of this run, and have seen a packet after its `now`. */
+#define TICKS_AHEAD 1000
+
 /* One that was idle for too long counts as absent. */
 static __always_inline bool flow_is_live(const struct flow *flow, const struct packet *packet, __u32 now) {
   __u32 idle = now - flow->seen;
 
-  if (!idle || idle < flow_idle_time(packet->protocol, flow->state)) return true;
+  if (!idle || idle + TICKS_AHEAD < flow_idle_time(packet->protocol, flow->state) + TICKS_AHEAD) return true;
   return flow->unaged && flow->state == FLOW_ESTABLISHED;
 }
 

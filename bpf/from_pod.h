@@ -76,7 +76,17 @@ static __always_inline int from_pod_unknown(struct __sk_buff *skb, const struct 
   if (direction == CONNTRACK_ORIGINAL) return 0;
   flow = flow_find(run->slot, packet, family);
   if (!flow) return 0;
-  return from_pod_reply(skb, run, packet, flow, family) ? -1 : MARK_REPLY;
+  struct judgement judgement = {};
+
+  if (judge_flow(run, packet, flow, 0, &judgement, family)) return MARK_REPLY;
+  if (packet->flags & PACKET_OPENS_IF_NEW) {
+    /* What it would answer was refused and may have been forged: then this is the pod's own request. */
+    flow->state = FLOW_CLOSED;
+    from_pod_open(run, packet, flow, family);
+    return 0;
+  }
+  drop_judged(skb, run, packet, &judgement);
+  return -1;
 }
 
 static __noinline int from_pod_unknown4(struct __sk_buff *skb, const struct run *run, const struct packet *packet,

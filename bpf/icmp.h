@@ -84,6 +84,8 @@ static __always_inline int related(struct __sk_buff *skb, const struct run *run,
   struct judgement judgement = {};
 
   if (!parse_quoted(skb, outer, &inner, from_local) || !local || !packet_is_own(&inner, local, family)) return 0;
+  /* From a pod it goes to whom it is about and nowhere else: it carries what the pod puts in. */
+  if (run->hook == HOOK_FROM_POD && !words_equal(outer->peer, inner.peer, family == 4 ? 1 : 4)) return 0;
   struct flow *flow = flow_find(run->slot, &inner, family);
 
   if (!flow || !flow_is_live(flow, &inner, run->now)) return 0;

@@ -106,6 +106,13 @@ static __always_inline bool packet_is_own(const struct packet *packet, const str
   return (endpoint->flags & ENDPOINT_HAS_LINK_LOCAL) && words_equal(packet->local, endpoint->link_local6, 4);
 }
 
+/* Multicast, and IPv4's broadcast. */
+static __always_inline bool is_group_address(const __be32 *address, const int family) {
+  __u8 first = *(const __u8 *)address;
+
+  return family == 4 ? (first & 0xf0) == 0xe0 || address[0] == 0xffffffff : first == 0xff;
+}
+
 static __always_inline bool is_unisolated(const struct endpoint *endpoint) {
   return !endpoint || !(endpoint->ingress_ruleset | endpoint->egress_ruleset);
 }

@@ -6,6 +6,7 @@
 #include "mark.h"
 #include "neighbour.h"
 #include "parse.h"
+#include "reply.h"
 
 /* Judged: what wraps it, a tunnel's outer packet, is the node's own. */
 static __always_inline int to_node_pass(struct __sk_buff *skb) {
@@ -43,6 +44,14 @@ static __noinline int to_node_judge6(struct __sk_buff *skb, const struct run *ru
   return to_node_judge(skb, run, packet, flow, 6);
 }
 
+static __always_inline int to_node_reply(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
+                                         struct flow *flow, const int family) {
+  struct judgement judgement = {};
+
+  if (judge_flow(run, packet, flow, judged_slot(flow->judged), &judgement, family)) return to_node_pass(skb);
+  return drop_judged(skb, run, packet, &judgement);
+}
+
 static __always_inline int to_node_ip(struct __sk_buff *skb, struct run *run, const __u32 l2, const int family) {
   struct packet packet = {};
   struct flow *flow = 0;
@@ -54,7 +63,12 @@ static __always_inline int to_node_ip(struct __sk_buff *skb, struct run *run, co
   if (unlikely(packet.flags & PACKET_FRAGMENT)) fragment_resolve(run, &packet);
   if (likely(!(packet.flags & (PACKET_NO_PORTS | PACKET_ICMP_ERROR)))) {
     flow = flow_find(run->slot, &packet, family);
-    if (flow && unlikely(flow->origin != FLOW_BY_LOCAL)) flow = 0;
+    if (flow && unlikely(flow->origin != FLOW_BY_LOCAL)) {
+      /* A reply of a pod that was isolated since it passed from_pod, which had nothing to look up then. */
+      if (!(packet.flags & PACKET_OPENING) && flow_is_live(flow, &packet, run->now))
+        return to_node_reply(skb, run, &packet, flow, family);
+      flow = 0;
+    }
     if (flow && likely(flow->judged == judged_of(run, 0, VERDICT_ALLOW) && !flow->translated)) return to_node_pass(skb);
   }
   return family == 4 ? to_node_judge4(skb, run, &packet, flow) : to_node_judge6(skb, run, &packet, flow);

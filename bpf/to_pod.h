@@ -35,8 +35,8 @@ static __always_inline int to_pod_reply(struct __sk_buff *skb, const struct run 
 
     if (verdict == VERDICT_DENY) return VERDICT_DENY;
     if (verdict < 0 && sender && !judged_verdict(flow->judged)) return -1;
-    /* A peer elsewhere that conntrack does not know was not translated: nothing else does that. SCTP is not asked for. */
-    if (verdict < 0 && !sender && conntrack && packet->protocol != IPPROTO_SCTP) {
+    /* A peer elsewhere that conntrack does not know was not translated: nothing else does that. */
+    if (verdict < 0 && !sender && conntrack) {
       flow->translated = 0;
       return judge_flow(run, packet, flow, slot, judgement, family) ? VERDICT_ALLOW : VERDICT_DENY;
     }
@@ -132,7 +132,7 @@ static __always_inline int to_pod_judge(struct __sk_buff *skb, const struct run 
     if (!live && !(packet->flags & (PACKET_OPENING | PACKET_NO_PORTS | PACKET_NO_FLOW)) &&
         conntrack_verdict(skb, run, packet, &judgement, CONNTRACK_REPLY, family) == VERDICT_ALLOW) {
       flow_restore(run, packet, flow, FLOW_BY_LOCAL, family);
-      return CONTINUE;
+      return admit(skb, run, packet, REASON_ALLOW_REPLY);
     }
     if (packet->flags & PACKET_ICMP_ERROR) judgement_unrelated(&judgement);
     return drop_judged(skb, run, packet, &judgement);
@@ -165,6 +165,21 @@ static __always_inline bool to_pod_unguarded(const struct run *run, const struct
   return !sender || !sender->egress_ruleset;
 }
 
+/*
+ * 0, or the reason to drop what is not addressed to the pod. Where a bridge brings a frame is the hardware address's
+ * affair, which any pod can forge: so a packet for one pod, admitted, would be had by another.
+ */
+static __always_inline int to_pod_stray(const struct packet *packet, bool from_node, const int family) {
+  if (is_group_address(packet->local, family)) return 0;
+  /* To a link-local address that the pod has only just got. */
+  if (family == 6 && from_node && is_link_scope(packet, packet->peer, true)) return 0;
+  return REASON_DROP_DESTINATION;
+}
+
+static __always_inline int to_pod_self(struct __sk_buff *skb, const struct run *run, const struct packet *packet) {
+  return packet->flags & PACKET_OPENING ? admit(skb, run, packet, REASON_ALLOW_SELF) : CONTINUE;
+}
+
 static __always_inline int to_pod_ip(struct __sk_buff *skb, struct run *run, const struct endpoint *endpoint,
                                      const int family) {
   struct packet packet = {};
@@ -172,18 +187,23 @@ static __always_inline int to_pod_ip(struct __sk_buff *skb, struct run *run, con
   __u32 sender = mark_slot(run->mark);
   int unreadable = parse(skb, LINK_ETHERNET, &packet, false, family);
 
+  if (unlikely(!packet.family)) return to_pod_guarded(run, endpoint) ? drop(skb, run, &packet, unreadable) : CONTINUE;
+  if (unlikely(!packet_is_own(&packet, endpoint, family))) {
+    int reason = to_pod_stray(&packet, !unreadable && !sender, family);
+
+    if (reason) return drop(skb, run, &packet, reason);
+    packet.flags |= PACKET_NO_FLOW;
+  }
   /* "A pod cannot block access to itself", also through a Service. */
-  if (unlikely(sender == run->slot)) return CONTINUE;
+  if (unlikely(sender == run->slot)) return to_pod_self(skb, run, &packet);
   if (unlikely(unreadable)) return to_pod_guarded(run, endpoint) ? drop(skb, run, &packet, unreadable) : CONTINUE;
   if (to_pod_unguarded(run, &packet)) return CONTINUE;
   if (family == 6 && unlikely(packet.protocol == IPPROTO_ICMPV6) && is_link_scope(&packet, packet.peer, !sender))
     return CONTINUE;
   if (unlikely(packet.flags & PACKET_FRAGMENT)) fragment_resolve(run, &packet);
   if (unlikely(packet.flags & PACKET_ICMP_ERROR)) {
-    if (related_family(skb, run, &packet, family)) return CONTINUE;
-  } else if (unlikely(!packet_is_own(&packet, endpoint, family))) {
-    packet.flags |= PACKET_NO_FLOW;
-  } else if (likely(!(packet.flags & (PACKET_NO_PORTS | PACKET_OPENING)))) {
+    if (related_family(skb, run, &packet, family)) return admit(skb, run, &packet, REASON_ALLOW_RELATED);
+  } else if (likely(!(packet.flags & (PACKET_NO_PORTS | PACKET_NO_FLOW | PACKET_OPENING)))) {
     flow = flow_find(run->slot, &packet, family);
     if (flow && likely(flow->judged == judged_of(run, sender, VERDICT_ALLOW) && !(packet.flags & PACKET_OPENING)) &&
         likely(flow_is_live(flow, &packet, run->now))) {

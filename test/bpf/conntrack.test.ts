@@ -1,11 +1,12 @@
 // Connections that the flow tables do not know, but the kernel's conntrack does: older than the agent, or evicted.
 // Real sockets make the connections on the test namespace's loopback; the packets judged are test-runs.
 import { once } from 'node:events';
-import { Socket } from 'node:net';
+import { Socket, type SocketConstructorOpts } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { netns, socket } from '../../src/native.ts';
 import { ip } from '../support/kernel/test-namespace.ts';
 import { describeAsRoot } from '../support/privilege.ts';
+import { CHUNK } from './support/frames.ts';
 import { travel } from './support/journey.ts';
 import { PacketPath } from './support/packet-path.ts';
 import { PLACES, port, RULESET, type State } from './support/state.ts';
@@ -121,7 +122,7 @@ describeAsRoot('with conntrack', () => {
     it('and are dropped when policy does not admit their request', () => {
       converse(t, ['web', 6002], ['api', 53], ['api', 53]);
       path.apply(NOTHING);
-      expect(toWeb(t.udp('api', 'web', [53, 6002]))).toBe('from_pod POLICY');
+      expect(toWeb(t.udp('api', 'web', [53, 6002]))).toBe('to_pod POLICY');
       path.forgetFlows();
       const arriving = {
         packet: t.udp('api', 'web', [53, 6002]),
@@ -139,7 +140,7 @@ describeAsRoot('with conntrack', () => {
       const client = inside(() =>
         socket.open({ family, type: 'tcp', bind: { address: t.address('web'), port: 6003 } }),
       );
-      const stream = new Socket({ fd: client, manualStart: true });
+      const stream = new Socket({ fd: client, manualStart: true } as SocketConstructorOpts);
       stream.connect({ host: t.address('api'), port: 8080 });
       await once(stream, 'connect');
       try {
@@ -158,6 +159,27 @@ describeAsRoot('with conntrack', () => {
         stream.destroy();
         socket.close(server);
       }
+    });
+
+    it('a refused datagram from outside does not stand in the way of what the pod may ask itself', () => {
+      converse(t, ['world', 53], ['web', 6007], ['web', 6007]);
+      path.apply({ ...NOTHING, rows: [{ ruleset: webEgress, peer: 'anyone', ports: [port('udp', 53)] }] });
+      const refused = t.udp('world', 'web', [53, 6007]);
+      expect(travel(path, { frame: refused, from: 'outside', to: 'web' })).toBe('to_pod POLICY');
+      expect(travel(path, { frame: t.udp('web', 'world', [6007, 53]), from: 'web', to: 'outside' })).toBe(DELIVERED);
+      expect(travel(path, { frame: refused, from: 'outside', to: 'web' })).toBe(DELIVERED);
+    });
+
+    it('a reply from off the node that nothing has translated is judged by its own ends, whatever its protocol', () => {
+      const request = t.sctp('web', 'world', [7000, 9], CHUNK.init);
+      const answer = t.sctp('world', 'web', [9, 7000], CHUNK.data);
+      path.apply(PLACES);
+      expect(travel(path, { frame: request, from: 'web', to: 'outside' })).toBe(DELIVERED);
+      path.apply({ ...PLACES, endpoints: { web: { egress: webEgress } } });
+      expect(travel(path, { frame: answer, from: 'outside', to: 'web' })).toBe('to_pod POLICY');
+      const admit = [{ ruleset: webEgress, peer: 'anyone', ports: [port('sctp', 9)] }] as const;
+      path.apply({ ...PLACES, endpoints: { web: { egress: webEgress } }, rows: admit });
+      expect(travel(path, { frame: answer, from: 'outside', to: 'web' })).toBe(DELIVERED);
     });
 
     it('a reply from outside through a Service is judged by the backend that conntrack names', () => {

@@ -338,6 +338,28 @@ describeAsRoot('flows', () => {
       expect(travel(path, hidden('A', 'web'))).toBe(DELIVERED);
     });
 
+    it('an entry that another CPU has seen a tick later is not old', () => {
+      path.apply(BOTH);
+      connect();
+      for (const name of ['web', 'api'] as const) path.age(name, -60);
+      expect(toWeb(reply('A'))).toBe(DELIVERED);
+      expect(toApi(request('A'))).toBe(DELIVERED);
+    });
+
+    it('a reply under way while its pod becomes isolated is not lost on its way out', () => {
+      const incoming = t.tcp('world', 'api', [5000, 8080], 'S');
+      const answer = t.tcp('api', 'world', [8080, 5000], 'A');
+      path.apply(PLACES);
+      expect(travel(path, { frame: incoming, from: 'outside', to: 'api' })).toBe(DELIVERED);
+      const { mark, reply: known } = path.run('from_pod', { packet: answer, ifindex: path.ifindex('api') });
+      expect(known).toBe(false);
+      const leave = () => path.run('to_node', { packet: answer, ifindex: path.ifindex('uplink'), mark });
+      path.apply({ ...PLACES, endpoints: { api: { egress: apiEgress } } });
+      expect(leave().passed).toBe(true);
+      path.apply({ ...PLACES, endpoints: { api: { egress: apiEgress, ingress: apiIngress } } });
+      expect(leave().reasons).toEqual(['POLICY']);
+    });
+
     it('replies of a flow whose pod is gone harm nothing', () => {
       path.apply(BOTH);
       connect();

@@ -103,6 +103,15 @@ describeAsRoot('ICMP errors', () => {
       expect(path.run('from_pod', { packet: answer, ifindex: path.ifindex('api') }).reply).toBe(true);
     });
 
+    it('but only to the one that asked', () => {
+      path.apply(STATE);
+      const request = t.udp('web', 'api', [6000, 53]);
+      expect(travel(path, { frame: request, from: 'web', to: 'api' })).toBe(DELIVERED);
+      const carrier = error('api', 'world', request.subarray(14));
+      expect(path.run('from_pod', { packet: carrier, ifindex: path.ifindex('api') }).reply).toBe(false);
+      expect(travel(path, { frame: carrier, from: 'api', to: 'outside' })).toBe('to_node UNRELATED');
+    });
+
     it('but not carry anything by an error about what it was refused', () => {
       path.apply(STATE);
       const refused = t.tcp('api', 'web', [9000, 9000], 'S');

@@ -244,10 +244,22 @@ describeAsRoot('packets between two pods', () => {
   });
 
   it('what cannot be read from outside is dropped before an isolated pod only', () => {
-    const cut = ipv4({ ...V4, source: '192.0.2.1', protocol: PROTOCOL.tcp }, SYN.subarray(0, 12));
+    const cut = (destination: string) =>
+      ipv4({ source: '192.0.2.1', destination, protocol: PROTOCOL.tcp }, SYN.subarray(0, 12));
     path.apply(INGRESS);
-    expect(travel(path, { frame: cut, from: 'outside', to: 'api' })).toBe('to_pod MALFORMED');
-    expect(travel(path, { frame: cut, from: 'outside', to: 'web' })).toBe(DELIVERED);
+    expect(travel(path, { frame: cut(api.ipv4), from: 'outside', to: 'api' })).toBe('to_pod MALFORMED');
+    expect(travel(path, { frame: cut(web.ipv4), from: 'outside', to: 'web' })).toBe(DELIVERED);
+  });
+
+  it("nobody gets a packet for another pod's address, wherever its hardware address brings it", () => {
+    const { db } = ENDPOINTS;
+    const admitted = [v4({ destination: db.ipv4 }, SYN), v6({ destination: db.ipv6 }, SYN)];
+    path.apply(OPEN);
+    for (const frame of [...admitted, v6({ destination: db.linkLocal, source: web.linkLocal }, SYN)]) {
+      expect(travel(path, { frame, from: 'web', to: 'api' })).toBe('to_pod DESTINATION');
+      expect(travel(path, { frame, from: 'outside', to: 'api' })).toBe('to_pod DESTINATION');
+      expect(travel(path, { frame, from: 'web', to: 'db' })).toBe(DELIVERED);
+    }
   });
 
   it('a GSO packet without a length in its header is as long as it is', () => {

@@ -30,6 +30,7 @@ describeAsRoot('places', () => {
       const frame = t.tcp('web', 'service', [5000, 80], 'S');
       const translated = t.tcp('web', 'web', [5000, 8080], 'S');
       expect(travel(path, { frame, translated, from: 'web', to: 'web' })).toBe(DELIVERED);
+      expect(path.counts(path.ifindex('web')).get('SELF/ingress/0')).toBeGreaterThan(0);
       const masqueraded = t.tcp('node', 'web', [40_000, 8080], 'S');
       expect(travel(path, { frame, translated: masqueraded, from: 'web', to: 'web' })).toBe(DELIVERED);
     });

@@ -75,6 +75,7 @@ const ENUMS = {
     'REASON_DROP_MALFORMED',
     'REASON_DROP_FRAGMENT',
     'REASON_DROP_UNRELATED',
+    'REASON_DROP_DESTINATION',
   ],
   identity: ['IDENTITY_WORLD'],
   port_protocol: ['PORTS_ANY', 'PORTS_OTHER'],
