@@ -80,7 +80,6 @@ describeAsRoot('addresses that a pod gives itself', () => {
   });
 
   describe('of the link', () => {
-    // Not so yet: see the list of defects. It fails once that is mended, and is then to lose its `fails`.
     it("are not its neighbour's either", async () => {
       await follow();
       take('open', `${ward.linkLocal}/64`);
