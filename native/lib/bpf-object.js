@@ -114,27 +114,21 @@ export class BpfObject extends Handle {
   }
 
   map(name) {
-    return this.#handle('map', this.maps, name, (object) => new BpfMap(internal, object.map(name), this));
+    return this.#handle('map', name, (object) => new BpfMap(internal, object.map(name), this));
   }
 
   program(name) {
-    return this.#handle(
-      'program',
-      this.programs,
-      name,
-      (object) => new BpfProgram(internal, object.program(name), this),
-    );
+    return this.#handle('program', name, (object) => new BpfProgram(internal, object.program(name), this));
   }
 
-  #handle(what, specs, name, open) {
-    this.#known(what, specs, name);
-    if (!this.#loaded) throw new Error(`${what} ${name}: ${this.#path} is not loaded yet`);
+  #handle(what, name, open) {
     const key = `${what} ${name}`;
-    let handle = this.#handles.get(key);
-    if (handle === undefined || handle.closed) {
-      handle = open(native(this));
-      this.#handles.set(key, handle);
-    }
+    const existing = this.#handles.get(key);
+    if (existing !== undefined && !existing.closed) return existing;
+    this.#known(what, what === 'map' ? this.maps : this.programs, name);
+    if (!this.#loaded) throw new Error(`${what} ${name}: ${this.#path} is not loaded yet`);
+    const handle = open(native(this));
+    this.#handles.set(key, handle);
     return handle;
   }
 
