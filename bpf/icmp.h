@@ -9,7 +9,7 @@
 #include "parse_ip.h"
 #include "reply.h"
 
-/* Ports from the first 8 bytes behind the inner IP header, all that an error must quote. */
+/* Ports from the first 8 bytes behind the inner IP header, which an error must quote within itself. */
 static __always_inline bool parse_quoted_transport(struct __sk_buff *skb, struct packet *inner, int from_local) {
   union {
     __be16 ports[4];
@@ -19,7 +19,7 @@ static __always_inline bool parse_quoted_transport(struct __sk_buff *skb, struct
     } icmp;
   } head;
 
-  if (bpf_skb_load_bytes(skb, inner->offset, &head, 8)) return false;
+  if (inner->offset + 8 > inner->end || bpf_skb_load_bytes(skb, inner->offset, &head, 8)) return false;
   switch (inner->protocol) {
   case IPPROTO_TCP:
   case IPPROTO_UDP:
@@ -41,7 +41,7 @@ static __always_inline bool parse_quoted4(struct __sk_buff *skb, const struct pa
   __u32 offset = outer->offset + 8;
   struct iphdr ip;
 
-  if (bpf_skb_load_bytes(skb, offset, &ip, sizeof(ip))) return false;
+  if (offset + sizeof(ip) > outer->end || bpf_skb_load_bytes(skb, offset, &ip, sizeof(ip))) return false;
   __u32 header = (*(__u8 *)&ip & 0xf) * 4;
 
   if ((*(__u8 *)&ip & 0xf0) != 0x40 || header < sizeof(ip)) return false;
@@ -50,6 +50,7 @@ static __always_inline bool parse_quoted4(struct __sk_buff *skb, const struct pa
   inner->peer[0] = from_local ? ip.daddr : ip.saddr;
   inner->protocol = ip.protocol;
   inner->offset = offset + header;
+  inner->end = outer->end;
   return true;
 }
 
@@ -58,7 +59,8 @@ static __always_inline bool parse_quoted6(struct __sk_buff *skb, const struct pa
   __u32 offset = outer->offset + 8;
   struct ipv6hdr ip;
 
-  if (bpf_skb_load_bytes(skb, offset, &ip, sizeof(ip)) || (*(__u8 *)&ip & 0xf0) != 0x60) return false;
+  if (offset + sizeof(ip) > outer->end || bpf_skb_load_bytes(skb, offset, &ip, sizeof(ip))) return false;
+  if ((*(__u8 *)&ip & 0xf0) != 0x60) return false;
   copy_words(inner->local, from_local ? &ip.saddr : &ip.daddr);
   copy_words(inner->peer, from_local ? &ip.daddr : &ip.saddr);
   inner->protocol = ip.nexthdr;

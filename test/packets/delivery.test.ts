@@ -37,12 +37,12 @@ describeAsRoot('delivery', () => {
     });
 
     // Not so yet: see the list of defects. It fails once that is mended, and is then to lose its `fails`.
-    it.fails("does not go to another pod's hardware address with an admitted address in it", () => {
+    it("does not go to another pod's hardware address with an admitted address in it", () => {
       const frame = ipFrameOf({ from: guarded, to: free }, { ...syn(family, 3), destination: open.addresses[family] });
       expect(node.offer('guarded', 'free', frame)).toMatch(/^to-pod drop/);
     });
 
-    it.fails("does not go to a pod that has sent with a neighbour's hardware address", () => {
+    it("does not go to a pod that has sent with a neighbour's hardware address", () => {
       const thief = { ...free, mac: open.mac };
       node.offer('free', 'ward', ipFrameOf({ from: thief, to: ward }, syn(family, 4)));
       try {

@@ -115,7 +115,7 @@ describeAsRoot('fuzz', () => {
   }
 
   function disagreements(row: readonly Buffer[], admitted: Admitted) {
-    return judgeRow(row, admitted).filter(({ wanted, got }) => (wanted === 'may admit' ? false : wanted !== got));
+    return judgeRow(row, admitted).filter(({ wanted, got }) => wanted !== got);
   }
 
   for (const { name, admitted } of STATES) {
@@ -135,14 +135,14 @@ describeAsRoot('fuzz', () => {
           const verdicts = judgeRow(sent, admitted);
           judged += verdicts.length;
           passed += verdicts.filter(({ got }) => got === 'admit').length;
-          expect(verdicts.filter(({ wanted, got }) => wanted !== 'may admit' && wanted !== got)).toEqual([]);
+          expect(verdicts.filter(({ wanted, got }) => wanted !== got)).toEqual([]);
         }),
         { numRuns, ...seed },
       );
       expect(judged).toBeGreaterThan((0.8 * frames) / STATES.length);
       // Neither all nor nothing: the frames are worth their while.
-      expect(passed / judged).toBeGreaterThan(0.02);
-      expect(passed / judged).toBeLessThan(0.98);
+      expect(passed / judged).toBeGreaterThan(0.01);
+      expect(passed / judged).toBeLessThan(0.99);
     });
   }
 });

@@ -9,8 +9,7 @@ import { type Family, type Member, PODS } from './support/cast.ts';
 /** What policy admits from every peer: nothing, these TCP ports, or each port of each protocol. */
 export type Admitted = 'nothing' | 'every protocol' | { readonly tcp: number };
 
-/** `may admit`: to an address that is not the receiver's, where other rules may drop it. */
-export type Wanted = 'admit' | 'drop' | 'may admit';
+export type Wanted = 'admit' | 'drop';
 
 const [ICMP, TCP, UDP, ICMPV6, SCTP] = [1, 6, 17, 58, 132] as const;
 
@@ -36,14 +35,15 @@ export class Reference {
     const parsed = parseFrame(frame);
     if (parsed.kind === 'arp') return this.#isOwnArp(parsed.frame) ? 'admit' : 'drop';
     if (parsed.kind !== 'datagram') return 'drop';
+    const received = this.#isOwn(this.#to, parsed.family, parsed.destination);
+    if (!received && !isGroup(parsed)) return 'drop';
     const link = this.#judgeLink(parsed);
     if (link !== undefined) return link;
     if (!this.#isOwn(this.#from, parsed.family, parsed.source)) return 'drop';
     const ports = this.#portsOf(parsed);
     const admitted = this.#isRelated(parsed) || this.#policyAdmits(ports);
     if (!admitted) return 'drop';
-    if (!this.#isOwn(this.#to, parsed.family, parsed.destination)) return isMulticast(parsed) ? 'admit' : 'may admit';
-    if (ports !== undefined && opens(parsed)) this.#flows.add(keyOf(parsed.family, parsed.source, ports));
+    if (received && ports !== undefined && opens(parsed)) this.#flows.add(keyOf(parsed.family, parsed.source, ports));
     return 'admit';
   }
 
@@ -144,7 +144,8 @@ function isExtension(family: Family, protocol: number): boolean {
   return family === 6 && [0, 43, 44, 60].includes(protocol);
 }
 
-function isMulticast({ family, destination }: Datagram): boolean {
+/** Multicast, and IPv4's broadcast. */
+function isGroup({ family, destination }: Datagram): boolean {
   if (family === 6) return destination.startsWith('ff');
   const first = Number(destination.split('.')[0]);
   return (first >= 224 && first < 240) || destination === '255.255.255.255';
