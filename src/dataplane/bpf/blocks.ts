@@ -15,6 +15,7 @@ import {
 import type { SetId } from '../../model/compiled.ts';
 import { PrefixTrie } from './prefix-trie.ts';
 import type { SetRecord } from './set-records.ts';
+import { TrackedAddresses } from './tracked-addresses.ts';
 
 /** Something with an identity: an address of the ipcache, or a prefix of the cidrs. */
 export type Place = Address | Prefix;
@@ -30,18 +31,28 @@ interface Entry {
   readonly place: Place;
   readonly cidrOf: Set<SetRecord>;
   readonly exceptOf: Set<SetRecord>;
-  /** The address is wanted for itself, whatever blocks there are. */
-  tracked: boolean;
+  /** The blocks that hold what has this as its longest stored prefix, worked out when asked; with the state of blocks that it is of. */
+  holding?: { readonly of: number; readonly blocks: ReadonlySet<SetRecord> };
 }
+
+const NONE: ReadonlySet<SetRecord> = new Set();
 
 export class Blocks {
   readonly #tries: Readonly<Record<Family, PrefixTrie<Entry>>> = { 4: new PrefixTrie(4), 6: new PrefixTrie(16) };
+  /** Addresses that are wanted for themselves, whatever blocks there are. */
+  readonly #tracked: Readonly<Record<Family, TrackedAddresses>> = {
+    4: new TrackedAddresses(4),
+    6: new TrackedAddresses(6),
+  };
   readonly #known = new Map<SetId, Block & { readonly record: SetRecord }>();
+  /** Counts the changes of blocks. */
+  #changes = 0;
 
   /** @returns whether the block was not there; its places are then to be looked at again */
   add(record: SetRecord, { cidr, except }: Block): boolean {
     if (this.#known.has(record.id)) return false;
     this.#known.set(record.id, { record, cidr, except });
+    this.#changes++;
     this.#entry(cidr).cidrOf.add(record);
     for (const prefix of except) this.#entry(prefix).exceptOf.add(record);
     return true;
@@ -52,6 +63,7 @@ export class Blocks {
     const block = this.#known.get(id);
     if (block === undefined) return undefined;
     this.#known.delete(id);
+    this.#changes++;
     this.#leave(block.cidr, (entry) => entry.cidrOf.delete(block.record));
     for (const prefix of block.except) this.#leave(prefix, (entry) => entry.exceptOf.delete(block.record));
     return block;
@@ -59,24 +71,33 @@ export class Blocks {
 
   /** Addresses that have to be found when a block around them changes. */
   track(address: Address): void {
-    this.#entry(address).tracked = true;
+    this.#tracked[familyOf(address)].add(address);
   }
 
   untrack(address: Address): void {
-    this.#leave(address, (entry) => {
-      entry.tracked = false;
-    });
+    this.#tracked[familyOf(address)].delete(address);
   }
 
   /** Whether a cidr or an except ends at this very place. */
   isStored(place: Place): boolean {
     const { bytes, length, family } = locate(place);
     const entry = this.#tries[family].get(bytes, length);
-    return entry !== undefined && (entry.cidrOf.size > 0 || entry.exceptOf.size > 0);
+    return entry !== undefined;
   }
 
-  /** The blocks that hold a place. */
-  holding(place: Place): Set<SetRecord> {
+  /** The blocks that hold a place. Until a block changes, places between the same prefixes get one and the same set. */
+  holding(place: Place): ReadonlySet<SetRecord> {
+    const { bytes, length, family } = locate(place);
+    let longest: Entry | undefined;
+    for (const entry of this.#tries[family].covering(bytes, length)) longest = entry;
+    if (longest === undefined) return NONE;
+    if (longest.holding?.of !== this.#changes) {
+      longest.holding = { of: this.#changes, blocks: this.#blocksAround(longest.place) };
+    }
+    return longest.holding.blocks;
+  }
+
+  #blocksAround(place: Place): Set<SetRecord> {
     const { bytes, length, family } = locate(place);
     const blocks = new Set<SetRecord>();
     for (const { cidrOf, exceptOf } of this.#tries[family].covering(bytes, length)) {
@@ -91,13 +112,14 @@ export class Blocks {
     for (const prefix of [cidr, ...except]) yield placeOf(prefix);
     const { bytes, length, family } = locate(cidr);
     for (const entry of this.#tries[family].within(bytes, length)) yield entry.place;
+    yield* this.#tracked[family].within(bytes, length);
   }
 
   #entry(at: Place): Entry {
     const { bytes, length, family } = locate(at);
     let entry = this.#tries[family].get(bytes, length);
     if (entry === undefined) {
-      entry = { place: placeOf(at), cidrOf: new Set(), exceptOf: new Set(), tracked: false };
+      entry = { place: placeOf(at), cidrOf: new Set(), exceptOf: new Set() };
       this.#tries[family].set(bytes, length, entry);
     }
     return entry;
@@ -108,9 +130,7 @@ export class Blocks {
     const entry = this.#tries[family].get(bytes, length);
     if (entry === undefined) return;
     change(entry);
-    if (entry.cidrOf.size === 0 && entry.exceptOf.size === 0 && !entry.tracked) {
-      this.#tries[family].delete(bytes, length);
-    }
+    if (entry.cidrOf.size === 0 && entry.exceptOf.size === 0) this.#tries[family].delete(bytes, length);
   }
 }
 

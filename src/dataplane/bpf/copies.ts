@@ -68,7 +68,7 @@ export class Copies {
   put(): number {
     const writes = this.#writeIdle();
     const tables = Object.values(this.#tables ?? {}) as AnyTable[];
-    if (tables.every((table) => isEmpty(pendingOf(table, this.inForce)))) {
+    if (!tables.some((table) => isPending(table, this.inForce))) {
       this.#catchingUp = this.#settle();
       return writes;
     }
@@ -155,8 +155,11 @@ function pendingOf(table: AnyTable, copy: CopyIndex): Pending {
   return { sets, deletions };
 }
 
-function isEmpty({ sets, deletions }: Pending): boolean {
-  return sets.length === 0 && deletions.length === 0;
+/** Whether there is anything to write. */
+function isPending(table: AnyTable, copy: CopyIndex): boolean {
+  const { codec, wanted } = table;
+  for (const key of table.differing(copy).keys()) if (codec.kind !== 'pool' || wanted.has(key)) return true;
+  return false;
 }
 
 /** Deletions first: the map may be full. @returns how many elements were written */

@@ -19,7 +19,7 @@ interface Held extends Identity {
   holders: number;
 }
 
-/** Sets of a place from now on; undefined: the place has no entry any more. */
+/** Sets of a place from now on; undefined: the place has no entry any more. Many places share one object. */
 export type PlaceSets = ReadonlyMap<Place, Iterable<SetRecord> | undefined>;
 
 export interface Moved {
@@ -89,10 +89,12 @@ export class Identities {
   /** The places that change, by the identity that they had and the sets that they will have. */
   #group(changes: PlaceSets): Map<Held | undefined, Map<string, Group>> {
     const groups = new Map<Held | undefined, Map<string, Group>>();
+    const known = new Map<Iterable<SetRecord> | undefined, Meaning>();
     for (const [place, sets] of changes) {
       const old = this.#ofPlace.get(place);
-      const sorted = sets === undefined ? [] : [...sets].sort((a, b) => a.number - b.number);
-      const key = sets === undefined ? GONE : sorted.map((set) => set.number).join();
+      const meaning = known.get(sets) ?? meaningOf(sets);
+      known.set(sets, meaning);
+      const { key, sorted } = meaning;
       if (old === undefined ? key === GONE : old.key === key) continue;
       const targets = groups.get(old) ?? new Map<string, Group>();
       groups.set(old, targets);
@@ -145,6 +147,17 @@ export class Identities {
     for (const set of identity.sets) set.identities.delete(identity);
     note(meanings, identity);
   }
+}
+
+interface Meaning {
+  readonly key: string;
+  readonly sorted: readonly SetRecord[];
+}
+
+function meaningOf(sets: Iterable<SetRecord> | undefined): Meaning {
+  if (sets === undefined) return { key: GONE, sorted: [] };
+  const sorted = [...sets].sort((a, b) => a.number - b.number);
+  return { key: sorted.map((set) => set.number).join(), sorted };
 }
 
 /** Key of "no entry": no list of numbers looks like it. */

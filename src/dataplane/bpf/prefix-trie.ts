@@ -95,7 +95,7 @@ function bitAt(bytes: Uint8Array, bit: number): 0 | 1 {
 }
 
 /** How many of the first `limit` bits are the same. */
-function commonBits(a: Uint8Array, b: Uint8Array, limit: number): number {
+export function commonBits(a: Uint8Array, b: Uint8Array, limit: number): number {
   for (let i = 0; i << 3 < limit; i++) {
     const different = (a[i] as number) ^ (b[i] as number);
     if (different !== 0) return Math.min(limit, (i << 3) + Math.clz32(different) - 24);

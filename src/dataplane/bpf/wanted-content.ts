@@ -17,7 +17,7 @@ import { PortSets } from './port-sets.ts';
 import type { RuleNumbers } from './rule-numbers.ts';
 import { type SetRecord, SetRecords } from './set-records.ts';
 import type { SlotPool } from './slot-pool.ts';
-import { makeTables, type Settings, type Tables } from './tables.ts';
+import { type IpcacheEntry, makeTables, type Settings, type Tables } from './tables.ts';
 
 /** A pod is said to hold a ruleset that was never given: a defect of ours, or of the hint. The whole state has to be looked at. */
 export class UnknownRulesetError extends Error {
@@ -92,7 +92,8 @@ export class WantedContent {
     this.#addDirtyAddresses(state, hint, dirty);
     const before = this.#updateHeld(state.compiled, hint, dirty);
     const moved = this.#identities.move(this.#setsOf(dirty, state), (place) => this.#adopted?.identityOf(place));
-    for (const place of dirty) this.#writePlace(place);
+    const entries = new Map<number, IpcacheEntry>();
+    for (const place of dirty) this.#writePlace(place, entries);
     this.#updateRulesets(state, hint, before);
     this.rows.refresh(moved.meanings);
     this.endpoints.update(state, this.#adopted);
@@ -166,7 +167,8 @@ export class WantedContent {
   }
 
   #setsOf(dirty: ReadonlySet<Place>, { compiled }: DesiredState): PlaceSets {
-    const changes = new Map<Place, Set<SetRecord> | undefined>();
+    const changes = new Map<Place, ReadonlySet<SetRecord> | undefined>();
+    const together = this.#sharing();
     for (const place of dirty) {
       const wanted = !isPrefix(place) && this.#isWanted(place, compiled);
       if (wanted) this.#blocks.track(place);
@@ -175,14 +177,30 @@ export class WantedContent {
         changes.set(place, undefined);
         continue;
       }
-      const records = this.#blocks.holding(place);
-      if (!isPrefix(place)) for (const id of compiled.memberships.get(place) ?? []) records.add(this.#sets.of(id));
-      changes.set(place, records);
+      const members = isPrefix(place) ? undefined : compiled.memberships.get(place);
+      changes.set(place, together(this.#blocks.holding(place), members));
     }
     return changes;
   }
 
-  #writePlace(place: Place): void {
+  /** Joins blocks with the sets that an address is a member of; the same two give one and the same set: there are few of them. */
+  #sharing(): (blocks: ReadonlySet<SetRecord>, members: ReadonlySet<SetId> | undefined) => ReadonlySet<SetRecord> {
+    const known = new Map<ReadonlySet<SetRecord>, Map<ReadonlySet<SetId>, ReadonlySet<SetRecord>>>();
+    return (blocks, members) => {
+      if (members === undefined) return blocks;
+      const byMembers = known.get(blocks) ?? new Map<ReadonlySet<SetId>, ReadonlySet<SetRecord>>();
+      known.set(blocks, byMembers);
+      let joined = byMembers.get(members);
+      if (joined === undefined) {
+        joined = new Set([...blocks, ...[...members].map((id) => this.#sets.of(id))]);
+        byMembers.set(members, joined);
+      }
+      return joined;
+    };
+  }
+
+  /** @param entries by identity: addresses that hold the same share one, for there may be a hundred thousand */
+  #writePlace(place: Place, entries: Map<number, IpcacheEntry>): void {
     const identity = this.#identities.numberOf(place);
     const family = familyOf(place);
     if (isPrefix(place)) {
@@ -192,8 +210,15 @@ export class WantedContent {
       return;
     }
     const table = this.tables[`ipcache${family}`];
-    if (identity === undefined) table.delete(place);
-    else table.set(place, { identity, ownNode: this.#ownAddresses.has(place) });
+    if (identity === undefined) {
+      table.delete(place);
+    } else if (this.#ownAddresses.has(place)) {
+      table.set(place, { identity, ownNode: true });
+    } else {
+      const entry = entries.get(identity) ?? { identity, ownNode: false };
+      entries.set(identity, entry);
+      table.set(place, entry);
+    }
   }
 
   #updateRulesets(state: DesiredState, hint: Hint, before: ReadonlyMap<ObjectKey, Held>): void {
