@@ -3,11 +3,19 @@
  * The caller hands over whole states; what to write is worked out against what is there.
  */
 import type { Address } from '../model/address.ts';
+import type { ObjectKey } from '../model/cluster.ts';
 import type { CompiledState, StateChanges } from '../model/compiled.ts';
 import type { Binding, ExitLink } from '../model/links.ts';
 
 /** What an interface is to the node: a pod's, or a way out. */
 export type LinkRole = 'pod' | 'exit';
+
+/** An interface whose programs are those of an agent before this one: they judge by that one's last state. */
+export interface StaleLink {
+  readonly ifindex: number;
+  readonly role: LinkRole;
+  readonly error: unknown;
+}
 
 /** Everything that one node must enforce. */
 export interface DesiredState {
@@ -32,6 +40,14 @@ export interface Applied {
   readonly writes: number;
   /** From the call to the write that put the state in force, in milliseconds. */
   readonly milliseconds: number;
+  /** Interfaces where this state is not in force yet; taking them over is tried again until it works. Absent: none. */
+  readonly stale?: readonly StaleLink[];
+}
+
+/** Pods that a state in force does not protect, or not wholly, and what is missing for it. */
+export interface Unprotected {
+  readonly reason: string;
+  readonly pods: readonly ObjectKey[];
 }
 
 export interface Dataplane {
@@ -52,6 +68,7 @@ export interface Dataplane {
   /**
    * Puts the state in force and resolves once it is. One call at a time; the state must not change until it resolves.
    * When it rejects, the state before stays in force, whole, and the next call may be handed the union of both hints.
+   * Once in force it stays so: what fails afterwards, at interfaces that an agent before has left, is told as `stale`.
    * @throws {CapacityError} something does not fit; names what and how much.
    */
   apply(state: DesiredState, hint: Hint): Promise<Applied>;
@@ -65,6 +82,10 @@ export interface Dataplane {
    * is guarded or applied next.
    */
   forget(ifindex: number): void;
+  /** As of the last state, or of what was noticed since. Absent or empty: all pods are protected. */
+  readonly unprotected?: readonly Unprotected[];
+  /** Has it told when `unprotected` changes without a state being applied. One listener. */
+  watchUnprotected?(onChange: () => void): void;
   /** Lets go of all handles; enforcement stays in place. Idempotent. */
   close(): void;
 }

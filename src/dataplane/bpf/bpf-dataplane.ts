@@ -10,6 +10,7 @@ import {
   type DesiredState,
   type Hint,
   type LinkRole,
+  type StaleLink,
 } from '../contract.ts';
 import type { CopiedMap } from './abi.ts';
 import { Adopted, type CopyContent } from './adopted.ts';
@@ -36,6 +37,9 @@ const NOTHING: Omit<DesiredState, 'pending'> = {
   ownAddresses: new Set(),
 };
 
+/** Between attempts to put our programs in place of those of an agent before. */
+const RENEWAL_MS = 1_000;
+
 export class BpfDataplane implements Dataplane {
   readonly kind = 'bpf';
   readonly events: EventDecoder;
@@ -60,6 +64,8 @@ export class BpfDataplane implements Dataplane {
   readonly #inherited: boolean;
   /** Tables of flows on their way out: the kernel takes a grace period for each, and no state has to wait for that. */
   #collecting: Promise<unknown> = Promise.resolve();
+  /** Programs of an agent before this one could not be swapped for ours everywhere. */
+  #renewal: NodeJS.Timeout | undefined;
   #closed = false;
 
   constructor(kernel: Kernel, options: BpfDataplaneOptions = {}) {
@@ -67,7 +73,7 @@ export class BpfDataplane implements Dataplane {
     this.#options = options;
     this.#copies = new Copies({ kernel, onEqual: () => this.#collect() });
     this.#flowTables = new FlowTables(kernel.flows);
-    this.#slots = new SlotPool(kernel.capacity('endpoints'), this.#flowTables.slots());
+    this.#slots = new SlotPool(kernel.capacity('endpoints'), this.#flowTables.slots(), kernel.earlierSlots());
     // What an agent before this one left attached goes, unless the first state or a guard asks for it.
     for (const { ifindex, role } of kernel.attachments.attached()) this.#left[role].add(ifindex);
     this.#inherited = this.#left.pod.size + this.#left.exit.size > 0;
@@ -109,7 +115,7 @@ export class BpfDataplane implements Dataplane {
     const known = this.#missedHint ? undefined : hint;
     this.#missedHint = true;
     await this.#copies.ready();
-    this.#attach(state, 'ensure');
+    this.#ensure(state);
     const content = this.#update(state, known);
     this.#missedHint = false;
     this.#checkCapacity(content);
@@ -120,8 +126,9 @@ export class BpfDataplane implements Dataplane {
     this.#noteLinks(state);
     this.#whole = true;
     const writes = this.#copies.put();
-    this.#attach(state, 'renew');
-    return { generation: this.#copies.generation, writes, milliseconds: performance.now() - start };
+    const stale = this.#renew();
+    const applied = { generation: this.#copies.generation, writes, milliseconds: performance.now() - start };
+    return stale.length === 0 ? applied : { ...applied, stale };
   }
 
   guard(ifindex: number, role: LinkRole = 'pod'): void {
@@ -142,13 +149,33 @@ export class BpfDataplane implements Dataplane {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    clearTimeout(this.#renewal);
     this.#copies.close();
     this.#kernel.close();
   }
 
-  #attach({ bindings, exits }: DesiredState, step: 'ensure' | 'renew'): void {
-    for (const ifindex of bindings.keys()) this.#kernel.attachments[step](ifindex, 'pod');
-    for (const ifindex of exits.keys()) this.#kernel.attachments[step](ifindex, 'exit');
+  #ensure({ bindings, exits }: DesiredState): void {
+    for (const ifindex of bindings.keys()) this.#kernel.attachments.ensure(ifindex, 'pod');
+    for (const ifindex of exits.keys()) this.#kernel.attachments.ensure(ifindex, 'exit');
+  }
+
+  /** The state is in force: what stands in the way of its programs somewhere is tried again, and undoes nothing. */
+  #renew(): StaleLink[] {
+    clearTimeout(this.#renewal);
+    const links = (['pod', 'exit'] as const).flatMap((role) => {
+      return [...this.#known[role]].map((ifindex) => ({ ifindex, role }));
+    });
+    const stale = this.#kernel.attachments.renew(links);
+    if (stale.length > 0) this.#renewal = setTimeout(() => this.#renew(), RENEWAL_MS).unref();
+    else this.#removeOtherLayouts();
+    return stale;
+  }
+
+  /** Their maps are needed by their programs, and the slots there by whoever reads those programs' marks. */
+  #removeOtherLayouts(): void {
+    if (this.#kernel.attachments.older()) return;
+    this.#kernel.removeOtherLayouts();
+    this.#slots.forgetEarlier();
   }
 
   /** The wanted content of all maps; on an exception it is built anew the next time, from what is in force. */
@@ -208,7 +235,7 @@ export class BpfDataplane implements Dataplane {
     for (const { ifindex, role } of [...attachments.attached()]) {
       if (this.#isLeft(ifindex, role)) attachments.remove(ifindex, role);
     }
-    this.#kernel.removeOtherLayouts();
+    this.#removeOtherLayouts();
   }
 
   /** Never rejects: tables that stay, and with them their slots, are collected the next time. */

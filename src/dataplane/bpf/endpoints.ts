@@ -98,7 +98,7 @@ export class Endpoints {
     const families = [record.address4, record.address6].flatMap((a) => (a === undefined ? [] : [familyOf(a)]));
     const same =
       before !== undefined && before.record.address4 === record.address4 && before.record.address6 === record.address6;
-    const slot = same ? before.slot : this.#parts.slots.take();
+    const slot = same ? before.slot : this.#parts.slots.take(ifindex);
     if (same) this.#parts.slots.keep(slot);
     this.#retired.delete(slot);
     this.#bound.set(ifindex, { key, pod, slot, families, adopted: same });

@@ -2,6 +2,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { BpfMap, type BpfObject, type MapSpec, RingBuffer } from '../../native.ts';
 import type { CopiedMap } from './abi.ts';
+import { earlierSlots } from './earlier-slots.ts';
 import type { FlowFamily, FlowTableId, FlowTableStore, Kernel } from './kernel.ts';
 import type { Lock } from './lock.ts';
 import { loadObject, type ObjectOptions, SIDES } from './object.ts';
@@ -62,6 +63,7 @@ export function openNativeKernel(options: NativeKernelOptions, lock: Lock): Nati
     },
     counters: () => object.map('counters').entries(),
     losses: () => object.map('losses').entries(),
+    earlierSlots: () => earlierSlots(pins?.others() ?? []),
     removeOtherLayouts: () => pins?.removeOthers(),
     close: () => {
       ring?.close();

@@ -1,6 +1,7 @@
 /** What the data plane asks of the kernel, small enough to be played in memory: the tests' kernel counts and breaks every write. */
-import type { LinkRole } from '../contract.ts';
+import type { LinkRole, StaleLink } from '../contract.ts';
 import type { Abi, CopiedMap } from './abi.ts';
+import type { EarlierSlots } from './earlier-slots.ts';
 import type { CopyIndex } from './table.ts';
 
 /** Part of the binding's BpfMap. */
@@ -34,18 +35,29 @@ export interface FlowTableStore {
   delete(tables: readonly FlowTableId[]): Promise<void>;
 }
 
+/** An interface in a role. */
+export interface LinkOf {
+  readonly ifindex: number;
+  readonly role: LinkRole;
+}
+
 export interface Attachments {
   /**
    * Attaches what the role needs and is not there. Idempotent; an interface that is gone is not an error.
    * @param verify asks the kernel even about what this process has attached: the index may belong to a new interface
    */
   ensure(ifindex: number, role: LinkRole, verify?: boolean): void;
-  /** Swaps programs that an agent before this one has attached for ours, once our maps are in force. */
-  renew(ifindex: number, role: LinkRole): void;
+  /**
+   * Swaps programs that an agent before this one has attached for ours, once our maps are in force: all that mark packets
+   * first, then those that judge by the marks. @returns what could not be swapped, and goes on as it was
+   */
+  renew(links: Iterable<LinkOf>): StaleLink[];
+  /** Whether programs of an agent before this one may still run somewhere. */
+  older(): boolean;
   /** The interface went: what runs behind its index, in either role, is asked of the kernel before it is relied on. */
   forget(ifindex: number): void;
   /** Interfaces that were given programs, by this agent or one before. */
-  attached(): Iterable<{ readonly ifindex: number; readonly role: LinkRole }>;
+  attached(): Iterable<LinkOf>;
   /** Whether the interface that was given programs still exists. */
   alive(ifindex: number, role: LinkRole): boolean;
   /** Takes our programs off and removes their pins. Idempotent. */
@@ -62,6 +74,8 @@ export interface Kernel {
   capacity(name: CopiedMap): number;
   /** Resolves when every run of a program that was under way at the call has ended. */
   gracePeriod(): Promise<void>;
+  /** Slots by which programs of other layouts that are still attached mark packets. */
+  earlierSlots(): EarlierSlots;
   /** Drops pinned maps of other layouts, when no program that uses them is attached any more. */
   removeOtherLayouts(): void;
   /** Lets go of handles and the lock; enforcement stays. Idempotent. */

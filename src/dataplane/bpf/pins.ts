@@ -62,9 +62,14 @@ export class PinnedMaps {
     renameSync(unfinished, this.#path);
   }
 
+  /** Directories with maps of other layouts. */
+  others(): string[] {
+    return mapDirectories(this.#directory).filter((path) => path !== this.#path);
+  }
+
   /** Removes maps of other layouts; programs that still use them keep them alive. */
   removeOthers(): void {
-    for (const path of mapDirectories(this.#directory)) if (path !== this.#path) removeDirectory(path);
+    for (const path of this.others()) removeDirectory(path);
   }
 }
 

@@ -1,12 +1,16 @@
+import { type EarlierSlots, NO_EARLIER_SLOTS } from './earlier-slots.ts';
+
 /** Slot numbers, handed out round robin: packets with a slot's mark may still lie in queues, so the one freed last comes again last. */
 export class SlotPool {
   readonly #used: Set<number>;
   readonly #size: number;
   #next: number;
+  #earlier: EarlierSlots;
 
   /** @param size numbers are 1 to size - 1 @param used those that are not free, by an agent before this one */
-  constructor(size: number, used: Iterable<number>) {
+  constructor(size: number, used: Iterable<number>, earlier: EarlierSlots = NO_EARLIER_SLOTS) {
     this.#size = size;
+    this.#earlier = earlier;
     this.#used = new Set(used);
     this.#next = Math.max(0, ...this.#used) + 1;
   }
@@ -16,15 +20,25 @@ export class SlotPool {
     this.#used.add(slot);
   }
 
-  /** The next free number; `size` or more when none is left, for the caller's check of what fits. */
-  take(): number {
+  /**
+   * The number that the interface has in the maps of another layout, else the next that nobody has there or here;
+   * `size` or more when none is left, for the caller's check of what fits.
+   */
+  take(ifindex: number): number {
+    const earlier = this.#earlier.ofInterface.get(ifindex) ?? this.#size;
+    if (earlier < this.#size && !this.#used.has(earlier)) return this.#mark(earlier);
     for (let tried = 1; tried < this.#size; tried++, this.#next++) {
       if (this.#next >= this.#size) this.#next = 1;
-      if (!this.#used.has(this.#next)) return this.#mark(this.#next++);
+      if (!this.#used.has(this.#next) && !this.#earlier.used.has(this.#next)) return this.#mark(this.#next++);
     }
     let beyond = this.#size;
     while (this.#used.has(beyond)) beyond++;
     return this.#mark(beyond);
+  }
+
+  /** No program of another layout marks packets any more. */
+  forgetEarlier(): void {
+    this.#earlier = NO_EARLIER_SLOTS;
   }
 
   release(slot: number): void {

@@ -17,11 +17,11 @@ import {
   type TcDirection,
   TcLink,
 } from '../../native.ts';
-import type { LinkRole } from '../contract.ts';
+import type { LinkRole, StaleLink } from '../contract.ts';
 import type { ProgramName } from './abi.ts';
-import type { Attachments } from './kernel.ts';
+import type { Attachments, LinkOf } from './kernel.ts';
 
-/** The tc hook of each program, and the role of interfaces that have it. */
+/** The tc hook of each program, and the role of interfaces that have it; first what marks packets, then what reads the marks. */
 const HOOKS: Readonly<Record<ProgramName, { readonly direction: TcDirection; readonly role: LinkRole }>> = {
   from_pod: { direction: 'ingress', role: 'pod' },
   to_pod: { direction: 'egress', role: 'pod' },
@@ -67,21 +67,17 @@ export class TcAttachments implements Attachments {
         there?.close();
         return there !== undefined && running !== 'ours' ? 'older' : 'ours';
       });
-      if (now === undefined) this.#running.delete(nameOf(name, ifindex));
-      else this.#running.set(nameOf(name, ifindex), now);
+      this.#note(name, ifindex, now);
     }
   }
 
-  renew(ifindex: number, role: LinkRole): void {
-    for (const name of namesOf(role)) {
-      if (this.#running.get(nameOf(name, ifindex)) !== 'older') continue;
-      unlessGone(() => {
-        using link = this.#open(name, ifindex);
-        if (link === undefined) this.#attach(name, ifindex);
-        else link.update(this.#program(name));
-        this.#running.set(nameOf(name, ifindex), 'ours');
-      });
-    }
+  renew(links: Iterable<LinkOf>): StaleLink[] {
+    const all = [...links];
+    return PROGRAMS.flatMap((name) => all.flatMap((link) => this.#renew(name, link)));
+  }
+
+  older(): boolean {
+    return [...this.#running.values()].some((running) => running !== 'ours');
   }
 
   forget(ifindex: number): void {
@@ -110,6 +106,28 @@ export class TcAttachments implements Attachments {
       this.#running.delete(nameOf(name, ifindex));
       removePinned(join(this.#directory, nameOf(name, ifindex)));
       if (!this.#tcx) removeFilter(name, ifindex);
+    }
+  }
+
+  /** @param now undefined: the interface is gone */
+  #note(name: ProgramName, ifindex: number, now: 'ours' | 'older' | undefined): void {
+    if (now === undefined) this.#running.delete(nameOf(name, ifindex));
+    else this.#running.set(nameOf(name, ifindex), now);
+  }
+
+  #renew(name: ProgramName, { ifindex, role }: LinkOf): StaleLink[] {
+    if (HOOKS[name].role !== role || this.#running.get(nameOf(name, ifindex)) !== 'older') return [];
+    try {
+      const now = unlessGone(() => {
+        using link = this.#open(name, ifindex);
+        if (link === undefined) this.#attach(name, ifindex);
+        else link.update(this.#program(name));
+        return 'ours' as const;
+      });
+      this.#note(name, ifindex, now);
+      return [];
+    } catch (error) {
+      return [{ ifindex, role, error }];
     }
   }
 

@@ -3,10 +3,14 @@ import { existsSync, readdirSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { VerdictEvent } from '../../../src/dataplane/bpf/events.ts';
+import { SIDES } from '../../../src/dataplane/bpf/object.ts';
 import { cleanupBpfDataplane, type OpenedBpfDataplane, openBpfDataplane } from '../../../src/dataplane/bpf/open.ts';
+import { u32Bytes } from '../../../src/dataplane/bpf/tables.ts';
+import { TcAttachments } from '../../../src/dataplane/bpf/tc-attachments.ts';
 import type { DesiredState } from '../../../src/dataplane/contract.ts';
 import { type Address, familyOf } from '../../../src/model/address.ts';
 import type { ObjectKey } from '../../../src/model/cluster.ts';
+import type { Endpoint } from '../../../src/model/compiled.ts';
 import type { Binding } from '../../../src/model/links.ts';
 import { verdictOf } from '../../../src/model/verdict.ts';
 import { type BpfMap, listTc } from '../../../src/native.ts';
@@ -174,6 +178,52 @@ describeAsRoot('the BPF data plane on this kernel', () => {
     expect(table.info.maxEntries).toBe(128);
   });
 
+  test('maps of another shape give an interface the slot that it had, since programs of both mark packets for a while', async () => {
+    const [one, two] = [node.addVeth(), node.addVeth()];
+    const first = isolatedAt(one, [80]);
+    const addresses = ['10.0.0.2' as Address];
+    const link = { ifindex: two, name: 'veth', addresses };
+    const endpoints = new Map<ObjectKey, Endpoint>([...first.compiled.endpoints, [OTHER, { pod: OTHER, addresses }]]);
+    const binding: Binding = { kind: 'endpoint', link, pod: OTHER, linkLocal: [] };
+    const bindings = new Map([[two, binding], ...first.bindings]);
+    const both = { ...first, compiled: { ...first.compiled, endpoints }, bindings };
+    const before = await open();
+    await before.apply(first, undefined);
+    await before.apply(both, undefined);
+    const slots = slotsOf(before, [one, two]);
+    expect(slots).toEqual([1, 2]);
+    before.close();
+    const after = await open({ mapSizes: { ipcache4: 1000 } });
+    await after.apply(both, undefined);
+    expect(slotsOf(after, [one, two])).toEqual(slots);
+  });
+
+  test('what marks packets is taken over before what reads the marks, and one that fails keeps no other from it', async () => {
+    const [pod, exit] = [node.addVeth(), node.addVeth()];
+    const before = await open();
+    const exits = new Map([[exit, { ifindex: exit, name: 'exit' }]]);
+    await before.apply({ ...isolatedAt(pod, [80]), exits }, undefined);
+    before.close();
+    const after = await open();
+    const asked: string[] = [];
+    const attachments = new TcAttachments({
+      directory: `${node.directory}/links`,
+      program: (name) => {
+        asked.push(name);
+        if (name === 'to_pod' && asked.length < 4) throw new Error('no');
+        return after.object.program(name);
+      },
+    });
+    const links = [{ ifindex: exit, role: 'exit' } as const, { ifindex: pod, role: 'pod' } as const];
+    for (const { ifindex, role } of links) attachments.ensure(ifindex, role);
+    expect(attachments.renew(links)).toMatchObject([{ ifindex: pod, role: 'pod', error: { message: 'no' } }]);
+    expect(asked).toEqual(['from_pod', 'to_pod', 'to_node']);
+    expect(attachments.older()).toBe(true);
+    expect(attachments.renew(links)).toEqual([]);
+    expect(asked).toEqual(['from_pod', 'to_pod', 'to_node', 'to_pod']);
+    expect(attachments.older()).toBe(false);
+  });
+
   test('too many addresses are an error that names the map', async () => {
     const ifindex = node.addVeth();
     const dataplane = await open({ mapSizes: { ipcache4: 4 } });
@@ -217,6 +267,13 @@ describeAsRoot('the BPF data plane on this kernel', () => {
     expect(dataplane.counts()).toContainEqual(expect.objectContaining({ ...named, packets: 1n }));
   });
 });
+
+const OTHER = 'ns/other' as ObjectKey;
+
+function slotsOf(dataplane: OpenedBpfDataplane, interfaces: readonly number[]): unknown[] {
+  const map = dataplane.object.map(`slots_${SIDES[Number(dataplane.generation & 1n)]}`);
+  return interfaces.map((ifindex) => map.get(u32Bytes(ifindex))?.readUInt32LE());
+}
 
 /** The random state's endpoints, on interfaces that exist; nothing is the node's own, which needs a device of its own to tell. */
 function onInterfaces(state: DesiredState, veths: readonly number[]): DesiredState {

@@ -123,11 +123,19 @@ test('free extents: what is taken never overlaps, and all that is given back is 
 
 test('slots come round: the one freed last is given last, and a kept one not at all', () => {
   const pool = new SlotPool(5, [2]);
-  expect([pool.take(), pool.take()]).toEqual([3, 4]);
+  expect([pool.take(9), pool.take(9)]).toEqual([3, 4]);
   pool.release(3);
-  expect(pool.take()).toBe(1);
-  expect(pool.take()).toBe(3);
-  expect(pool.take()).toBeGreaterThanOrEqual(5);
+  expect(pool.take(9)).toBe(1);
+  expect(pool.take(9)).toBe(3);
+  expect(pool.take(9)).toBeGreaterThanOrEqual(5);
+});
+
+test('slots of another layout stay with their interfaces until nobody marks packets with them', () => {
+  const pool = new SlotPool(9, [], { used: new Set([1, 2, 5]), ofInterface: new Map([[40, 2]]) });
+  expect([pool.take(30), pool.take(40), pool.take(31)]).toEqual([3, 2, 4]);
+  expect([pool.take(40), pool.take(32)]).toEqual([6, 7]);
+  pool.forgetEarlier();
+  expect([pool.take(33), pool.take(34)]).toEqual([8, 1]);
 });
 
 test('rule numbers are the same in every process, and stay with their names after the rule is gone', () => {

@@ -1,5 +1,5 @@
 /** What an agent finds in force when it comes, and what it says before it knows anything. */
-import { expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { BpfDataplane } from '../../../src/dataplane/bpf/bpf-dataplane.ts';
 import { FakeKernel } from './support/fake-kernel.ts';
 import { MapReader } from './support/map-reader.ts';
@@ -12,6 +12,10 @@ const world: World = {
     { ifindex: 70_000, pod: 'ns/beyond', addresses: ['fd00::3'] },
   ],
 };
+
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 test('on a fresh directory nothing is in force', () => {
   expect(new BpfDataplane(new FakeKernel()).inForce()).toBeUndefined();
@@ -73,4 +77,27 @@ test('a beginning takes nothing away that an agent of another layout has attache
   await dataplane.settled();
   expect(kernel.attachments.attached().map(({ ifindex }) => ifindex)).toEqual([30, 40, 70_000]);
   expect(removed).toBe(true);
+});
+
+test('a program that cannot be taken over undoes no state: it is told, and tried again', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  const kernel = new FakeKernel();
+  let removed = 0;
+  kernel.removeOtherLayouts = () => {
+    removed++;
+  };
+  const error = new Error('no memory');
+  kernel.attachments.stale.set('pod 30', error);
+  const dataplane = new BpfDataplane(kernel);
+  const applied = await dataplane.apply(worldState(world), undefined);
+  await dataplane.settled();
+  expect(applied).toMatchObject({ generation: 1n, stale: [{ ifindex: 30, role: 'pod', error }] });
+  expect(kernel.inForce).toBe(1);
+  vi.runOnlyPendingTimers();
+  expect(removed).toBe(0);
+  kernel.attachments.stale.clear();
+  vi.runOnlyPendingTimers();
+  expect(removed).toBe(1);
+  expect(vi.getTimerCount()).toBe(0);
+  expect(await dataplane.apply(worldState(world), undefined)).not.toHaveProperty('stale');
 });

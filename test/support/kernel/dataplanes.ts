@@ -59,7 +59,8 @@ export function attachmentsIn(namespace: string, attachments: Attachments): Atta
 /** For test-runs, which need no attachment. */
 export const NO_ATTACHMENTS: Attachments = {
   ensure: () => {},
-  renew: () => {},
+  renew: () => [],
+  older: () => false,
   attached: () => [],
   alive: () => true,
   forget: () => {},

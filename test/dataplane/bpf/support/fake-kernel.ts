@@ -4,10 +4,18 @@
  */
 import type { Abi, CopiedMap } from '../../../../src/dataplane/bpf/abi.ts';
 import { COPIED_MAPS } from '../../../../src/dataplane/bpf/abi.ts';
-import type { Attachments, FlowFamily, FlowTableId, Kernel, KernelMap } from '../../../../src/dataplane/bpf/kernel.ts';
+import { type EarlierSlots, NO_EARLIER_SLOTS } from '../../../../src/dataplane/bpf/earlier-slots.ts';
+import type {
+  Attachments,
+  FlowFamily,
+  FlowTableId,
+  Kernel,
+  KernelMap,
+  LinkOf,
+} from '../../../../src/dataplane/bpf/kernel.ts';
 import type { CopyIndex } from '../../../../src/dataplane/bpf/table.ts';
 import { u32Of } from '../../../../src/dataplane/bpf/tables.ts';
-import type { LinkRole } from '../../../../src/dataplane/contract.ts';
+import type { LinkRole, StaleLink } from '../../../../src/dataplane/contract.ts';
 import { abiFromHeader } from './abi-from-header.ts';
 
 /** What an injected fault throws. */
@@ -36,6 +44,7 @@ export class FakeKernel implements Kernel {
   /** The process is dead: nothing that it still tries reaches the kernel. */
   dead = false;
   readonly attachments = new FakeAttachments();
+  earlier: EarlierSlots = NO_EARLIER_SLOTS;
   readonly flowTables: Readonly<Record<FlowFamily, Map<number, number>>> = { 4: new Map(), 6: new Map() };
   readonly #maps: readonly [Map<CopiedMap, FakeMap>, Map<CopiedMap, FakeMap>];
   readonly #capacities: Partial<Record<CopiedMap, number>>;
@@ -98,6 +107,10 @@ export class FakeKernel implements Kernel {
     const lingering = [...this.#lingering];
     await Promise.resolve();
     for (const copy of lingering) if (copy !== this.inForce) this.#lingering.delete(copy);
+  }
+
+  earlierSlots(): EarlierSlots {
+    return this.earlier;
   }
 
   removeOtherLayouts(): void {}
@@ -195,7 +208,19 @@ export class FakeAttachments implements Attachments {
     this.links.set(`${role} ${ifindex}`, { ifindex, role });
   }
 
-  renew(): void {}
+  /** What an agent before has attached and cannot be taken over, with the reason. */
+  readonly stale = new Map<string, unknown>();
+
+  renew(links: Iterable<LinkOf>): StaleLink[] {
+    return [...links].flatMap(({ ifindex, role }) => {
+      const error = this.stale.get(`${role} ${ifindex}`);
+      return error === undefined ? [] : [{ ifindex, role, error }];
+    });
+  }
+
+  older(): boolean {
+    return this.stale.size > 0;
+  }
 
   forget(): void {}
 
