@@ -62,6 +62,8 @@ export class BpfDataplane implements Dataplane {
   readonly #left = { pod: new Set<number>(), exit: new Set<number>() };
   /** Programs of an agent before this one were attached, perhaps those of another layout, whose maps we can't read. */
   readonly #inherited: boolean;
+  /** Interfaces may have gone, before this process or with a state, whose counts are still there. */
+  #hasGone = true;
   /** Tables of flows on their way out: the kernel takes a grace period for each, and no state has to wait for that. */
   #collecting: Promise<unknown> = Promise.resolve();
   /** Programs of an agent before this one could not be swapped for ours everywhere. */
@@ -138,6 +140,7 @@ export class BpfDataplane implements Dataplane {
 
   forget(ifindex: number): void {
     this.#kernel.attachments.forget(ifindex);
+    this.#hasGone = true;
   }
 
   /** Resolves when the copy that was retired by the last `apply` has been brought up to date too, and nothing is left over. */
@@ -233,9 +236,21 @@ export class BpfDataplane implements Dataplane {
     this.#collecting = Promise.all([this.#collecting, this.#collectTables(this.#content)]);
     const { attachments } = this.#kernel;
     for (const { ifindex, role } of [...attachments.attached()]) {
-      if (this.#isLeft(ifindex, role)) attachments.remove(ifindex, role);
+      if (!this.#isLeft(ifindex, role)) continue;
+      attachments.remove(ifindex, role);
+      this.#hasGone = true;
     }
     this.#removeOtherLayouts();
+    this.#forgetCounts();
+  }
+
+  /** Counts of interfaces that neither a state names nor a guard. */
+  #forgetCounts(): void {
+    if (!this.#hasGone) return;
+    const known = new Set([...this.#known.pod, ...this.#known.exit]);
+    for (const { ifindex } of this.#kernel.attachments.attached()) known.add(ifindex);
+    this.#kernel.forgetCounts((ifindex) => !known.has(ifindex));
+    this.#hasGone = false;
   }
 
   /** Never rejects: tables that stay, and with them their slots, are collected the next time. */

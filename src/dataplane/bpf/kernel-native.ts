@@ -2,6 +2,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { BpfMap, type BpfObject, type MapSpec, RingBuffer } from '../../native.ts';
 import type { CopiedMap } from './abi.ts';
+import { removeCounts } from './counts.ts';
 import { earlierSlots } from './earlier-slots.ts';
 import type { FlowFamily, FlowTableId, FlowTableStore, Kernel } from './kernel.ts';
 import type { Lock } from './lock.ts';
@@ -63,6 +64,7 @@ export function openNativeKernel(options: NativeKernelOptions, lock: Lock): Nati
     },
     counters: () => object.map('counters').entries(),
     losses: () => object.map('losses').entries(),
+    forgetCounts: (isGone) => removeCounts(object.map('counters'), abi, isGone),
     earlierSlots: () => earlierSlots(pins?.others() ?? []),
     removeOtherLayouts: () => pins?.removeOthers(),
     close: () => {

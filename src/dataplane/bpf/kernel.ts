@@ -74,6 +74,8 @@ export interface Kernel {
   capacity(name: CopiedMap): number;
   /** Resolves when every run of a program that was under way at the call has ended. */
   gracePeriod(): Promise<void>;
+  /** Removes the counts of interfaces. @throws BpfError */
+  forgetCounts(isGone: (ifindex: number) => boolean): void;
   /** Slots by which programs of other layouts that are still attached mark packets. */
   earlierSlots(): EarlierSlots;
   /** Drops pinned maps of other layouts, when no program that uses them is attached any more. */

@@ -266,6 +266,23 @@ describeAsRoot('the BPF data plane on this kernel', () => {
     expect(dataplane.losses()).toEqual({ event: 0n, counter: 0n, flow: 0n, fragment: 0n });
     expect(dataplane.counts()).toContainEqual(expect.objectContaining({ ...named, packets: 1n }));
   });
+
+  test('counts go with their interface, and no others', async () => {
+    const [gone, stays] = [node.addVeth(), node.addVeth()];
+    const dataplane = await open();
+    const counted = () => [...new Set(dataplane.counts().map(({ ifindex }) => ifindex))];
+    for (const ifindex of [gone, stays]) {
+      await dataplane.apply(isolatedAt(ifindex, [80]), undefined);
+      run(dataplane, ifindex, { source: '10.9.9.9' as Address, destination: '10.0.0.1' as Address, port: 22 });
+      dataplane.guard(gone);
+    }
+    await dataplane.settled();
+    expect(counted().sort()).toEqual([gone, stays].sort());
+    node.removeVeth(gone);
+    await dataplane.apply({ ...isolatedAt(stays, [81]), ownAddresses: new Set() }, undefined);
+    await dataplane.settled();
+    expect(counted()).toEqual([stays]);
+  });
 });
 
 const OTHER = 'ns/other' as ObjectKey;

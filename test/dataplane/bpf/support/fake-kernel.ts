@@ -109,6 +109,8 @@ export class FakeKernel implements Kernel {
     for (const copy of lingering) if (copy !== this.inForce) this.#lingering.delete(copy);
   }
 
+  forgetCounts(): void {}
+
   earlierSlots(): EarlierSlots {
     return this.earlier;
   }
