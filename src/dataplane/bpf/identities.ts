@@ -22,12 +22,8 @@ interface Held extends Identity {
 /** Sets of a place from now on; undefined: the place has no entry any more. Many places share one object. */
 export type PlaceSets = ReadonlyMap<Place, Iterable<SetRecord> | undefined>;
 
-export interface Moved {
-  /** Places whose identity's number is another one now; undefined for those without. */
-  readonly places: ReadonlyMap<Place, Identity | undefined>;
-  /** Identities that are new, gone, or mean something else, with the sets that they had or have. */
-  readonly meanings: ReadonlyMap<Identity, ReadonlySet<SetRecord>>;
-}
+/** Identities that are new, gone, or mean something else, with the sets that they had or have. */
+export type Meanings = ReadonlyMap<Identity, ReadonlySet<SetRecord>>;
 
 interface Group {
   readonly key: string;
@@ -58,8 +54,7 @@ export class Identities {
     return this.#ofPlace.get(place)?.number;
   }
 
-  move(changes: PlaceSets, wish: (place: Place) => number | undefined): Moved {
-    const places = new Map<Place, Identity | undefined>();
+  move(changes: PlaceSets, wish: (place: Place) => number | undefined): Meanings {
     const meanings = new Map<Identity, Set<SetRecord>>();
     const groups = this.#group(changes);
     for (const [old, targets] of groups) if (old !== undefined) this.#rekey(old, targets, meanings);
@@ -70,14 +65,13 @@ export class Identities {
         for (const place of group.places) {
           if (target === undefined) this.#ofPlace.delete(place);
           else this.#ofPlace.set(place, target);
-          places.set(place, target);
         }
         if (old !== undefined) old.holders -= group.places.length;
         if (target !== undefined) target.holders += group.places.length;
       }
     }
     for (const old of groups.keys()) if (old !== undefined) this.#freeUnheld(old, meanings);
-    return { places, meanings };
+    return meanings;
   }
 
   /** Gives back the numbers of identities that are gone; call it when nothing refers to them any more. */

@@ -91,11 +91,11 @@ export class WantedContent {
     const goneSets = this.#updateBlocks(state.compiled, hint, dirty);
     this.#addDirtyAddresses(state, hint, dirty);
     const before = this.#updateHeld(state.compiled, hint, dirty);
-    const moved = this.#identities.move(this.#setsOf(dirty, state), (place) => this.#adopted?.identityOf(place));
+    const meanings = this.#identities.move(this.#setsOf(dirty, state), (place) => this.#adopted?.identityOf(place));
     const entries = new Map<number, IpcacheEntry>();
     for (const place of dirty) this.#writePlace(place, entries);
     this.#updateRulesets(state, hint, before);
-    this.rows.refresh(moved.meanings);
+    this.rows.refresh(meanings);
     this.endpoints.update(state, this.#adopted);
     this.tables.settings.set(0, this.#parts.settings(state));
     this.#identities.settle();
