@@ -11,12 +11,14 @@
 import type { Logger } from 'pino';
 import { type Observable, retry, Subscription, timer } from 'rxjs';
 import { Compiler } from './compile/compiler.ts';
-import type { Applied, Dataplane, DesiredState } from './dataplane/contract.ts';
+import type { Applied, Dataplane, DesiredState, Unprotected } from './dataplane/contract.ts';
 import { Bindings, type PendingMode } from './links/bindings.ts';
 import type { Address } from './model/address.ts';
-import type { ClusterChange, ClusterEvent, Warning } from './model/cluster.ts';
+import type { ClusterChange, ClusterEvent } from './model/cluster.ts';
 import type { CompiledState, StateChanges } from './model/compiled.ts';
 import type { Binding, NodeLinks } from './model/links.ts';
+import { AgentLog } from './observe/agent-log.ts';
+import { Arrivals } from './observe/arrivals.ts';
 import { Reconciler } from './reconciler.ts';
 
 export interface AgentParts {
@@ -29,6 +31,11 @@ export interface AgentParts {
 }
 
 const SOURCE_RETRY_MS = 1_000;
+/** A state that takes longer than this to come into force is told of: the node is not ready then. */
+const PATIENCE_MS = 10_000;
+const STALE_RETRY_MS = 2_000;
+
+type SourceName = 'links' | 'objects';
 
 const NOTHING: CompiledState = {
   endpoints: new Map(),
@@ -48,25 +55,34 @@ export class Agent {
   #arrived: ClusterEvent[] = [];
   #links: NodeLinks | undefined;
   #change: Omit<ClusterChange, 'events'> = { synced: false, warnings: [] };
+  readonly #arrivals: Arrivals;
+  readonly #told: AgentLog;
   /** Whether the data plane may hold anything: before the first state and after a failure. */
   #unknown = true;
   #ready = false;
+  #announced = false;
   readonly #inForce: ReadonlyMap<number, readonly Address[]> | undefined;
   #begun = false;
-  readonly #told = {
-    warnings: new Set<string>() as ReadonlySet<string>,
-    bindings: new Map() as ReadonlyMap<number, string>,
-    revision: undefined as string | undefined,
-  };
+  /** What is wrong now, by what it is about; see `faults`. */
+  readonly #broken = { sources: new Map<SourceName, string>(), links: new Map<number, string>(), step: '' };
+  /** When the oldest of what is not in force yet was seen. */
+  #behindSince: number | undefined;
+  /** The same of what the step that runs, or has failed, takes in. */
+  #applyingSince: number | undefined;
 
   constructor(parts: AgentParts) {
     this.#parts = parts;
     this.#compiler = new Compiler({ node: parts.node });
+    this.#arrivals = new Arrivals(parts.node);
+    this.#told = new AgentLog(parts.log, this.#arrivals);
     this.#inForce = parts.dataplane.inForce?.();
     this.#bindings = new Bindings(parts.pending, this.#inForce);
     this.#reconciler = new Reconciler(
       () => this.#apply(),
-      (error, retryMs) => parts.log.error({ event: 'apply-failed', err: error, retryMs }, 'state not applied'),
+      (error, retryMs) => {
+        this.#broken.step = messageOf(error);
+        parts.log.error({ event: 'apply-failed', err: error, retryMs }, 'state not applied');
+      },
     );
   }
 
@@ -77,9 +93,19 @@ export class Agent {
     this.#subscriptions.add(source.pipe(this.#again('objects')).subscribe((change) => this.#onChange(change)));
   }
 
-  /** Synced, and everything seen so far is in force. */
-  get ready(): boolean {
-    return this.#ready;
+  /** What keeps this node from being ready, a line each; none once everything that was seen is in force. */
+  faults(): string[] {
+    const { sources, links, step } = this.#broken;
+    const oldest = this.#applyingSince ?? this.#behindSince;
+    const behind = oldest === undefined ? 0 : performance.now() - oldest;
+    return [
+      ...(this.#ready ? [] : [this.#change.synced ? 'no state is in force yet' : 'not synced yet']),
+      ...[...sources].map(([what, message]) => `${what} are not followed: ${message}`),
+      ...[...links].map(([ifindex, message]) => `interface ${ifindex} is not protected: ${message}`),
+      ...this.#unprotected().map(({ reason, pods }) => `${reason} (${pods.join(', ')})`),
+      ...(step === '' ? [] : [`the last state is not in force: ${step}`]),
+      ...(this.#ready && behind > PATIENCE_MS ? [`changes wait for ${Math.round(behind / 1000)} s`] : []),
+    ];
   }
 
   /** Stops following; what is in force stays in force. Resolves when an update that is on its way has ended. */
@@ -89,8 +115,9 @@ export class Agent {
     this.#parts.dataplane.close();
   }
 
-  #again<T>(what: string) {
+  #again<T>(what: SourceName) {
     const delay = (error: unknown) => {
+      this.#broken.sources.set(what, messageOf(error));
       this.#parts.log.error({ event: 'source-failed', what, err: error, retryMs: SOURCE_RETRY_MS }, 'source failed');
       return timer(SOURCE_RETRY_MS);
     };
@@ -98,31 +125,53 @@ export class Agent {
   }
 
   #onLinks(links: NodeLinks): void {
-    for (const ifindex of links.gone) this.#parts.dataplane.forget?.(ifindex);
+    this.#broken.sources.delete('links');
+    for (const ifindex of links.gone) this.#forget(ifindex);
+    this.#told.forget(links.gone);
     for (const role of ['pods', 'exits'] as const) {
-      for (const { ifindex } of links[role].values()) {
-        if (links.gone.has(ifindex) || !this.#links?.[role].has(ifindex)) this.#guard(ifindex, role);
+      for (const link of links[role].values()) {
+        if (links.gone.has(link.ifindex) || !this.#links?.[role].has(link.ifindex))
+          this.#guard(link, role, links.since);
       }
     }
     // Those that went while a step was on its way are still news to the next.
     this.#links = { ...links, gone: this.#links?.gone.union(links.gone) ?? links.gone };
+    this.#mark();
+  }
+
+  #forget(ifindex: number): void {
+    this.#parts.dataplane.forget(ifindex);
+    this.#arrivals.forgetLink(ifindex);
+    this.#broken.links.delete(ifindex);
+  }
+
+  #mark(): void {
+    this.#behindSince ??= performance.now();
     this.#reconciler.mark();
   }
 
   /** One interface that cannot be guarded must not keep the others from it; the next step tries again. */
-  #guard(ifindex: number, role: 'pods' | 'exits'): void {
+  #guard(link: { ifindex: number; name: string }, role: 'pods' | 'exits', since: number | undefined): void {
+    const { ifindex } = link;
     try {
       this.#parts.dataplane.guard(ifindex, role === 'pods' ? 'pod' : 'exit');
+      this.#broken.links.delete(ifindex);
+      if (role === 'exits' || since === undefined) return;
+      this.#arrivals.noteLink(ifindex, since);
+      this.#told.guarded(link, since);
     } catch (error) {
+      this.#broken.links.set(ifindex, messageOf(error));
       this.#parts.log.error({ event: 'guard-failed', ifindex, err: error }, 'interface not guarded');
     }
   }
 
   #onChange({ events, ...change }: ClusterChange): void {
+    this.#broken.sources.delete('objects');
     for (const event of events) this.#arrived.push(event);
+    this.#arrivals.noteEvents(events);
     this.#change = change;
-    this.#tellWarnings(change.warnings);
-    this.#reconciler.mark();
+    this.#told.warnings(change.warnings);
+    this.#mark();
   }
 
   async #apply(): Promise<void> {
@@ -132,13 +181,37 @@ export class Agent {
     const { synced, revision } = this.#change;
     if (links === undefined) return;
     if (!synced) return this.#begin(links);
+    // What comes from here on is for the next step.
+    this.#applyingSince ??= this.#behindSince;
+    this.#behindSince = undefined;
     const hint = this.#compile();
     const state = this.#desired(links);
     this.#links = { ...links, gone: new Set() };
     const applied = await this.#parts.dataplane.apply(state, hint);
     this.#unknown = false;
-    this.#tellBindings(state.bindings);
-    this.#tellApplied(state, applied, revision);
+    this.#told.bindings(state.bindings);
+    this.#told.applied(state, applied, revision);
+    this.#onApplied(applied);
+  }
+
+  #unprotected(): readonly Unprotected[] {
+    return this.#parts.dataplane.unprotected ?? [];
+  }
+
+  #onApplied({ stale = [] }: Applied): void {
+    this.#applyingSince = undefined;
+    this.#broken.step = '';
+    this.#broken.links.clear();
+    for (const { ifindex, role, error } of stale) {
+      this.#broken.links.set(ifindex, messageOf(error));
+      this.#parts.log.error({ event: 'stale', ifindex, role, err: error }, 'still judged by the programs of before');
+    }
+    // The data plane goes on trying by itself; whether it came through is asked by another step.
+    if (stale.length > 0) setTimeout(() => this.#reconciler.mark(), STALE_RETRY_MS).unref();
+    this.#ready = true;
+    if (this.#announced || this.#unprotected().length > 0) return;
+    this.#announced = true;
+    this.#parts.log.info({ event: 'ready', node: this.#parts.node }, 'ready');
   }
 
   /**
@@ -156,7 +229,7 @@ export class Agent {
     const state = { compiled: NOTHING, bindings, exits, ownAddresses, pending: pending === 'open' ? 'open' : 'closed' };
     await this.#parts.dataplane.apply(state as DesiredState, undefined);
     this.#begun = true;
-    this.#tellBindings(bindings);
+    this.#told.bindings(bindings);
   }
 
   /** What arrived, compiled; and what the state in force may differ in, undefined for anything. */
@@ -175,40 +248,10 @@ export class Agent {
     const bindings = this.#bindings.update(links, compiled);
     return { compiled, bindings, exits, ownAddresses, pending: this.#bindings.pendingVerdict(compiled) };
   }
+}
 
-  #tellApplied(state: DesiredState, { generation, writes, milliseconds }: Applied, revision: string | undefined): void {
-    const { endpoints, rulesets, sets } = state.compiled;
-    const counts = { pods: endpoints.size, rulesets: rulesets.size, sets: sets.size, interfaces: state.bindings.size };
-    const figures = { generation: Number(generation), writes, milliseconds: Math.round(milliseconds * 100) / 100 };
-    const level = writes > 0 || revision !== this.#told.revision ? 'info' : 'debug';
-    this.#parts.log[level]({ event: 'applied', revision, ...figures, ...counts }, 'state in force');
-    this.#told.revision = revision;
-    if (this.#ready) return;
-    this.#ready = true;
-    this.#parts.log.info({ event: 'ready', node: this.#parts.node }, 'ready');
-  }
-
-  #tellWarnings(warnings: readonly Warning[]): void {
-    const texts = new Set<string>();
-    for (const { object, field, message, origin } of warnings) {
-      const text = `${object} ${field} ${message}`;
-      texts.add(text);
-      if (this.#told.warnings.has(text)) continue;
-      this.#parts.log.warn({ event: 'object', object, field, origin }, message);
-    }
-    this.#told.warnings = texts;
-  }
-
-  #tellBindings(bindings: ReadonlyMap<number, Binding>): void {
-    const told = new Map<number, string>();
-    for (const [ifindex, binding] of bindings) {
-      const text =
-        binding.kind === 'endpoint' ? `enforced for ${binding.pod}` : `${binding.verdict}: ${binding.reason}`;
-      told.set(ifindex, text);
-      if (this.#told.bindings.get(ifindex) === text) continue;
-      const level = binding.kind === 'pending' && binding.verdict === 'closed' ? 'warn' : 'info';
-      this.#parts.log[level]({ event: 'interface', ifindex, name: binding.link.name }, text);
-    }
-    this.#told.bindings = told;
-  }
+/** Its first line: behind it a verifier may have said much more. */
+function messageOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return message.split('\n', 1)[0] ?? '';
 }

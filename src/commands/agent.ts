@@ -1,18 +1,19 @@
 /** `selvedge agent`: enforces the policies of an API server, or of a folder of manifests, on this node until it is told to stop. */
 import { hostname } from 'node:os';
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Logger } from 'pino';
 import type { Observable } from 'rxjs';
 import { Agent } from '../agent.ts';
-import { openBpfDataplane } from '../dataplane/bpf/open.ts';
+import type { DataplaneChoice } from '../dataplane/select.ts';
+import { type HealthAddress, HealthServer, parseHealthAddress } from '../health.ts';
 import type { PendingMode } from '../links/bindings.ts';
 import { linkSource } from '../links/link-source.ts';
 import { LOG_LEVELS, type LogLevel, openLog } from '../log.ts';
 import type { ClusterChange } from '../model/cluster.ts';
-import { explainRefusal } from '../privilege.ts';
 import { directorySource } from '../sources/directory/directory-source.ts';
 import { kubernetesSource } from '../sources/kubernetes/kubernetes-source.ts';
-import { BPF_OBJECT, pinDirOption } from './options.ts';
+import { openDataplane } from './open-dataplane.ts';
+import { dataplaneOption, pinDirOption } from './options.ts';
 import { stopSignal } from './stop-signal.ts';
 
 interface Options {
@@ -20,10 +21,15 @@ interface Options {
   readonly kubeconfig?: string;
   readonly context?: string;
   readonly nodeName: string;
+  readonly dataplane: DataplaneChoice;
+  readonly setSysctls: boolean;
   readonly pinDir: string;
   readonly pending: PendingMode;
   readonly logLevel: LogLevel;
+  readonly healthAddress: HealthAddress | undefined;
 }
+
+const DEFAULT_HEALTH_ADDRESS: HealthAddress = { host: '127.0.0.1', port: 9971 };
 
 export function agentCommand(): Command {
   return new Command('agent')
@@ -40,11 +46,23 @@ export function agentCommand(): Command {
     )
     .option('--context <name>', 'context of the kubeconfig (default: its current one)')
     .addOption(new Option('--node-name <name>', 'this node, as pods name it').env('NODE_NAME').default(hostname()))
+    .addOption(dataplaneOption())
+    .option(
+      '--set-sysctls',
+      'let iptables see what passes between pods on a bridge, where the data plane needs it',
+      false,
+    )
     .addOption(pinDirOption())
     .addOption(
       new Option('--pending <mode>', 'what an interface may do until its pod is known')
         .choices(['auto', 'open', 'closed'])
         .default('auto', 'auto: closed unless nobody it could be is under a policy'),
+    )
+    .addOption(
+      new Option('--health-address <host:port>', "where /healthz and /readyz are served; '' for nowhere")
+        .env('SELVEDGE_HEALTH_ADDRESS')
+        .argParser(healthAddress)
+        .default(DEFAULT_HEALTH_ADDRESS, '127.0.0.1:9971'),
     )
     .addOption(new Option('--log-level <level>', 'least level that is logged').choices(LOG_LEVELS).default('info'))
     .action(run);
@@ -53,10 +71,7 @@ export function agentCommand(): Command {
 async function run(options: Options): Promise<void> {
   const log = openLog(options.logLevel);
   using stop = stopSignal();
-  const opening = openBpfDataplane({ path: BPF_OBJECT, directory: options.pinDir });
-  const dataplane = await opening.catch((error) => {
-    throw explainRefusal(error);
-  });
+  const dataplane = await openDataplane(options, log);
   const agent = new Agent({
     node: options.nodeName,
     source: sourceOf(options, log),
@@ -66,9 +81,28 @@ async function run(options: Options): Promise<void> {
     log,
   });
   agent.start();
+  const health = serveHealth(options.healthAddress, agent, log);
   await new Promise((resolve) => stop.signal.addEventListener('abort', resolve));
+  health?.close();
   await agent.close();
   log.info({ event: 'stopped' }, 'stopped; what is in force stays in force');
+}
+
+function healthAddress(text: string): HealthAddress | undefined {
+  if (text === '') return undefined;
+  const address = parseHealthAddress(text);
+  if (address === undefined)
+    throw new InvalidArgumentError('an address and a port, as in 127.0.0.1:9971 or [::1]:9971.');
+  return address;
+}
+
+function serveHealth(address: Options['healthAddress'], agent: Agent, log: Logger): HealthServer | undefined {
+  if (address === undefined) return undefined;
+  return new HealthServer({
+    address,
+    faults: () => agent.faults(),
+    onFailure: (error, retryMs) => log.error({ event: 'health-failed', err: error, retryMs }, 'no health pages'),
+  });
 }
 
 function sourceOf({ manifests, nodeName: node, kubeconfig, context }: Options, log: Logger): Observable<ClusterChange> {

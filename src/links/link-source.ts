@@ -18,13 +18,16 @@ export function linkSource(): Observable<NodeLinks> {
     const listing = new Listing();
     let last: NodeLinks | undefined;
     let scheduled: NodeJS.Immediate | undefined;
+    let since: number | undefined;
     const list = () => {
       scheduled = undefined;
+      const began = since;
+      since = undefined;
       try {
         const links = listing.take();
         if (links.gone.size === 0 && isDeepStrictEqual(links, last)) return;
         last = links;
-        subscriber.next(links);
+        subscriber.next(began === undefined ? links : { ...links, since: began });
       } catch (error) {
         subscriber.error(error);
       }
@@ -32,6 +35,7 @@ export function linkSource(): Observable<NodeLinks> {
     const watch = netlink.watch(
       (event) => {
         listing.note(event);
+        since ??= performance.now();
         scheduled ??= setImmediate(list);
       },
       { allNetns: true },
