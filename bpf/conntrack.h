@@ -80,14 +80,15 @@ static __always_inline int conntrack_find(struct __sk_buff *skb, const struct ru
 
   if (!connection) return CONNTRACK_UNKNOWN;
   bool reply = inverted ? options.direction == CONNTRACK_ORIGINAL : options.direction == CONNTRACK_REPLY;
-  /* A reply's sender is the responder behind every translation, a request's the requester before it. */
+  /* The sender of a reply, or whom a request goes to, is the responder behind every translation. */
+  bool peer_responds = reply != hook_from_local(run->hook);
   const struct nf_conntrack_tuple *responder = &connection->tuplehash[CONNTRACK_REPLY].tuple;
   const struct nf_conntrack_tuple *requester = &connection->tuplehash[CONNTRACK_ORIGINAL].tuple;
 
   *real = *packet;
 #pragma unroll
-  for (int i = 0; i < 4; i++) real->peer[i] = reply ? responder->src.u3.all[i] : requester->src.u3.all[i];
-  if (reply)
+  for (int i = 0; i < 4; i++) real->peer[i] = peer_responds ? responder->src.u3.all[i] : requester->src.u3.all[i];
+  if (peer_responds)
     real->peer_port = responder->src.u.all;
   else
     real->local_port = responder->src.u.all;
@@ -132,18 +133,22 @@ static __always_inline int conntrack_judge(struct __sk_buff *skb, const struct r
   struct packet real = {};
   struct question question = {
       .peer_slot = mark_slot(run->mark),
-      .origin = direction == CONNTRACK_REPLY ? FLOW_BY_LOCAL : FLOW_BY_PEER,
+      .origin = (direction == CONNTRACK_REPLY) != hook_from_local(run->hook) ? FLOW_BY_LOCAL : FLOW_BY_PEER,
   };
 
   if ((family == 4 ? conntrack_find4(skb, run, packet, &real) : conntrack_find6(skb, run, packet, &real)) != direction)
     return -1;
+  struct endpoint *self = endpoint_in_slot(run, run->slot);
+
   __builtin_memset(judgement, 0, sizeof(*judgement));
+  /* "A pod cannot block access to itself", also through a Service. */
+  if (self && is_address_of(real.peer, self, family)) return VERDICT_ALLOW;
   if (judge_allows(run, &real, &question, judgement, family)) return VERDICT_ALLOW;
   if (direction != CONNTRACK_REPLY || !(judgement->peer_flags & ADDRESS_OWN_NODE)) return VERDICT_DENY;
   /* "Traffic to and from the node where a Pod is running is always allowed." */
   struct settings *settings = settings_find(run->copy);
 
-  return settings && settings->judge_own_node ? VERDICT_DENY : VERDICT_ALLOW;
+  return question.origin == FLOW_BY_LOCAL && settings && settings->judge_own_node ? VERDICT_DENY : VERDICT_ALLOW;
 }
 
 CHECKED_ALONE int conntrack_judge4(struct __sk_buff *skb, const struct run *run, const struct packet *packet,

@@ -45,9 +45,17 @@ static __noinline int from_pod_open6(const struct run *run, const struct packet 
 static __always_inline int from_pod_reply(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
                                           struct flow *flow, const int family) {
   struct judgement judgement = {};
+  __u32 slot = judged_slot(flow->judged);
+  int verdict = -1;
 
-  if (judge_flow(run, packet, flow, judged_slot(flow->judged), &judgement, family)) return 0;
-  return drop_judged(skb, run, packet, &judgement);
+  /* A node's address may stand for whom the node masquerades: then the request was that one's. */
+  if (!endpoint_in_slot(run, slot) && node_exempt(run, packet, FLOW_BY_PEER, family))
+    verdict = conntrack_verdict(skb, run, packet, &judgement, CONNTRACK_REPLY, family);
+  if (verdict >= 0)
+    flow_cache(flow, run, slot, judgement.ingress.rule, verdict);
+  else
+    verdict = judge_flow(run, packet, flow, slot, &judgement, family);
+  return verdict ? 0 : drop_judged(skb, run, packet, &judgement);
 }
 
 static __noinline int from_pod_reply4(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
