@@ -55,28 +55,26 @@ function note({ events, synced: isSynced }: ClusterChange): void {
 
 /** What has arrived when the agent hands a state over is in that state. */
 function noting(inner: OpenedBpfDataplane): Dataplane {
-  return {
-    kind: inner.kind,
-    ready: () => inner.ready(),
-    guard: (ifindex, role) => inner.guard(ifindex, role),
-    forget: (ifindex) => inner.forget(ifindex),
-    inForce: () => inner.inForce(),
-    begin: (pending) => inner.begin(pending),
-    close: () => inner.close(),
-    apply: async (wanted, hint) => {
-      const taken = arrived;
-      arrived = [];
-      const applied = await inner.apply(wanted, hint).catch((error: unknown) => {
-        failed.reject(error);
-        throw error;
-      });
-      const bound = [...wanted.bindings.values()].filter(({ kind }) => kind === 'endpoint').length;
-      const state = { arrived: taken, inForce: now(), writes: applied.writes, bound };
-      states.push(state);
-      for (const look of waiting) look(state);
-      return applied;
-    },
+  const apply: Dataplane['apply'] = async (wanted, hint) => {
+    const taken = arrived;
+    arrived = [];
+    const applied = await inner.apply(wanted, hint).catch((error: unknown) => {
+      failed.reject(error);
+      throw error;
+    });
+    const bound = [...wanted.bindings.values()].filter(({ kind }) => kind === 'endpoint').length;
+    const state = { arrived: taken, inForce: now(), writes: applied.writes, bound };
+    states.push(state);
+    for (const look of waiting) look(state);
+    return applied;
   };
+  return new Proxy<Dataplane>(inner, {
+    get: (_, name) => {
+      if (name === 'apply') return apply;
+      const member: unknown = Reflect.get(inner, name, inner);
+      return typeof member === 'function' ? member.bind(inner) : member;
+    },
+  });
 }
 
 /** Resolves with the first state from now on that fits. */

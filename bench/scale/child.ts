@@ -65,7 +65,7 @@ export class Child<A extends Answers> implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     // It ends at once, without closing anything.
-    this.#process.disconnect();
+    if (this.#process.connected) this.#process.disconnect();
     await this.#gone;
   }
 }
