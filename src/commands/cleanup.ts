@@ -1,16 +1,23 @@
-/** `selvedge cleanup`: takes every trace of the data plane off this node. */
+/** `selvedge cleanup`: takes every trace of both data planes off this node. */
 import { existsSync } from 'node:fs';
 import { Command } from 'commander';
 import { cleanupBpfDataplane } from '../dataplane/bpf/open.ts';
+import { cleanupIpsetDataplane } from '../dataplane/ipset/open.ts';
 import { pinDirOption } from './options.ts';
 
 export function cleanupCommand(): Command {
   return new Command('cleanup')
-    .description('Remove programs, maps and links from this node: policies are no longer enforced.')
+    .description('Remove programs, maps, links, rules and sets from this node: policies are no longer enforced.')
     .addOption(pinDirOption())
     .action(async ({ pinDir }: { pinDir: string }) => {
       const there = existsSync(pinDir);
       if (there) await cleanupBpfDataplane(pinDir);
-      process.stdout.write(there ? `removed ${pinDir} and what was attached\n` : `nothing of selvedge in ${pinDir}\n`);
+      say(there ? `removed ${pinDir} and what was attached` : `nothing of selvedge in ${pinDir}`);
+      const removed = await cleanupIpsetDataplane();
+      say(removed > 0 ? `removed ${removed} chains, sets and tables` : 'no chain, set or table of selvedge');
     });
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
 }

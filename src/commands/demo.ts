@@ -7,6 +7,7 @@ import { Command } from 'commander';
 import pc from 'picocolors';
 import { firstValueFrom } from 'rxjs';
 import type { VerdictCount } from '../dataplane/bpf/events.ts';
+import type { DataplaneChoice } from '../dataplane/select.ts';
 import { Agents } from '../lab/agents.ts';
 import { type ClusterView, ClusterViews, warningText } from '../lab/cluster-view.ts';
 import { formatCounts } from '../lab/format-counts.ts';
@@ -21,6 +22,7 @@ import type { Matrix } from '../observe/matrix.ts';
 import { requireRoot } from '../privilege.ts';
 import { directorySource } from '../sources/directory/directory-source.ts';
 import { backendOption } from './backend-option.ts';
+import { dataplaneOption } from './options.ts';
 import { stopSignal } from './stop-signal.ts';
 import { terminal } from './terminal.ts';
 
@@ -30,16 +32,22 @@ export function demoCommand(): Command {
   return new Command('demo')
     .description('Show a small shop on two nodes: without policy, with default deny, and with what it needs.')
     .addOption(backendOption())
-    .action(({ backend }: { backend: Backend }) => demo(backend));
+    .addOption(dataplaneOption())
+    .action(demo);
 }
 
-async function demo(backend: Backend): Promise<void> {
+interface Options {
+  readonly backend: Backend;
+  readonly dataplane: DataplaneChoice;
+}
+
+async function demo(options: Options): Promise<void> {
   requireRoot('selvedge demo');
   using stop = stopSignal();
   const folder = mkdtempSync(join(tmpdir(), 'selvedge-demo-'));
   const started = performance.now();
   try {
-    const wrong = await new Show(folder, backend, stop.signal).run();
+    const wrong = await new Show(folder, options, stop.signal).run();
     const seconds = ((performance.now() - started) / 1000).toFixed(1);
     if (wrong > 0) throw new LabError(`${wrong} connections did other than the policies say`);
     const { green } = pc.createColors(terminal().colour);
@@ -51,15 +59,15 @@ async function demo(backend: Backend): Promise<void> {
 
 class Show {
   readonly #folder: string;
-  readonly #backend: Backend;
+  readonly #options: Options;
   readonly #signal: AbortSignal;
   #matrix: Matrix | undefined;
   #counts: readonly VerdictCount[] = [];
 
   /** `folder` becomes the folder of manifests. */
-  constructor(folder: string, backend: Backend, signal: AbortSignal) {
+  constructor(folder: string, options: Options, signal: AbortSignal) {
     this.#folder = folder;
-    this.#backend = backend;
+    this.#options = options;
     this.#signal = signal;
   }
 
@@ -67,8 +75,9 @@ class Show {
   async run(): Promise<number> {
     const [first] = STEPS;
     const view = await this.#apply(first as Step);
-    const lab = await Lab.start({ cluster: view.cluster, backend: this.#backend });
-    const agents = new Agents({ manifests: [this.#folder], pinDir: lab.mountBpffs() });
+    const { backend, dataplane } = this.#options;
+    const lab = await Lab.start({ cluster: view.cluster, backend });
+    const agents = new Agents({ manifests: [this.#folder], dataplane, pinDir: lab.mountBpffs() });
     try {
       await agents.follow(lab.interfaces());
       let wrong = 0;
@@ -90,7 +99,10 @@ class Show {
     await agents.settled(view.revision, this.#signal);
     const matrix = await probeMatrix(lab);
     this.#signal.throwIfAborted();
-    const counts = lab.interfaces().flatMap(({ namespace, pods }) => {
+    const nodes = lab.interfaces();
+    // Rules of iptables count for policies, not for pods.
+    const counted = nodes.filter(({ namespace }) => agents.dataplaneOf(namespace) === 'bpf');
+    const counts = counted.flatMap(({ namespace, pods }) => {
       return readKernelCounts({ directory: agents.pinDirOf(namespace), pods, policies: view.policies });
     });
     const { bold, red } = pc.createColors(terminal().colour);
@@ -98,7 +110,7 @@ class Show {
     say(`\n${bold(`${index + 1}. ${step.title}`)}`);
     for (const file of step.files) say(`   examples/shop/${file}`);
     say(`\n${formatMatrix(matrix, { before: this.#matrix, sentences: false, ...terminal() })}`);
-    say(`\n${formatCounts(counts, this.#counts, terminal().colour)}`);
+    if (counted.length > 0) say(`\n${formatCounts(counts, this.#counts, terminal().colour)}`);
     for (const surprise of wrong) say(red(`  ${surprise}`));
     this.#matrix = matrix;
     this.#counts = counts;

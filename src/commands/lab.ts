@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { Command, Option } from 'commander';
 import { firstValueFrom } from 'rxjs';
+import type { DataplaneChoice } from '../dataplane/select.ts';
 import { Agents } from '../lab/agents.ts';
 import { type ClusterView, ClusterViews, warningText } from '../lab/cluster-view.ts';
 import { type Enforcer, NOBODY } from '../lab/enforcer.ts';
@@ -23,6 +24,7 @@ import { type Asked, parseQueryLines } from '../observe/query-lines.ts';
 import { requireRoot } from '../privilege.ts';
 import { directorySource } from '../sources/directory/directory-source.ts';
 import { backendOption } from './backend-option.ts';
+import { dataplaneOption } from './options.ts';
 import { writeOutput } from './output.ts';
 import { stopSignal } from './stop-signal.ts';
 import { terminal } from './terminal.ts';
@@ -30,7 +32,7 @@ import { terminal } from './terminal.ts';
 interface Options {
   readonly manifests?: string[];
   readonly backend: Backend;
-  readonly dataplane: 'bpf' | 'none';
+  readonly dataplane: DataplaneChoice | 'none';
   readonly agent: boolean;
   readonly services: boolean;
   readonly queries?: string;
@@ -44,7 +46,7 @@ export function labCommand(): Command {
     )
     .option('--manifests <path...>', 'folders or files of manifests, followed as they change')
     .addOption(backendOption())
-    .addOption(new Option('--dataplane <name>', 'what enforces the policies').choices(['bpf', 'none']).default('bpf'))
+    .addOption(dataplaneOption(['none']))
     .option('--no-agent', 'only the network: everything passes (as --dataplane none)')
     .option('--services', 'nodes translate Services and host ports, as kube-proxy has iptables do it', false)
     .option('--queries <file>', 'probe what the lines of this file ask (- for stdin), print the answers and end')
@@ -80,12 +82,14 @@ async function run(command: Command, options: Options): Promise<void> {
   const { manifests } = options;
   if (manifests === undefined)
     command.error("error: required option '--manifests <path...>' not specified", { exitCode: 2 });
-  const enforced = options.agent && options.dataplane !== 'none';
+  const dataplane = options.agent ? options.dataplane : 'none';
   const lab: LabKind = {
     backend: options.backend,
     services: options.services,
-    enforced,
-    enforcer: (started) => (enforced ? new Agents({ manifests, pinDir: started.mountBpffs() }) : NOBODY),
+    enforced: dataplane !== 'none',
+    enforcer: (started) => {
+      return dataplane === 'none' ? NOBODY : new Agents({ manifests, dataplane, pinDir: started.mountBpffs() });
+    },
   };
   if (options.queries === undefined) return follow(manifests, lab);
   const asked = await readQueries(options.queries).catch((error) => {

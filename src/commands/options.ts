@@ -1,9 +1,17 @@
 /** Options that several commands share, so that they read alike everywhere. */
 import { fileURLToPath } from 'node:url';
 import { Option } from 'commander';
+import { KINDS } from '../dataplane/select.ts';
 
 /** The compiled packet path. */
 export const BPF_OBJECT = fileURLToPath(new URL('../../build/policy.bpf.o', import.meta.url));
+
+/** `none` is for those who can do without. */
+export function dataplaneOption(more: readonly 'none'[] = []): Option {
+  return new Option('--dataplane <name>', 'what enforces the policies')
+    .choices(['auto', ...KINDS, ...more])
+    .default('auto', 'auto: bpf, or ipset where that is not possible');
+}
 
 export function pinDirOption(): Option {
   return new Option('--pin-dir <path>', 'folder in a bpffs for maps, programs and links')

@@ -2,8 +2,15 @@
 import { existsSync } from 'node:fs';
 import { run } from '../child-process.ts';
 import { attachTc, netlink, type TcMode } from '../native.ts';
+import { explainRefusal } from '../privilege.ts';
 import { cleanupBpfDataplane, type OpenedBpfDataplane, type OpenOptions, openBpfDataplane } from './bpf/open.ts';
-import { cleanupIpsetDataplane, type OpenOptions as IpsetOpenOptions, openIpsetDataplane } from './ipset/open.ts';
+import { mapDirectories } from './bpf/pins.ts';
+import {
+  cleanupIpsetDataplane,
+  type OpenOptions as IpsetOpenOptions,
+  isIpsetInForce,
+  openIpsetDataplane,
+} from './ipset/open.ts';
 import type { Candidate, DataplaneKind } from './select.ts';
 
 export interface CandidatesOptions {
@@ -18,6 +25,7 @@ export function makeCandidates(options: CandidatesOptions): Record<DataplaneKind
   return {
     bpf: {
       open: () => tryBpf(options.bpf),
+      isInForce: async () => mapDirectories(directory).length > 0,
       remove: async () => {
         if (existsSync(directory)) await cleanupBpfDataplane(directory);
       },
@@ -28,6 +36,7 @@ export function makeCandidates(options: CandidatesOptions): Record<DataplaneKind
         if (choice.both) options.onBothVariants?.(choice.reason);
         return { dataplane, detail: `iptables-${choice.variant}: ${choice.reason}` };
       },
+      isInForce: () => isIpsetInForce(options.ipset),
       remove: () => cleanupIpsetDataplane(options.ipset),
     },
   };
@@ -43,9 +52,9 @@ async function tryBpf(options: OpenOptions): Promise<{ dataplane: OpenedBpfDatap
     return { dataplane, detail: `programs attached by ${mode}` };
   } catch (error) {
     dataplane?.close();
-    // What an agent before has left goes on enforcing.
-    if (!existed && existsSync(options.directory)) await cleanupBpfDataplane(options.directory);
-    throw error;
+    // What an agent before has left goes on enforcing. What cannot be removed is worth less than why there is no more.
+    if (!existed && existsSync(options.directory)) await cleanupBpfDataplane(options.directory).catch(() => {});
+    throw explainRefusal(error);
   }
 }
 

@@ -84,8 +84,6 @@ export interface Dataplane {
   forget(ifindex: number): void;
   /** As of the last state, or of what was noticed since. Absent or empty: all pods are protected. */
   readonly unprotected?: readonly Unprotected[];
-  /** Has it told when `unprotected` changes without a state being applied. One listener. */
-  watchUnprotected?(onChange: () => void): void;
   /** Lets go of all handles; enforcement stays in place. Idempotent. */
   close(): void;
 }

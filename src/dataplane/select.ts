@@ -13,6 +13,8 @@ export const KINDS: readonly DataplaneKind[] = ['bpf', 'ipset'];
 export interface Candidate {
   /** Opens it and does, on something of its own, what it would do for a pod. What it has made goes when it throws. */
   open(): Promise<{ readonly dataplane: Dataplane; readonly detail?: string }>;
+  /** Whether something of it is in force, left by an agent before. */
+  isInForce(): Promise<boolean>;
   /** Takes every trace of it off the node; nothing happens where there is none. */
   remove(): Promise<unknown>;
 }
@@ -61,11 +63,12 @@ export async function selectDataplane({ choice, candidates, onRemains }: SelectO
     try {
       const { dataplane: opened, detail } = await candidates[kind].open();
       const others = KINDS.filter((other) => other !== kind);
+      const succeeds = await anyInForce(others.map((other) => candidates[other]));
       const remove = async () => {
         for (const other of others) await removeOne(other, candidates[other], onRemains);
       };
       const reason = reasonOf(choice, refusals, detail);
-      return { dataplane: succeeding(opened, remove), opened, kind, reason, refusals };
+      return { dataplane: succeeding(opened, remove, succeeds), opened, kind, reason, refusals };
     } catch (error) {
       refusals.push({ kind, error });
     }
@@ -73,8 +76,17 @@ export async function selectDataplane({ choice, candidates, onRemains }: SelectO
   throw new NoDataplaneError(refusals);
 }
 
-/** The data plane itself, but that those before it are removed once it enforces a whole state: until then both do. */
-function succeeding(dataplane: Dataplane, removeOthers: () => Promise<void>): Dataplane {
+async function anyInForce(candidates: readonly Candidate[]): Promise<boolean> {
+  for (const candidate of candidates) if (await candidate.isInForce()) return true;
+  return false;
+}
+
+/**
+ * The data plane itself, but that those before it are removed once it enforces a whole state: until then both do. Where
+ * one does enforce, the node is not one where nothing is in force yet, whatever the new data plane itself finds: so
+ * nobody puts a state in force before the whole one, and what is there is not replaced by less.
+ */
+function succeeding(dataplane: Dataplane, removeOthers: () => Promise<void>, succeeds: boolean): Dataplane {
   let remaining = true;
   const apply = async (state: DesiredState, hint: Hint): Promise<Applied> => {
     const applied = await dataplane.apply(state, hint);
@@ -89,6 +101,7 @@ function succeeding(dataplane: Dataplane, removeOthers: () => Promise<void>): Da
   return new Proxy(dataplane, {
     get: (target, name) => {
       if (name === 'apply') return apply;
+      if (name === 'inForce') return () => target.inForce() ?? (succeeds ? new Map() : undefined);
       const member: unknown = Reflect.get(target, name, target);
       return typeof member === 'function' ? member.bind(target) : member;
     },

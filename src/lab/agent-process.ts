@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { type RunningCommand, start } from '../child-process.ts';
+import { type DataplaneChoice, type DataplaneKind, KINDS } from '../dataplane/select.ts';
 import type { ObjectKey } from '../model/cluster.ts';
 import { netns } from '../native.ts';
 
@@ -12,6 +13,7 @@ export interface AgentOptions {
   readonly manifests: readonly string[];
   /** In a bpffs. */
   readonly pinDir: string;
+  readonly dataplane: DataplaneChoice;
   /** The script that is run with `agent` and its options: `selvedge` of this checkout when absent. */
   readonly script?: string | undefined;
 }
@@ -24,6 +26,7 @@ const REMEMBERED = 12;
 /** Of the lines of the agent's log those that are waited for. */
 const logLine = z.union([
   z.object({ event: z.literal('ready') }),
+  z.object({ event: z.literal('dataplane'), dataplane: z.enum(KINDS) }),
   z.object({ event: z.literal('applied'), revision: z.string().optional(), generation: z.number() }),
   z.object({ event: z.literal('interface'), ifindex: z.number(), msg: z.string() }),
   z.object({ event: z.literal('apply-failed'), err: z.object({ message: z.string() }) }),
@@ -37,17 +40,20 @@ export class AgentProcess {
   readonly #lines: string[] = [];
   readonly #interfaces = new Map<number, string>();
   #ready = false;
+  #dataplane: DataplaneKind | undefined;
   #revision: string | undefined;
   #failure: string | undefined;
   #ended: string | undefined;
 
   /** `onNews` is called whenever what `missing` says may have changed. */
   constructor(options: AgentOptions, onNews: () => void) {
-    const { node, namespace, manifests, pinDir, script = MAIN } = options;
+    const { node, namespace, manifests, pinDir, dataplane, script = MAIN } = options;
     this.node = node;
     this.pinDir = pinDir;
     this.#onNews = onNews;
     const agent = [script, 'agent', '--manifests', ...manifests, '--node-name', node, '--pin-dir', pinDir];
+    // The namespace is the lab's own, so are its settings.
+    agent.push('--dataplane', dataplane, '--set-sysctls');
     // An agent must not outlive a lab that is killed: the kernel sees to it.
     const args = ['--pdeathsig', 'KILL', process.execPath, ...agent];
     this.#command = netns.run(namespace, () => start('setpriv', args, { onLine: (line) => this.#read(line) }));
@@ -60,6 +66,11 @@ export class AgentProcess {
   /** The last lines of its log. */
   get lastWords(): string {
     return this.#lines.join('\n');
+  }
+
+  /** What enforces; undefined until the agent has said so. */
+  get dataplane(): DataplaneKind | undefined {
+    return this.#dataplane;
   }
 
   /** How it ended, with its last words; undefined while it runs. */
@@ -95,6 +106,7 @@ export class AgentProcess {
     if (!parsed.success) return;
     const said = parsed.data;
     if (said.event === 'ready') this.#ready = true;
+    else if (said.event === 'dataplane') this.#dataplane = said.dataplane;
     else if (said.event === 'interface') this.#interfaces.set(said.ifindex, said.msg);
     else if (said.event === 'apply-failed') this.#failure = said.err.message;
     else {

@@ -1,4 +1,5 @@
 /** The agents of a lab's nodes, one process each: started and ended as nodes come and go. */
+import type { DataplaneChoice, DataplaneKind } from '../dataplane/select.ts';
 import { AgentProcess } from './agent-process.ts';
 import type { Enforcer } from './enforcer.ts';
 import type { NodeInterfaces } from './lab.ts';
@@ -8,6 +9,8 @@ export interface AgentsOptions {
   readonly manifests: readonly string[];
   /** In a bpffs; each node has a folder in it. */
   readonly pinDir: string;
+  /** What the agents are asked for; `auto` when absent. */
+  readonly dataplane?: DataplaneChoice;
   /** See AgentOptions. */
   readonly script?: string;
   /** How long `settled` waits, in milliseconds. */
@@ -37,9 +40,10 @@ export class Agents implements Enforcer {
     for (const [namespace] of gone) this.#agents.delete(namespace);
     for (const { node, namespace, inode } of nodes) {
       if (this.#agents.has(namespace)) continue;
-      const { manifests, pinDir, script } = this.#options;
+      const { manifests, pinDir, script, dataplane = 'auto' } = this.#options;
       // Pins belong to the namespace: a node that is made anew starts with none. bpffs allows no dots.
-      const options = { node, namespace, manifests, script, pinDir: `${pinDir}/${node.replaceAll('.', '_')}-${inode}` };
+      const pins = `${pinDir}/${node.replaceAll('.', '_')}-${inode}`;
+      const options = { node, namespace, manifests, script, dataplane, pinDir: pins };
       this.#agents.set(namespace, { inode, agent: new AgentProcess(options, () => this.#wake()) });
     }
   }
@@ -72,6 +76,13 @@ export class Agents implements Enforcer {
     const pinDir = this.#agents.get(namespace)?.agent.pinDir;
     if (pinDir === undefined) throw new LabError(`no agent runs in ${namespace}`);
     return pinDir;
+  }
+
+  /** What the agent of a node enforces with; undefined until it has said so. @throws {LabError} it has none */
+  dataplaneOf(namespace: string): DataplaneKind | undefined {
+    const agent = this.#agents.get(namespace)?.agent;
+    if (agent === undefined) throw new LabError(`no agent runs in ${namespace}`);
+    return agent.dataplane;
   }
 
   async stop(): Promise<void> {

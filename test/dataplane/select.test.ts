@@ -11,6 +11,7 @@ import { describeAsRoot } from '../support/privilege.ts';
 class Fake implements Candidate {
   readonly dataplane = new MemoryDataplane();
   removed = 0;
+  inForce = false;
   readonly #refusal: string | undefined;
 
   constructor(refusal?: string) {
@@ -20,6 +21,10 @@ class Fake implements Candidate {
   async open() {
     if (this.#refusal !== undefined) throw new Error(this.#refusal);
     return { dataplane: this.dataplane, detail: 'a detail' };
+  }
+
+  async isInForce(): Promise<boolean> {
+    return this.inForce;
   }
 
   async remove(): Promise<void> {
@@ -57,6 +62,15 @@ it('has the other one removed once its first state is in force, not before', asy
   await dataplane.apply(EMPTY_STATE, undefined);
   await dataplane.apply(EMPTY_STATE, undefined);
   expect([candidates.bpf.removed, candidates.ipset.removed]).toEqual([1, 0]);
+});
+
+it('takes what the other one has left for something in force', async () => {
+  const candidates = { bpf: new Fake(), ipset: new Fake() };
+  const alone = await selectDataplane({ choice: 'auto', candidates });
+  expect(alone.dataplane.inForce()).toBeUndefined();
+  candidates.ipset.inForce = true;
+  const { dataplane } = await selectDataplane({ choice: 'auto', candidates });
+  expect(dataplane.inForce()).toEqual(new Map());
 });
 
 const EMPTY_STATE = {

@@ -109,7 +109,7 @@ describeAsRoot('without privilege', () => {
     const words = await said([...unprivileged, './bin/selvedge', ...agent]);
     rmSync(pinDir, { recursive: true, force: true });
     expect(words).toMatch(
-      /^1: selvedge: the agent needs CAP_BPF, .*missing here: CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON\): .*E(PERM|ACCES)\)?\n$/,
+      /^1: selvedge: no data plane is possible here: bpf: the agent needs CAP_BPF, .*missing here: CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON\): .*E(PERM|ACCES)\)?; ipset: .*\n$/s,
     );
   });
 });

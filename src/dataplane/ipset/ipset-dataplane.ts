@@ -8,7 +8,7 @@ import { type Address, type Family, familyOf } from '../../model/address.ts';
 import type { ObjectKey } from '../../model/cluster.ts';
 import type { RulesetId } from '../../model/compiled.ts';
 import { netlink } from '../../native.ts';
-import type { Applied, Dataplane, DesiredState, Hint, LinkRole } from '../contract.ts';
+import type { Applied, Dataplane, DesiredState, Hint, LinkRole, Unprotected } from '../contract.ts';
 import { missingBridgeSysctls, setBridgeSysctls } from './bridge-sysctls.ts';
 import { CountSums, type RuleCount } from './counters.ts';
 import { FamilyRules } from './family-rules.ts';
@@ -30,8 +30,12 @@ export interface IpsetDataplaneOptions {
   readonly families?: readonly Family[];
   /** Milliseconds between looks whether somebody else has changed what is ours; 0 for never. 10 s when absent. */
   readonly auditEvery?: number;
+  /** Whether an agent before has left something in force. */
+  readonly inherited?: boolean;
   /** Told when somebody else's changes were found and when they could not be mended; what is ours is written again. */
   readonly onDamage?: (damage: Damage) => void;
+  /** Told whenever `unprotected` has changed. */
+  readonly onUnprotected?: (unprotected: readonly Unprotected[]) => void;
 }
 
 export interface Damage {
@@ -39,12 +43,6 @@ export interface Damage {
   readonly what: readonly string[];
   /** Why it could not be mended yet. */
   readonly error?: unknown;
-}
-
-/** Pods whose policies are not enforced, or not wholly, and what is missing for it. */
-export interface Unprotected {
-  readonly reason: string;
-  readonly pods: readonly ObjectKey[];
 }
 
 const AUDIT_EVERY = 10_000;
@@ -91,8 +89,8 @@ export class IpsetDataplane implements Dataplane {
   }
 
   /** What an agent before has left goes on until the first state; it names addresses, not interfaces. */
-  inForce(): ReadonlyMap<number, readonly Address[]> {
-    return new Map();
+  inForce(): ReadonlyMap<number, readonly Address[]> | undefined {
+    return this.#options.inherited ? new Map() : undefined;
   }
 
   async ready(): Promise<void> {
@@ -216,7 +214,9 @@ export class IpsetDataplane implements Dataplane {
       return missingBridgeSysctls(families);
     });
     const reason = `packets between pods of one bridge are not judged: ${missing.join(' and ')} must be 1`;
+    const before = JSON.stringify(this.#unprotected);
     this.#unprotected = missing.length === 0 || pods.length === 0 ? [] : [{ reason, pods }];
+    if (JSON.stringify(this.#unprotected) !== before) this.#options.onUnprotected?.(this.#unprotected);
   }
 
   #bridged(): ReadonlySet<string> {

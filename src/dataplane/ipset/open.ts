@@ -7,7 +7,7 @@ import { GUARD_TABLE } from './guard-text.ts';
 import { IpsetDataplane, type IpsetDataplaneOptions } from './ipset-dataplane.ts';
 import { Programs, type ProgramsOptions, type Variant } from './programs.ts';
 import { tableText } from './script.ts';
-import { takeSnapshot } from './snapshot.ts';
+import { parseRules, takeSnapshot } from './snapshot.ts';
 import { tryOut } from './try-out.ts';
 
 export interface OpenOptions extends IpsetDataplaneOptions, Omit<ProgramsOptions, 'variant'> {
@@ -42,7 +42,21 @@ export async function openIpsetDataplane(options: OpenOptions = {}): Promise<Ope
     await needed(`iptables-${choice.variant} with its matches`, () => tryOut(chosen, family));
   }
   await needed('nft, and nftables for bridges', () => chosen.listTable('bridge', GUARD_TABLE));
-  return { dataplane: new IpsetDataplane(chosen, { ...rest, families }), choice };
+  const inherited = rest.inherited ?? (await isIpsetInForce(options));
+  return { dataplane: new IpsetDataplane(chosen, { ...rest, families, inherited }), choice };
+}
+
+/** Whether packets come to rules of ours, in either variant: an agent before has left them. */
+export async function isIpsetInForce(options: Omit<ProgramsOptions, 'variant'> = {}): Promise<boolean> {
+  const programs = programsOf(options);
+  for (const variant of ['nft', 'legacy'] as const) {
+    if (!programs[variant].isUsed) continue;
+    for (const family of [4, 6] as const) {
+      const rules = await optional(() => programs[variant].saveRules(family));
+      if (rules !== undefined && parseRules(rules).hooks.size > 0) return true;
+    }
+  }
+  return false;
 }
 
 /** Removes our rules, sets and tables in both variants: afterwards nothing is enforced. Idempotent. */

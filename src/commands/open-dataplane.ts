@@ -1,0 +1,48 @@
+/** The data plane that the agent was asked for, or the best that works here; what happens to it goes into the log. */
+import type { Logger } from 'pino';
+import { makeCandidates } from '../dataplane/candidates.ts';
+import type { Dataplane, Unprotected } from '../dataplane/contract.ts';
+import type { Damage } from '../dataplane/ipset/ipset-dataplane.ts';
+import { type DataplaneChoice, selectDataplane } from '../dataplane/select.ts';
+import { BPF_OBJECT } from './options.ts';
+
+export interface DataplaneOptions {
+  readonly dataplane: DataplaneChoice;
+  readonly setSysctls: boolean;
+  readonly pinDir: string;
+}
+
+/** @throws {NoDataplaneError} */
+export async function openDataplane(options: DataplaneOptions, log: Logger): Promise<Dataplane> {
+  const { dataplane: choice, setSysctls, pinDir } = options;
+  const candidates = makeCandidates({
+    bpf: { path: BPF_OBJECT, directory: pinDir },
+    ipset: {
+      setSysctls,
+      onDamage: (damage) => tellDamage(damage, log),
+      onUnprotected: (unprotected) => tellUnprotected(unprotected, log),
+    },
+    onBothVariants: (reason) => {
+      log.warn({ event: 'both-variants', reason }, 'rules of iptables-nft and of iptables-legacy are in use here');
+    },
+  });
+  const { dataplane, kind, reason } = await selectDataplane({
+    choice,
+    candidates,
+    onRemains: (other, error) => {
+      log.error({ event: 'remains', dataplane: other, err: error }, `${other} is still in force; tried again`);
+    },
+  });
+  log.info({ event: 'dataplane', dataplane: kind, reason }, `data plane: ${kind}`);
+  return dataplane;
+}
+
+function tellUnprotected(unprotected: readonly Unprotected[], log: Logger): void {
+  for (const { reason, pods } of unprotected) log.error({ event: 'unprotected', pods }, reason);
+  if (unprotected.length === 0) log.info({ event: 'protected' }, 'all pods are protected again');
+}
+
+function tellDamage({ what, error }: Damage, log: Logger): void {
+  if (error === undefined) log.warn({ event: 'mended', what }, 'somebody else changed what is ours; written again');
+  else log.error({ event: 'damaged', what, err: error }, 'what is ours is not as it was left, and cannot be mended');
+}
