@@ -29,6 +29,8 @@ export class NodeServices {
       const earlier = this.#applied.get(key);
       const before = earlier?.inode === inode ? earlier.rules : undefined;
       const rules = serviceRules(cluster, node, family);
+      // Written again, rules would forget which client had which backend.
+      if (before !== undefined && textOf(before) === textOf(rules)) return;
       if (before === undefined) netns.run(name, passBridged);
       const input = restoreText(rules, before);
       const started = netns.run(name, () => ({ output: run(PROGRAMS[family], ['--noflush', '-w'], { input }) }));
@@ -44,6 +46,10 @@ export class NodeServices {
 export function restoreText(rules: NodeRules, before?: NodeRules): string {
   const text = (['nat', 'filter'] as const).map((table) => tableText(table, rules[table], before?.[table]));
   return text.flat().join('\n');
+}
+
+function textOf({ nat, filter }: NodeRules): string {
+  return JSON.stringify([[...nat], [...filter]]);
 }
 
 function tableText(table: keyof NodeRules, chains: Chains, before: Chains | undefined): string[] {
