@@ -13,6 +13,7 @@ export { isBpffs, mountBpffs } from './bpffs.js';
 export { BpfError, ClosedError } from './errors.js';
 export * as features from './features.js';
 export { possibleCpus, tickNanoseconds } from './features.js';
+export { tryLock } from './file-lock.js';
 export type { EnumLayout, Layout, Member, StructLayout, TypeKind, TypeLayout, Variable } from './layout.js';
 export { MappedMap } from './mapped-map.js';
 export * as netlink from './netlink.js';

@@ -4,6 +4,7 @@
 
 #include "bpffs.hh"
 #include "features.hh"
+#include "file_lock.hh"
 #include "grace_period.hh"
 #include "log_capture.hh"
 #include "map.hh"
@@ -64,6 +65,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   define_socket(env, exports);
   define_bpffs(env, exports);
   define_features(env, exports);
+  define_file_lock(env, exports);
   return exports;
 }
 
