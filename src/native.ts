@@ -29,4 +29,5 @@ export {
   type TcMode,
   type TestRunOptions,
   type TestRunResult,
+  tryLock,
 } from 'selvedge-libbpf';

@@ -7,7 +7,7 @@ import { earlierSlots } from './earlier-slots.ts';
 import type { FlowFamily, FlowTableId, FlowTableStore, Kernel } from './kernel.ts';
 import type { Lock } from './lock.ts';
 import { loadObject, type ObjectOptions, SIDES } from './object.ts';
-import { linksDirectory, makeDirectory, PinnedMaps } from './pins.ts';
+import { linksDirectory, PinnedMaps } from './pins.ts';
 import type { CopyIndex } from './table.ts';
 import { u32Bytes, u32Of } from './tables.ts';
 import { TcAttachments } from './tc-attachments.ts';
@@ -28,9 +28,8 @@ export interface NativeKernel extends Kernel {
   losses(): [key: Uint8Array, values: Uint8Array][];
 }
 
-/** Takes over what is pinned in the directory, or makes it. @throws {AbiMismatchError} @throws {BpfError} */
+/** Takes over what is pinned in the locked directory, or begins anew. @throws {AbiMismatchError} @throws {BpfError} */
 export function openNativeKernel(options: NativeKernelOptions, lock: Lock): NativeKernel {
-  makeDirectory(options.directory);
   let pins: PinnedMaps | undefined;
   const tableSpecs = new Map<FlowFamily, MapSpec>();
   const { object, abi } = loadObject(options, (opened) => {

@@ -1,17 +1,16 @@
 /**
- * One agent for each directory: a socket in the kernel's abstract name space, which ends with its process however that
- * ends and leaves no file behind. It is seen within one network namespace, which is where a node's agents must be.
+ * One agent for each directory of pins: a lock on the directory itself, so that it reaches as far as the pins do (agents in
+ * containers share nothing else), ends with its process however that ends, and leaves no file behind.
  */
-import { createServer, type Server } from 'node:net';
-import { resolve } from 'node:path';
+import { closeSync, fstatSync, openSync, statSync } from 'node:fs';
+import { tryLock } from '../../native.ts';
+import { makeDirectory } from './pins.ts';
 
 /** Another agent has the directory. */
 export class DirectoryInUseError extends Error {
   readonly code = 'DIRECTORY_IN_USE';
-  constructor(directory: string, cause: unknown) {
-    super(`another agent is running on ${directory}; stop it first, or give this one a directory of its own`, {
-      cause,
-    });
+  constructor(directory: string) {
+    super(`another agent is running on ${directory}; stop it first, or give this one a directory of its own`);
     this.name = 'DirectoryInUseError';
   }
 }
@@ -21,22 +20,34 @@ export interface Lock {
   release(): void;
 }
 
-/** @throws {DirectoryInUseError} */
-export async function lockDirectory(directory: string): Promise<Lock> {
-  const server = createServer((socket) => socket.destroy());
-  try {
-    await listen(server, `\0selvedge${resolve(directory)}`);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') throw new DirectoryInUseError(directory, error);
-    throw error;
+/** Makes the directory if it is missing. @throws {DirectoryInUseError} @throws {DirectoryNotPrivateError} */
+export function lockDirectory(directory: string): Lock {
+  for (;;) {
+    makeDirectory(directory);
+    const fd = openSync(directory, 'r');
+    try {
+      if (!tryLock(fd)) throw new DirectoryInUseError(directory);
+      if (isStill(directory, fd)) return releasing(fd);
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
+    closeSync(fd);
   }
-  server.unref();
-  return { release: () => void server.close() };
 }
 
-function listen(server: Server, path: string): Promise<void> {
-  return new Promise((listening, failed) => {
-    server.once('error', failed);
-    server.listen({ path, exclusive: true }, listening);
-  });
+/** Whoever had the lock before may have removed the directory; another one has its path now, and a lock of its own. */
+function isStill(directory: string, fd: number): boolean {
+  const now = statSync(directory, { throwIfNoEntry: false });
+  return now?.ino === fstatSync(fd).ino;
+}
+
+function releasing(fd: number): Lock {
+  let held = true;
+  return {
+    release: () => {
+      if (held) closeSync(fd);
+      held = false;
+    },
+  };
 }

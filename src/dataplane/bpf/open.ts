@@ -24,10 +24,10 @@ export interface OpenedBpfDataplane extends BpfDataplane {
 
 /**
  * Takes over what an agent before has pinned in the directory, or begins anew. Nothing is attached or written yet.
- * @throws {DirectoryInUseError} @throws {AbiMismatchError} @throws {BpfError}
+ * @throws {DirectoryInUseError} @throws {DirectoryNotPrivateError} @throws {AbiMismatchError} @throws {BpfError}
  */
 export async function openBpfDataplane(options: OpenOptions): Promise<OpenedBpfDataplane> {
-  const lock = await lockDirectory(options.directory);
+  const lock = lockDirectory(options.directory);
   try {
     const kernel = openNativeKernel(options, lock);
     return new NativeBpfDataplane(kernel, options);
@@ -65,12 +65,13 @@ class NativeBpfDataplane extends BpfDataplane implements OpenedBpfDataplane {
  * @throws {DirectoryInUseError} while an agent runs on it
  */
 export async function cleanupBpfDataplane(directory: string): Promise<void> {
-  const lock = await lockDirectory(directory);
+  if (!existsSync(directory)) return;
+  const lock = lockDirectory(directory);
   try {
     for (const { path } of [...pinnedLinks(linksDirectory(directory))]) removePinned(path);
     removeFiltersOf(directory);
     for (const path of [linksDirectory(directory), ...mapDirectories(directory)]) removeDirectory(path);
-    if (existsSync(directory) && readdirSync(directory).length === 0) rmdirSync(directory);
+    if (readdirSync(directory).length === 0) rmdirSync(directory);
   } finally {
     lock.release();
   }

@@ -3,7 +3,17 @@
  * The fingerprint is of everything that the maps' bytes mean, so what lies under ours may be taken over as it is.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, unlinkSync } from 'node:fs';
+import {
+  chmodSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmdirSync,
+  statSync,
+  unlinkSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BpfMap, type BpfObject, isBpffs, mountBpffs } from '../../native.ts';
 
@@ -11,19 +21,36 @@ const MAPS = 'maps-';
 /** bpffs allows no dots. */
 const UNFINISHED = '-unfinished';
 const DEFAULT_BPFFS = '/sys/fs/bpf';
+const PRIVATE = 0o700;
 
 export function linksDirectory(directory: string): string {
   return join(directory, 'links');
 }
 
-/** Makes the directory, mounting the usual bpffs first if nothing is there yet. @throws Error where it is no bpffs */
+/** Somebody else could take the agent's lock, or put maps in place of its own. */
+export class DirectoryNotPrivateError extends Error {
+  readonly code = 'DIRECTORY_NOT_PRIVATE';
+  constructor(directory: string, owner: number) {
+    super(`${directory} belongs to user ${owner}, not to this one; remove it, or give the agent another directory`);
+    this.name = 'DirectoryNotPrivateError';
+  }
+}
+
+/**
+ * Makes the directory, for this user alone, mounting the usual bpffs first if nothing is there yet.
+ * @throws {DirectoryNotPrivateError} @throws Error where it is no bpffs
+ */
 export function makeDirectory(directory: string): void {
   if (directory.startsWith(`${DEFAULT_BPFFS}/`) && !isBpffs(DEFAULT_BPFFS)) mountBpffs(DEFAULT_BPFFS);
   let parent = dirname(directory);
   while (!existsSync(parent)) parent = dirname(parent);
   if (!isBpffs(parent))
     throw new Error(`${directory}: ${parent} is no bpffs; mount one with "mount -t bpf bpf ${parent}"`);
-  mkdirSync(linksDirectory(directory), { recursive: true });
+  mkdirSync(linksDirectory(directory), { recursive: true, mode: PRIVATE });
+  // A bpffs may be open to all, and so may what stood there before.
+  const { uid, mode } = statSync(directory);
+  if (uid !== process.getuid?.()) throw new DirectoryNotPrivateError(directory, uid);
+  if ((mode & ~constants.S_IFMT) !== PRIVATE) chmodSync(directory, PRIVATE);
 }
 
 /** The maps of an object in a directory. */
@@ -50,6 +77,11 @@ export class PinnedMaps {
         map.close();
       }
     }
+  }
+
+  /** A map as it is pinned now; undefined where nobody has left any. */
+  open(name: string): BpfMap | undefined {
+    return this.existed ? BpfMap.openPinned(join(this.#path, name)) : undefined;
   }
 
   /** After the object is loaded. The directory appears with all maps in it, or not at all. */

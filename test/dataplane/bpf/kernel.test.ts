@@ -1,5 +1,7 @@
 /** The data plane on the real kernel: pinned maps and links, restarts, one agent per directory, a clean end. */
-import { existsSync, readdirSync } from 'node:fs';
+import { once } from 'node:events';
+import { chmodSync, chownSync, closeSync, existsSync, mkdirSync, openSync, readdirSync, statSync } from 'node:fs';
+import { createServer } from 'node:net';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { VerdictEvent } from '../../../src/dataplane/bpf/events.ts';
@@ -13,7 +15,7 @@ import type { ObjectKey } from '../../../src/model/cluster.ts';
 import type { Endpoint } from '../../../src/model/compiled.ts';
 import type { Binding } from '../../../src/model/links.ts';
 import { verdictOf } from '../../../src/model/verdict.ts';
-import { type BpfMap, listTc } from '../../../src/native.ts';
+import { type BpfMap, listTc, tryLock } from '../../../src/native.ts';
 import { describeAsRoot } from '../../support/privilege.ts';
 import { KernelNode, openingPacket } from './support/kernel-node.ts';
 import { changesBetween, desiredState, OTHER_ADDRESSES, POD_ADDRESSES } from './support/random-states.ts';
@@ -100,6 +102,30 @@ describeAsRoot('the BPF data plane on this kernel', () => {
     await expect(cleanupBpfDataplane(node.directory)).rejects.toMatchObject({ code: 'DIRECTORY_IN_USE' });
     first.close();
     await open();
+  });
+
+  test('nobody else can take the directory, or keep the agent from it', async () => {
+    mkdirSync(node.directory, { mode: 0o777 });
+    chmodSync(node.directory, 0o777);
+    chownSync(node.directory, 1000, 1000);
+    await expect(openBpfDataplane(node.options())).rejects.toMatchObject({ code: 'DIRECTORY_NOT_PRIVATE' });
+    chownSync(node.directory, process.getuid?.() as number, 0);
+    const server = createServer().listen({ path: `\0selvedge${node.directory}` });
+    await once(server, 'listening');
+    const first = await open();
+    expect(statSync(node.directory).mode & 0o777).toBe(0o700);
+    first.close();
+    server.close();
+  });
+
+  test('a lock on a directory that was removed since keeps nobody from the next one', async () => {
+    const first = await open();
+    const fd = openSync(node.directory, 'r');
+    first.close();
+    await cleanupBpfDataplane(node.directory);
+    expect(tryLock(fd)).toBe(true);
+    await open();
+    closeSync(fd);
   });
 
   test('enforcement stays when the agent goes', async () => {

@@ -30,7 +30,7 @@ export interface TestDataplaneOptions extends Partial<Omit<NativeKernelOptions, 
 export async function openTestDataplane(options: TestDataplaneOptions = {}): Promise<TestDataplane> {
   const { replace, ...more } = options;
   const directory = `/sys/fs/bpf/selvedge-test-${process.pid}-${count++}`;
-  const kernel = openNativeKernel({ path: OBJECT, ...more, directory }, await lockDirectory(directory));
+  const kernel = openNativeKernel({ path: OBJECT, ...more, directory }, lockDirectory(directory));
   const dataplane = new BpfDataplane({ ...kernel, ...replace?.(kernel) });
   const remove = () => {
     process.off('exit', remove);
