@@ -144,6 +144,35 @@ function icmpRow(name: string, types: Readonly<Record<Family, number>>, expected
   }));
 }
 
+/** Cut by what IP says of the length, at every byte; the rest of the header stands behind the packet. */
+function cut(name: string, protocol: number, header: (crossed: Crossed) => Buffer, family?: Family): Row {
+  const length = header({ ...REQUEST, family: 4, number: 0 }).length;
+  const frames = (crossed: Crossed) =>
+    Array.from({ length }, (_, end) => {
+      const lie = { v4: { totalLength: 20 + end }, v6: { payloadLength: end } };
+      return ipFrameOf(crossed, { family: crossed.family, protocol, payload: header(crossed), ...lie });
+    });
+  const repeat = ([outcome]: readonly string[]) => Array<string>(length).fill(outcome as string);
+  const { both, sender, receiver, none } = MALFORMED;
+  const expected = { both: repeat(both), sender: repeat(sender), receiver: repeat(receiver), none: repeat(none) };
+  return {
+    name: `${name} that ends inside of its header`,
+    frames,
+    expected,
+    kernelRefuses: true,
+    ...(family && { family }),
+  };
+}
+
+const REQUEST = { from: PODS.guarded, to: PODS.ward };
+const ends: Row[] = [
+  cut('TCP', PROTOCOL.tcp, ({ number }) => tcp(number, ADMITTED.tcp, 'S')),
+  cut('UDP', PROTOCOL.udp, ({ number }) => udp(number, ADMITTED.udp, 0)),
+  cut('SCTP', PROTOCOL.sctp, ({ number }) => sctp(number, ADMITTED.sctp, 1).subarray(0, 16)),
+  cut('ICMP', PROTOCOL.icmp, ({ number }) => echo(8, number).subarray(0, 8), 4),
+  cut('ICMP of IPv6', PROTOCOL.icmpv6, ({ number }) => echo(128, number).subarray(0, 8), 6),
+];
+
 const echoes: Row[] = [
   ...icmpRow('an echo request', { 4: 8, 6: 128 }, underPolicy(POLICY)),
   ...icmpRow('an echo reply that nobody asked for', { 4: 0, 6: 129 }, underPolicy(POLICY)),
@@ -152,7 +181,7 @@ const echoes: Row[] = [
   ...icmpRow('a redirect of IPv4, or an unknown error of IPv6', { 4: 5, 6: 100 }, underPolicy(POLICY)),
 ];
 
-crossings('transport headers', [...segments, ...datagrams, ...associations, ...echoes]);
+crossings('transport headers', [...segments, ...datagrams, ...associations, ...ends, ...echoes]);
 crossings(
   'echo where policy names no ports',
   icmpRow('an echo request', { 4: 8, 6: 128 }, everywhere(ARRIVED)),

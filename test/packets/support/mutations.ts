@@ -70,6 +70,9 @@ export const CORPUS: readonly Buffer[] = [
   chain(destinationOptions, routing),
   chain(hopByHop, destinationOptions, routing, fragment, destinationOptions),
   chain(...Array<number>(8).fill(destinationOptions)),
+  chain(...Array<number>(9).fill(destinationOptions)),
+  chain(destinationOptions, hopByHop),
+  chain(fragment, fragment),
   neighbour(135, OWN6),
   neighbour(136, OWN6),
   neighbour(134, Buffer.alloc(16)),
@@ -132,21 +135,27 @@ const change: fc.Arbitrary<Change> = fc.oneof(
         return Buffer.concat([frame.subarray(0, at), other.subarray(from)]);
       },
   ),
+  // A packet that ends before the frame does, inside of a header now and then.
+  fc.nat(70).map(
+    (length): Change =>
+      (frame) =>
+        withLength(frame, length),
+  ),
   // Lengths put right again, or readers would not come to what lies behind them.
-  fc.constant<Change>(withLength),
+  fc.constant<Change>((frame) => withLength(frame)),
 );
 
-function withLength(frame: Buffer): Buffer {
+function withLength(frame: Buffer, length = frame.length - 14): Buffer {
   if (frame.length < 20) return frame;
-  if (frame.readUInt16BE(12) === 0x0800) frame.writeUInt16BE(frame.length - 14, 16);
-  else if (frame.readUInt16BE(12) === 0x86dd) frame.writeUInt16BE(Math.max(0, frame.length - 54), 18);
+  if (frame.readUInt16BE(12) === 0x0800) frame.writeUInt16BE(length, 16);
+  else if (frame.readUInt16BE(12) === 0x86dd) frame.writeUInt16BE(Math.max(0, length - 40), 18);
   return frame;
 }
 
 /** One of the corpus with some changes, long enough for a test-run. */
 export const mutatedFrame: fc.Arbitrary<Buffer> = fc
   .tuple(fc.constantFrom(...CORPUS), fc.array(change, { maxLength: 4 }), fc.boolean())
-  .map(([original, changes, repaired]) => {
+  .map(([original, changes, repaired]): Buffer => {
     let frame: Buffer = Buffer.from(original);
     for (const one of changes) frame = one(frame);
     return lengthened(repaired ? withLength(frame) : frame);
