@@ -1,13 +1,14 @@
 // Promise 5 through Services by real connections: one that policy no longer admits stops at its next packet, whichever side sends and whatever translated it.
 import { setTimeout } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { KINDS } from '../../src/dataplane/select.ts';
 import { policy } from '../support/cases/case.ts';
 import { NODE1, NODE2 } from '../support/cases/cast.ts';
-import { RealCluster } from '../support/kernel/real-cluster.ts';
 import { openStream, type Stream } from '../support/kernel/stream.ts';
 import type { NetworkPolicy, Peer } from '../support/oracle/objects.ts';
 import { describeAsRoot } from '../support/privilege.ts';
-import { CLIENT, nodePortOf, servedCast, VIRTUAL } from './served-cast.ts';
+import { CLIENT, nodePortOf, VIRTUAL } from './served-cast.ts';
+import { ServedLab } from './served-lab.ts';
 
 const FAMILIES = ['IPv4', 'IPv6'] as const;
 type Ends = Readonly<Record<(typeof FAMILIES)[number], string>>;
@@ -67,54 +68,55 @@ function state({ web, api, db }: Admitted): NetworkPolicy[] {
   return [policy('shop/web', { podSelector, policyTypes: ['Ingress', 'Egress'], egress }), ...servers];
 }
 
-describeAsRoot('connections through Services', () => {
-  let cluster: RealCluster;
-  let streams: Stream[] = [];
+for (const dataplane of KINDS)
+  describeAsRoot(`connections through Services, judged by ${dataplane},`, () => {
+    let served: ServedLab;
+    let streams: Stream[] = [];
 
-  beforeAll(async () => {
-    cluster = await RealCluster.start(servedCast);
-  }, 60_000);
+    beforeAll(async () => {
+      served = await ServedLab.start(dataplane);
+    }, 60_000);
 
-  afterEach(() => {
-    for (const stream of streams) stream.close();
-    streams = [];
+    afterEach(() => {
+      for (const stream of streams) stream.close();
+      streams = [];
+    });
+
+    afterAll(() => served?.close());
+
+    for (const [what, admitted, cut] of [
+      ['somebody else is admitted too', { ...ALL, db: [...ALL.db, SCAN] }, []],
+      ['web’s egress is revoked', { ...ALL, web: [] }, [0, 1, 2]],
+      ['the ingress of api and db is revoked', { ...ALL, api: [], db: [] }, [0, 1, 2, 3, 4, 5]],
+      ['the client outside is admitted no more', { ...ALL, api: [only('web'), SCAN], db: [only('web')] }, [4, 5]],
+      ['web is admitted to api no more', { ...ALL, api: [SCAN, ...OUTSIDE] }, [0, 2]],
+    ] as const) {
+      it(`stop when ${what}, as far as they have to`, { timeout: 60_000 }, async () => {
+        await served.enforce(state(ALL));
+        const opened = await openAll(served);
+        streams = opened.flat();
+        await talk(streams, streams);
+
+        await served.enforce(state(admitted));
+        const before = new Map(streams.map((stream) => [stream, stream.sent]));
+        const kept = opened.filter((_, way) => !(cut as readonly number[]).includes(way)).flat();
+        await talk(streams, kept);
+
+        const late = opened.flatMap((ofWay, way) => {
+          const passed = ofWay.filter((stream) => !kept.includes(stream) && stream.last > (before.get(stream) ?? 0));
+          return passed.map(({ name, last }) => `${WAYS[way]?.name}: ${name}: ${last - MESSAGES - 1} more`);
+        });
+        const lost = opened.flatMap((ofWay, way) => {
+          const missing = ofWay.filter((stream) => kept.includes(stream) && stream.received < stream.sent);
+          return missing.map(({ name, received, sent }) => `${WAYS[way]?.name}: ${name}: ${received} of ${sent}`);
+        });
+        expect({ late, lost }).toEqual({ late: [], lost: [] });
+      });
+    }
   });
 
-  afterAll(() => cluster?.close());
-
-  for (const [what, admitted, cut] of [
-    ['somebody else is admitted too', { ...ALL, db: [...ALL.db, SCAN] }, []],
-    ['web’s egress is revoked', { ...ALL, web: [] }, [0, 1, 2]],
-    ['the ingress of api and db is revoked', { ...ALL, api: [], db: [] }, [0, 1, 2, 3, 4, 5]],
-    ['the client outside is admitted no more', { ...ALL, api: [only('web'), SCAN], db: [only('web')] }, [4, 5]],
-    ['web is admitted to api no more', { ...ALL, api: [SCAN, ...OUTSIDE] }, [0, 2]],
-  ] as const) {
-    it(`stop when ${what}, as far as they have to`, { timeout: 60_000 }, async () => {
-      await cluster.update([...servedCast, ...state(ALL)]);
-      const opened = await openAll(cluster);
-      streams = opened.flat();
-      await talk(streams, streams);
-
-      await cluster.update([...servedCast, ...state(admitted)]);
-      const before = new Map(streams.map((stream) => [stream, stream.sent]));
-      const kept = opened.filter((_, way) => !(cut as readonly number[]).includes(way)).flat();
-      await talk(streams, kept);
-
-      const late = opened.flatMap((ofWay, way) => {
-        const passed = ofWay.filter((stream) => !kept.includes(stream) && stream.last > (before.get(stream) ?? 0));
-        return passed.map(({ name, last }) => `${WAYS[way]?.name}: ${name}: ${last - MESSAGES - 1} more`);
-      });
-      const lost = opened.flatMap((ofWay, way) => {
-        const missing = ofWay.filter((stream) => kept.includes(stream) && stream.received < stream.sent);
-        return missing.map(({ name, received, sent }) => `${WAYS[way]?.name}: ${name}: ${received} of ${sent}`);
-      });
-      expect({ late, lost }).toEqual({ late: [], lost: [] });
-    });
-  }
-});
-
 /** By way: TCP and UDP, in both families, sent in both directions. */
-function openAll(cluster: RealCluster): Promise<Stream[][]> {
+function openAll(served: ServedLab): Promise<Stream[][]> {
   return Promise.all(
     WAYS.map(({ from, to, via }, way) => {
       const kinds = FAMILIES.flatMap((family) =>
@@ -130,8 +132,8 @@ function openAll(cluster: RealCluster): Promise<Stream[][]> {
               ? { address: VIRTUAL[to][family], port }
               : { address: via[family], port: nodePortOf(to, port) };
           const ends = {
-            from: cluster.station(typeof from === 'string' ? from : from[family], family),
-            to: cluster.station(`shop/${to}`, family),
+            from: served.station(typeof from === 'string' ? from : from[family], family),
+            to: served.station(`shop/${to}`, family),
           };
           return openStream({ ...ends, port, protocol, direction, via: turned });
         }),
