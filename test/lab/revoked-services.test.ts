@@ -7,7 +7,7 @@ import { NODE1, NODE2 } from '../support/cases/cast.ts';
 import { openStream, type Stream } from '../support/kernel/stream.ts';
 import type { NetworkPolicy, Peer } from '../support/oracle/objects.ts';
 import { describeAsRoot } from '../support/privilege.ts';
-import { CLIENT, nodePortOf, VIRTUAL } from './served-cast.ts';
+import { CLIENT, EXTERNAL, nodePortOf, VIRTUAL } from './served-cast.ts';
 import { ServedLab } from './served-lab.ts';
 
 const FAMILIES = ['IPv4', 'IPv6'] as const;
@@ -22,8 +22,8 @@ interface Way {
   readonly name: string;
   readonly from: string | Ends;
   readonly to: 'api' | 'db' | 'web';
-  /** By the Service's cluster address, or by the port of a node. */
-  readonly via: 'cluster' | Ends;
+  /** By the Service's cluster or external address, or by the port of a node. */
+  readonly via: 'cluster' | 'external' | Ends;
 }
 
 const WAYS: readonly Way[] = [
@@ -36,6 +36,7 @@ const WAYS: readonly Way[] = [
   { name: 'web to itself', from: 'shop/web', to: 'web', via: 'cluster' },
   { name: 'web to itself by a port of the node', from: 'shop/web', to: 'web', via: node1 },
   { name: 'the node to api', from: node1, to: 'api', via: 'cluster' },
+  { name: 'a client outside to api by an address that is not masqueraded', from: CLIENT, to: 'api', via: 'external' },
 ];
 
 const only = (app: string): Peer => ({ podSelector: { matchLabels: { app } } });
@@ -87,8 +88,8 @@ for (const dataplane of KINDS)
     for (const [what, admitted, cut] of [
       ['somebody else is admitted too', { ...ALL, db: [...ALL.db, SCAN] }, []],
       ['web’s egress is revoked', { ...ALL, web: [] }, [0, 1, 2]],
-      ['the ingress of api and db is revoked', { ...ALL, api: [], db: [] }, [0, 1, 2, 3, 4, 5]],
-      ['the client outside is admitted no more', { ...ALL, api: [only('web'), SCAN], db: [only('web')] }, [4, 5]],
+      ['the ingress of api and db is revoked', { ...ALL, api: [], db: [] }, [0, 1, 2, 3, 4, 5, 9]],
+      ['the client outside is admitted no more', { ...ALL, api: [only('web'), SCAN], db: [only('web')] }, [4, 5, 9]],
       ['web is admitted to api no more', { ...ALL, api: [SCAN, ...OUTSIDE] }, [0, 2]],
     ] as const) {
       it(`stop when ${what}, as far as they have to`, { timeout: 60_000 }, async () => {
@@ -127,10 +128,7 @@ function openAll(served: ServedLab): Promise<Stream[][]> {
       return Promise.all(
         kinds.map(({ family, protocol, direction }) => {
           const port = 7000 + 2 * way + (direction === 'up' ? 0 : 1);
-          const turned =
-            via === 'cluster'
-              ? { address: VIRTUAL[to][family], port }
-              : { address: via[family], port: nodePortOf(to, port) };
+          const turned = turnedTo({ to, via }, family, port);
           const ends = {
             from: served.station(typeof from === 'string' ? from : from[family], family),
             to: served.station(`shop/${to}`, family),
@@ -140,6 +138,13 @@ function openAll(served: ServedLab): Promise<Stream[][]> {
       );
     }),
   );
+}
+
+/** Where the client believes its server to be. */
+function turnedTo({ to, via }: Pick<Way, 'to' | 'via'>, family: (typeof FAMILIES)[number], port: number) {
+  if (via === 'cluster') return { address: VIRTUAL[to][family], port };
+  if (via === 'external') return { address: EXTERNAL[family], port };
+  return { address: via[family], port: nodePortOf(to, port) };
 }
 
 /** Sends on all connections; resolves when all messages of `awaited` have arrived, or are not to be expected any more. */

@@ -20,20 +20,23 @@ export const EXTERNAL = { IPv4: '192.0.2.80', IPv6: '2001:db8:80::80' } as const
 export const CLIENT = { IPv4: OUTSIDE[4], IPv6: OUTSIDE[6] } as const;
 
 /** Ports by which `api`, `db` and `web` lead to the same ports of their pods, TCP and UDP: for connections side by side. */
-const STREAMS = Array.from({ length: 18 }, (_, index) => 7000 + index);
+const STREAMS = Array.from({ length: 20 }, (_, index) => 7000 + index);
 
 interface ServiceOptions {
   readonly namespace?: string;
   readonly targetPort: number;
   /** Of port 80; for streams see `nodePortOf`. */
   readonly nodePort: number;
-  readonly streams?: boolean;
+  /** Ports for streams too, their first node port. */
+  readonly streams?: number;
   readonly more?: object;
 }
 
+const NODE_PORTS = { api: 31_000, db: 31_100, web: 31_200 } as const;
+
 /** The node port of a stream's port. */
-export function nodePortOf(name: 'api' | 'db' | 'web', stream: number): number {
-  return 31_000 + ['api', 'db', 'web'].indexOf(name) * 100 + stream - 7000;
+export function nodePortOf(name: keyof typeof NODE_PORTS, stream: number): number {
+  return NODE_PORTS[name] + stream - 7000;
 }
 
 /** Port 80, TCP and UDP, to one of the pods with the label `app: NAME`. */
@@ -45,7 +48,7 @@ function service(name: keyof typeof VIRTUAL, options: ServiceOptions): ClusterOb
       const text = `p${port}-${protocol.toLowerCase()}`;
       return { name: text, protocol, port, targetPort: target, nodePort: onNodes };
     };
-    const all = streams ? STREAMS.map((port) => published(port, port, nodePortOf(name as 'api', port))) : [];
+    const all = streams === undefined ? [] : STREAMS.map((port, index) => published(port, port, streams + index));
     return [published(80, targetPort, nodePort), ...all];
   });
   const spec = { clusterIP: IPv4, clusterIPs: [IPv4, IPv6], selector: { app: name }, ports, ...more };
@@ -71,7 +74,7 @@ function externalApi(): ClusterObject {
     clusterIP: '10.96.0.9',
     clusterIPs: ['10.96.0.9', 'fd00:96::9'],
   };
-  const made = service('api', { targetPort: 8081, nodePort: 30_090, more });
+  const made = service('api', { targetPort: 8081, nodePort: 30_090, streams: 31_300, more });
   return { ...made, metadata: { name: 'api-external', namespace: 'shop' } } as ClusterObject;
 }
 
@@ -86,9 +89,9 @@ export const servedCast: readonly ClusterObject[] = [
   api,
   hostPod('host', '1:0'),
   hostPod('far', '2:0'),
-  service('api', { targetPort: 8081, nodePort: 30081, streams: true }),
-  service('db', { targetPort: 5432, nodePort: 30082, streams: true }),
-  service('web', { targetPort: 8080, nodePort: 30083, streams: true }),
+  service('api', { targetPort: 8081, nodePort: 30081, streams: NODE_PORTS.api }),
+  service('db', { targetPort: 5432, nodePort: 30082, streams: NODE_PORTS.db }),
+  service('web', { targetPort: 8080, nodePort: 30083, streams: NODE_PORTS.web }),
   service('scan', { namespace: 'audit', targetPort: 8084, nodePort: 30084 }),
   service('host', { targetPort: 9100, nodePort: 30085 }),
   service('far', { targetPort: 9100, nodePort: 30086 }),
