@@ -2,16 +2,11 @@
  * Policies and labels rewritten under traffic: connections that every state admits, for another reason each, lose nothing,
  * and what no state admits never gets through. SELVEDGE_TRAFFIC_SECONDS=30 SELVEDGE_TRAFFIC_CONNECTIONS=50 is the long run.
  */
-import { createSocket } from 'node:dgram';
-import { once } from 'node:events';
-import { createServer, Socket } from 'node:net';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import type { Station } from '../../src/lab/station.ts';
-import { familyOf } from '../../src/model/address.ts';
 import type { ClusterEvent, ClusterObject } from '../../src/model/cluster.ts';
-import { netns, socket } from '../../src/native.ts';
 import { policy } from '../support/cases/case.ts';
 import { cast } from '../support/cases/cast.ts';
+import { type Attempts, openAttempts } from '../support/kernel/attempts.ts';
 import { TestCluster } from '../support/kernel/cluster.ts';
 import { difference, RealCluster } from '../support/kernel/real-cluster.ts';
 import { retransmissions } from '../support/kernel/retransmissions.ts';
@@ -68,18 +63,10 @@ function state(turn: number): RawObject[] {
   ];
 }
 
-/** Says in the end what got through. */
-interface Denied {
-  readonly name: string;
-  readonly passed: number;
-  try(): void;
-  close(): void;
-}
-
 describeAsRoot('policies and labels rewritten under traffic', () => {
   let cluster: RealCluster;
   let streams: Stream[] = [];
-  let denied: Denied[] = [];
+  let denied: Attempts[] = [];
 
   beforeAll(async () => {
     cluster = await RealCluster.start(cast);
@@ -153,66 +140,8 @@ function openKept(cluster: RealCluster, place: number): Promise<Stream> {
   return openStream({ from: cluster.station('shop/web', family), to, port, ...kind });
 }
 
-async function openDenied(cluster: RealCluster, place: number): Promise<Denied> {
+function openDenied(cluster: RealCluster, place: number): Promise<Attempts> {
   const { family, protocol } = KINDS[place % KINDS.length] as (typeof KINDS)[number];
   const [from, to] = [cluster.station('audit/web', family), cluster.station('shop/api', family)];
-  return protocol === 'TCP' ? denyTcp(from, to, DENIED + place) : denyUdp(from, to, DENIED + place);
-}
-
-function denyTcp(from: Station, to: Station, port: number): Denied {
-  const family = familyOf(to.address);
-  const bind = { address: to.address, port };
-  const fd = netns.run(to.namespace, () => socket.open({ family, type: 'tcp', bind, listen: 64, reuseAddress: true }));
-  let passed = 0;
-  const server = createServer((accepted) => {
-    passed++;
-    accepted.on('error', () => {});
-    accepted.destroy();
-  }).listen({ fd });
-  let client: Socket | undefined;
-  return {
-    name: `${from.name} to ${to.name} ${port}/TCP IPv${family}`,
-    get passed() {
-      return passed;
-    },
-    try: () => {
-      client?.destroy();
-      const own = netns.run(from.namespace, () =>
-        socket.open({ family, type: 'tcp', bind: { address: from.address } }),
-      );
-      client = new Socket({ fd: own, manualStart: true } as never);
-      client.on('error', () => {});
-      client.connect({ host: to.address, port });
-    },
-    close: () => {
-      client?.destroy();
-      server.close();
-    },
-  };
-}
-
-async function denyUdp(from: Station, to: Station, port: number): Promise<Denied> {
-  const family = familyOf(to.address);
-  const [client, server] = [from, to].map(({ namespace, address }, side) => {
-    const fd = netns.run(namespace, () => socket.open({ family, type: 'udp', bind: { address, port: side * port } }));
-    const opened = createSocket(family === 4 ? 'udp4' : 'udp6').on('error', () => {});
-    opened.bind({ fd, exclusive: true });
-    return opened;
-  }) as [ReturnType<typeof createSocket>, ReturnType<typeof createSocket>];
-  let passed = 0;
-  server.on('message', () => passed++);
-  const connected = once(client, 'connect');
-  client.connect(port, to.address);
-  await connected;
-  return {
-    name: `${from.name} to ${to.name} ${port}/UDP IPv${family}`,
-    get passed() {
-      return passed;
-    },
-    try: () => client.send('?', () => {}),
-    close: () => {
-      client.close();
-      server.close();
-    },
-  };
+  return openAttempts({ from, to, protocol, port: DENIED + place });
 }
