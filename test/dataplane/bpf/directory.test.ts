@@ -1,0 +1,45 @@
+/** The directory of pins on the real kernel: one agent's at a time, and nobody else's. */
+import { once } from 'node:events';
+import { chmodSync, chownSync, closeSync, mkdirSync, openSync, statSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { expect, test } from 'vitest';
+import { cleanupBpfDataplane, openBpfDataplane } from '../../../src/dataplane/bpf/open.ts';
+import { tryLock } from '../../../src/native.ts';
+import { describeAsRoot } from '../../support/privilege.ts';
+import { NodePerTest } from './support/on-kernel.ts';
+
+describeAsRoot('the directory of an agent', () => {
+  const fresh = new NodePerTest();
+
+  test('a second agent on the same directory is refused, and one after the first is not', async () => {
+    const first = await fresh.open();
+    await expect(openBpfDataplane(fresh.node.options())).rejects.toMatchObject({ code: 'DIRECTORY_IN_USE' });
+    await expect(cleanupBpfDataplane(fresh.node.directory)).rejects.toMatchObject({ code: 'DIRECTORY_IN_USE' });
+    first.close();
+    await fresh.open();
+  });
+
+  test('nobody else can take the directory, or keep the agent from it', async () => {
+    mkdirSync(fresh.node.directory, { mode: 0o777 });
+    chmodSync(fresh.node.directory, 0o777);
+    chownSync(fresh.node.directory, 1000, 1000);
+    await expect(openBpfDataplane(fresh.node.options())).rejects.toMatchObject({ code: 'DIRECTORY_NOT_PRIVATE' });
+    chownSync(fresh.node.directory, process.getuid?.() as number, 0);
+    const server = createServer().listen({ path: `\0selvedge${fresh.node.directory}` });
+    await once(server, 'listening');
+    const first = await fresh.open();
+    expect(statSync(fresh.node.directory).mode & 0o777).toBe(0o700);
+    first.close();
+    server.close();
+  });
+
+  test('a lock on a directory that was removed since keeps nobody from the next one', async () => {
+    const first = await fresh.open();
+    const fd = openSync(fresh.node.directory, 'r');
+    first.close();
+    await cleanupBpfDataplane(fresh.node.directory);
+    expect(tryLock(fd)).toBe(true);
+    await fresh.open();
+    closeSync(fd);
+  });
+});
