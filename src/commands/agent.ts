@@ -12,6 +12,7 @@ import { LOG_LEVELS, type LogLevel, openLog } from '../log.ts';
 import type { ClusterChange } from '../model/cluster.ts';
 import { directorySource } from '../sources/directory/directory-source.ts';
 import { kubernetesSource } from '../sources/kubernetes/kubernetes-source.ts';
+import { dryRun } from './dry-run.ts';
 import { openDataplane } from './open-dataplane.ts';
 import { dataplaneOption, pinDirOption } from './options.ts';
 import { stopSignal } from './stop-signal.ts';
@@ -27,6 +28,7 @@ interface Options {
   readonly pending: PendingMode;
   readonly logLevel: LogLevel;
   readonly healthAddress: HealthAddress | undefined;
+  readonly dryRun?: boolean;
 }
 
 const DEFAULT_HEALTH_ADDRESS: HealthAddress = { host: '127.0.0.1', port: 9971 };
@@ -64,6 +66,11 @@ export function agentCommand(): Command {
         .argParser(healthAddress)
         .default(DEFAULT_HEALTH_ADDRESS, '127.0.0.1:9971'),
     )
+    .addOption(
+      new Option('--dry-run', 'say what would be written to enforce by BPF, write nothing and end').conflicts(
+        'dataplane',
+      ),
+    )
     .addOption(new Option('--log-level <level>', 'least level that is logged').choices(LOG_LEVELS).default('info'))
     .action(run);
 }
@@ -71,15 +78,15 @@ export function agentCommand(): Command {
 async function run(options: Options): Promise<void> {
   const log = openLog(options.logLevel);
   using stop = stopSignal();
-  const dataplane = await openDataplane(options, log);
-  const agent = new Agent({
+  const parts = {
     node: options.nodeName,
     source: sourceOf(options, log),
     links: linkSource(),
-    dataplane,
     pending: options.pending,
     log,
-  });
+  };
+  if (options.dryRun) return await dryRun({ ...parts, pinDir: options.pinDir }, stop.signal);
+  const agent = new Agent({ ...parts, dataplane: await openDataplane(options, log) });
   agent.start();
   const health = serveHealth(options.healthAddress, agent, log);
   await new Promise((resolve) => stop.signal.addEventListener('abort', resolve));

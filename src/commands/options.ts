@@ -3,8 +3,9 @@ import { fileURLToPath } from 'node:url';
 import { Option } from 'commander';
 import { KINDS } from '../dataplane/select.ts';
 
-/** The compiled packet path. */
-export const BPF_OBJECT = fileURLToPath(new URL('../../build/policy.bpf.o', import.meta.url));
+/** The compiled packet path; another one for trying out versions. */
+export const BPF_OBJECT =
+  process.env.SELVEDGE_BPF_OBJECT ?? fileURLToPath(new URL('../../build/policy.bpf.o', import.meta.url));
 
 /** `none` is for those who can do without. */
 export function dataplaneOption(more: readonly 'none'[] = []): Option {

@@ -6,6 +6,7 @@ import http, { type IncomingMessage, type Server, type ServerResponse } from 'no
 import https from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { filter, firstValueFrom, Subject, startWith } from 'rxjs';
+import { netns, socket } from '../../../src/native.ts';
 import type { KeyPair } from './certificates.ts';
 import { type Failure, Gate, type Verb } from './gate.ts';
 import { isFault, type ListOptions, listOptions } from './list-options.ts';
@@ -18,6 +19,8 @@ import { WatchConnection } from './watch-connection.ts';
 export interface ApiServerOptions {
   readonly host?: string;
   readonly port?: number;
+  /** Network namespace to listen in; else this process's own. */
+  readonly namespace?: string;
   /** Bearer tokens that are accepted; with none, and without a client authority, everybody is. */
   readonly tokens?: readonly string[];
   /** HTTPS with this certificate; clients may show one by `clientAuthority` (PEM). */
@@ -154,7 +157,9 @@ export class ApiServer implements AsyncDisposable {
     const { host, port } = this.#address;
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen(port, host, resolve);
+      const { namespace } = this.#options;
+      if (namespace === undefined) server.listen(port, host, resolve);
+      else server.listen({ fd: listenIn(namespace, host, port) }, resolve);
     });
     this.#address = { host, port: (server.address() as AddressInfo).port };
     this.#server = server;
@@ -222,4 +227,11 @@ export class ApiServer implements AsyncDisposable {
     response.once('close', () => this.#watches.delete(connection));
     void connection.start();
   }
+}
+
+function listenIn(namespace: string, address: string, port: number): number {
+  const bind = { address, port };
+  return netns.run(namespace, () => {
+    return socket.open({ family: 4, type: 'tcp', bind, listen: 128, reuseAddress: true });
+  });
 }

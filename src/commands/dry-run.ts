@@ -1,0 +1,51 @@
+/** `selvedge agent --dry-run`: one state, and what it would take to put it in force, for a person to read. */
+import { EOL } from 'node:os';
+import type { Logger } from 'pino';
+import { Agent, type AgentParts } from '../agent.ts';
+import { DryRun, type DryRunReport, type RulesetDifference } from '../dataplane/bpf/dry-run.ts';
+import { BPF_OBJECT } from './options.ts';
+import { writeOutput } from './output.ts';
+
+export interface DryRunOptions extends Omit<AgentParts, 'dataplane'> {
+  readonly pinDir: string;
+  readonly log: Logger;
+}
+
+/** Resolves once the state is told, or the signal is given. */
+export async function dryRun({ pinDir, ...parts }: DryRunOptions, signal: AbortSignal): Promise<void> {
+  // That a state is in force, and the like, is not so.
+  parts.log.level = 'warn';
+  const dataplane = new DryRun({ path: BPF_OBJECT, directory: pinDir });
+  const agent = new Agent({ ...parts, dataplane });
+  const stopped = new Promise<undefined>((resolve) => signal.addEventListener('abort', () => resolve(undefined)));
+  agent.start();
+  try {
+    const report = await Promise.race([dataplane.report, stopped]);
+    if (report !== undefined) await writeOutput([dryRunText(report)]);
+  } finally {
+    await agent.close();
+  }
+}
+
+export function dryRunText(report: DryRunReport): string {
+  const { generation, maps, programs, interfaces, rulesets } = report;
+  const lines = [
+    generation === 0 ? 'nothing is in force that could be taken over' : `in force: state ${generation}`,
+    ...programs.flatMap(({ step, links }) =>
+      links.map(({ ifindex, name, role }) => `${step} programs: ${name ?? 'gone'} (${ifindex}), ${role}`),
+    ),
+    ...interfaces.map(({ ifindex, name, text }) => `interface ${name ?? 'gone'} (${ifindex}): ${text}`),
+    ...rulesets.map((ruleset) => `rows of ${rulesetName(ruleset)}: ${counts(ruleset)}`),
+    ...maps.map((map) => `map ${map.name}: ${counts(map)}`),
+  ];
+  if (lines.length === 1) lines.push('nothing would be written');
+  return lines.map((line) => `${line}${EOL}`).join('');
+}
+
+function rulesetName({ direction, policies }: RulesetDifference): string {
+  return policies.length === 0 ? 'policies that are gone' : `${policies.join(', ')} (${direction})`;
+}
+
+function counts({ sets, deletions }: { readonly sets: number; readonly deletions: number }): string {
+  return `${sets} to set, ${deletions} to delete`;
+}
