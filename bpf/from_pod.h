@@ -39,23 +39,27 @@ static __noinline int from_pod_open6(const struct run *run, const struct packet 
 }
 
 /*
- * A reply under a new generation: the request that it answers is judged anew, both ends of it when the requester is of
- * this node too. 0 or the verdict.
+ * The request that a reply answers, judged anew, both ends of it when the requester is of this node too. A node's
+ * address may stand for whom the node masquerades: then the request was that one's, as far as conntrack knows.
  */
+static __always_inline bool from_pod_answers(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
+                                             struct flow *flow, struct judgement *judgement, const int family) {
+  struct question question = {.peer_slot = judged_slot(flow->judged), .origin = FLOW_BY_PEER};
+  bool allowed = judge_allows(run, packet, &question, judgement, family);
+
+  if (judgement->peer_flags & ADDRESS_OWN_NODE)
+    allowed = conntrack_verdict(skb, run, packet, judgement, CONNTRACK_REPLY, family) != VERDICT_DENY;
+  flow_cache(flow, run, question.peer_slot, judgement->ingress.rule, allowed ? VERDICT_ALLOW : VERDICT_DENY);
+  return allowed;
+}
+
+/* A reply under a new generation: 0 or the verdict. */
 static __always_inline int from_pod_reply(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
                                           struct flow *flow, const int family) {
   struct judgement judgement = {};
-  __u32 slot = judged_slot(flow->judged);
-  int verdict = -1;
 
-  /* A node's address may stand for whom the node masquerades: then the request was that one's. */
-  if (!endpoint_in_slot(run, slot) && node_exempt(run, packet, FLOW_BY_PEER, family))
-    verdict = conntrack_verdict(skb, run, packet, &judgement, CONNTRACK_REPLY, family);
-  if (verdict >= 0)
-    flow_cache(flow, run, slot, judgement.ingress.rule, verdict);
-  else
-    verdict = judge_flow(run, packet, flow, slot, &judgement, family);
-  return verdict ? 0 : drop_judged(skb, run, packet, &judgement);
+  if (from_pod_answers(skb, run, packet, flow, &judgement, family)) return 0;
+  return drop_judged(skb, run, packet, &judgement);
 }
 
 static __noinline int from_pod_reply4(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
@@ -86,7 +90,7 @@ static __always_inline int from_pod_unknown(struct __sk_buff *skb, const struct 
   if (!flow) return 0;
   struct judgement judgement = {};
 
-  if (judge_flow(run, packet, flow, 0, &judgement, family)) return MARK_REPLY;
+  if (from_pod_answers(skb, run, packet, flow, &judgement, family)) return MARK_REPLY;
   if (packet->flags & PACKET_OPENS_IF_NEW) {
     /* What it would answer was refused and may have been forged: then this is the pod's own request. */
     flow->state = FLOW_CLOSED;

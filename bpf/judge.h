@@ -6,6 +6,7 @@
 #pragma once
 
 #include "flow.h"
+#include "mark.h"
 #include "policy.h"
 
 /*
@@ -47,6 +48,16 @@ static __always_inline struct endpoint *endpoint_in_slot(const struct run *run, 
   struct endpoint *endpoint = slot ? endpoint_find(run->copy, slot) : 0;
 
   return endpoint && endpoint->ifindex ? endpoint : 0;
+}
+
+/*
+ * Marked by a pod that has no record any more: it lay in a queue while its sender went. What that one might send nobody
+ * can say; a reply was admitted by the one that it goes to. A mark that the node's own packet bears is not ours.
+ */
+static __always_inline bool is_orphan(const struct __sk_buff *skb, const struct run *run) {
+  __u32 slot = mark_slot(run->mark);
+
+  return slot && !mark_is_reply(run->mark) && skb->ingress_ifindex && !endpoint_in_slot(run, slot);
 }
 
 /* Of an endpoint without any look-up; of another address, multicast and broadcast too, by the maps. */

@@ -63,7 +63,7 @@ struct run {
   __u32 ifindex;
   __u32 slot;
   __u32 hook;
-  __u32 mark;       /* our field of skb->mark as the packet came; 0 at from_pod */
+  __u32 mark;       /* our field of skb->mark as the packet came; 0 at from_pod, where it is not ours */
   __u32 unisolated; /* 1: no policy selects the endpoint, in neither direction */
   __u32 pad;
 };

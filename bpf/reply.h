@@ -33,8 +33,11 @@ static __always_inline bool node_exempt(const struct run *run, const struct pack
 static __always_inline bool judge_flow(const struct run *run, const struct packet *packet, struct flow *flow,
                                        __u32 peer_slot, struct judgement *judgement, const int family) {
   struct question question = {.peer_slot = peer_slot, .origin = flow->origin};
-  bool allowed = (!endpoint_in_slot(run, peer_slot) && node_exempt(run, packet, flow->origin, family)) ||
-                 judge_allows(run, packet, &question, judgement, family);
+  bool exempt = !endpoint_in_slot(run, peer_slot) && node_exempt(run, packet, flow->origin, family);
+
+  /* Not kept: whom the node's address stands for shows in a request, or in the answer at from_pod. */
+  if (exempt && flow->origin == FLOW_BY_PEER) return true;
+  bool allowed = exempt || judge_allows(run, packet, &question, judgement, family);
 
   flow_cache(flow, run, peer_slot, flow->origin == FLOW_BY_LOCAL ? judgement->egress.rule : judgement->ingress.rule,
              allowed ? VERDICT_ALLOW : VERDICT_DENY);

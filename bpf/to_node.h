@@ -80,6 +80,12 @@ static __always_inline int to_node_frame(struct __sk_buff *skb, const __u32 l2) 
 
   if (!mark_slot(field)) return CONTINUE;
   run_begin(&run, skb, HOOK_TO_NODE);
+  run.mark = field;
+  if (unlikely(is_orphan(skb, &run))) {
+    struct packet none = {};
+
+    return drop(skb, &run, &none, REASON_DROP_SOURCE);
+  }
   run.slot = mark_slot(field);
   struct endpoint *endpoint = endpoint_find(run.copy, run.slot);
 

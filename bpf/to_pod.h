@@ -12,10 +12,12 @@
 #include "parse.h"
 
 /* What can't be read is not admitted where either end is isolated. */
-static __always_inline bool to_pod_guarded(const struct run *run, const struct endpoint *endpoint) {
+static __always_inline bool to_pod_guarded(const struct __sk_buff *skb, const struct run *run,
+                                           const struct endpoint *endpoint) {
   struct endpoint *sender = endpoint_in_slot(run, mark_slot(run->mark));
 
-  return endpoint->ingress_ruleset || (sender && sender->egress_ruleset && !mark_is_reply(run->mark));
+  if (endpoint->ingress_ruleset || is_orphan(skb, run)) return true;
+  return sender && sender->egress_ruleset && !mark_is_reply(run->mark);
 }
 
 /*
@@ -128,6 +130,7 @@ static __always_inline int to_pod_judge(struct __sk_buff *skb, const struct run 
     if (verdict == VERDICT_DENY && live) return drop_judged(skb, run, packet, &judgement);
     __builtin_memset(&judgement, 0, sizeof(judgement));
   }
+  if (unlikely(is_orphan(skb, run))) return drop(skb, run, packet, REASON_DROP_SOURCE);
   if (!to_pod_request(skb, run, packet, &judgement, family)) {
     if (!live && !(packet->flags & (PACKET_OPENING | PACKET_NO_PORTS | PACKET_NO_FLOW)) &&
         conntrack_verdict(skb, run, packet, &judgement, CONNTRACK_REPLY, family) == VERDICT_ALLOW) {
@@ -162,7 +165,7 @@ static __always_inline bool to_pod_unguarded(const struct run *run, const struct
   if (!mark_slot(run->mark) || mark_is_reply(run->mark)) return true;
   const struct endpoint *sender = endpoint_find(run->copy, mark_slot(run->mark));
 
-  return !sender || !sender->egress_ruleset;
+  return sender && sender->ifindex && !sender->egress_ruleset;
 }
 
 /*
@@ -187,7 +190,8 @@ static __always_inline int to_pod_ip(struct __sk_buff *skb, struct run *run, con
   __u32 sender = mark_slot(run->mark);
   int unreadable = parse(skb, LINK_ETHERNET, &packet, false, family);
 
-  if (unlikely(!packet.family)) return to_pod_guarded(run, endpoint) ? drop(skb, run, &packet, unreadable) : CONTINUE;
+  if (unlikely(!packet.family))
+    return to_pod_guarded(skb, run, endpoint) ? drop(skb, run, &packet, unreadable) : CONTINUE;
   if (unlikely(!packet_is_own(&packet, endpoint, family))) {
     int reason = to_pod_stray(&packet, !unreadable && !sender, family);
 
@@ -196,7 +200,7 @@ static __always_inline int to_pod_ip(struct __sk_buff *skb, struct run *run, con
   }
   /* "A pod cannot block access to itself", also through a Service. */
   if (unlikely(sender == run->slot)) return to_pod_self(skb, run, &packet);
-  if (unlikely(unreadable)) return to_pod_guarded(run, endpoint) ? drop(skb, run, &packet, unreadable) : CONTINUE;
+  if (unlikely(unreadable)) return to_pod_guarded(skb, run, endpoint) ? drop(skb, run, &packet, unreadable) : CONTINUE;
   if (to_pod_unguarded(run, &packet)) return CONTINUE;
   if (family == 6 && unlikely(packet.protocol == IPPROTO_ICMPV6) && is_link_scope(&packet, packet.peer, !sender))
     return CONTINUE;
@@ -228,5 +232,5 @@ static __always_inline int to_pod_frame(struct __sk_buff *skb) {
   if (likely(ethertype == bpf_htons(ETH_P_IP))) return to_pod_ip(skb, &run, endpoint, 4);
   if (ethertype == bpf_htons(ETH_P_IPV6)) return to_pod_ip(skb, &run, endpoint, 6);
   if (ethertype == bpf_htons(ETH_P_ARP)) return CONTINUE;
-  return to_pod_guarded(&run, endpoint) ? drop_unknown_frame(skb, &run, ethertype) : CONTINUE;
+  return to_pod_guarded(skb, &run, endpoint) ? drop_unknown_frame(skb, &run, ethertype) : CONTINUE;
 }

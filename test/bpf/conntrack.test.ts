@@ -6,7 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { netns, socket } from '../../src/native.ts';
 import { ip } from '../support/kernel/test-namespace.ts';
 import { describeAsRoot } from '../support/privilege.ts';
-import { CHUNK } from './support/frames.ts';
+import { CHUNK, icmp } from './support/frames.ts';
 import { travel } from './support/journey.ts';
 import { PacketPath } from './support/packet-path.ts';
 import { PLACES, port, RULESET, type State } from './support/state.ts';
@@ -217,6 +217,32 @@ describeAsRoot('with conntrack', () => {
       path.forgetFlows();
       path.apply(admit('anyone'));
       expect(arrive()).toBe('to_pod POLICY');
+    });
+
+    it('and so is what the pod answers it, whatever the pod says of it in between', () => {
+      const seen = converse(t, ['world', 6008], ['node', NODE_PORT], ['api', 53]);
+      const request = t.udp('node', 'api', [seen, 53]);
+      const reply = t.udp('api', 'node', [53, seen]);
+      const quoted = request.subarray(14, 14 + (family === 4 ? 20 : 40) + 8);
+      const error = t.frame('api', 'node', t.icmp, icmp(family === 4 ? 3 : 1, 3, 0, quoted));
+      const answer = (frame: Uint8Array) => {
+        const translated = t.udp('api', 'world', [53, 6008]);
+        return travel(path, { frame, translated, from: 'api', to: 'outside' });
+      };
+      const addresses = [...PLACES.addresses, { text: t.address('world'), peer: 'remote' }] as const;
+      const rows = [{ ruleset: apiIngress, peer: 'remote', ports: [port('udp', 53)] }] as const;
+      path.apply({ ...WEB_TO_API, addresses, rows });
+      expect(travel(path, { frame: request, from: 'outside', to: 'api' })).toBe(DELIVERED);
+      expect(answer(reply)).toBe(DELIVERED);
+      path.apply({ ...WEB_TO_API, addresses, rows: [] });
+      path.run('from_pod', { packet: error, ifindex: path.ifindex('api') });
+      expect(answer(reply)).toBe('from_pod POLICY');
+      path.forgetFlows();
+      // Without an entry it may be the pod's own request, which its egress does not admit either.
+      expect(answer(reply)).toBe('to_node POLICY');
+      path.forgetFlows();
+      path.apply({ ...WEB_TO_API, addresses, rows });
+      expect(answer(reply)).toBe(DELIVERED);
     });
 
     it('a pod under no policy that answers UDP of before is entered as the one that answers', () => {

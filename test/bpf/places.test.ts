@@ -9,10 +9,10 @@ import { FAMILIES, Traffic } from './support/traffic.ts';
 
 const { apiIngress, webEgress, webIngress } = RULESET;
 const DELIVERED = 'delivered';
-const ALL_CLOSED: State = {
+const ALL_CLOSED = {
   ...PLACES,
   endpoints: { web: { egress: webEgress, ingress: webIngress }, api: { ingress: apiIngress } },
-};
+} as const satisfies State;
 
 describeAsRoot('places', () => {
   let path: PacketPath;
@@ -100,6 +100,32 @@ describeAsRoot('places', () => {
       expect([gone.passed, gone.mark >>> 0]).toEqual([true, others >>> 0]);
       const reply = path.run('to_node', { packet, ifindex: path.ifindex('uplink'), mark: path.markOf('web', true) });
       expect([reply.passed, reply.mark]).toEqual([true, 0]);
+    });
+
+    it('what lay in a queue while its sender went is dropped, but for replies and what the node sends itself', () => {
+      const rows = [
+        { ruleset: webEgress, peer: 'anyone', ports: everything() },
+        { ruleset: apiIngress, peer: 'anyone', ports: everything() },
+      ] as const;
+      path.apply({ ...ALL_CLOSED, rows });
+      for (const flags of ['S', 'A']) {
+        const packet = t.tcp('web', 'world', [5100, 80], flags);
+        const { mark } = path.run('from_pod', { packet, ifindex: path.ifindex('web') });
+        const [uplink, ingressIfindex] = [path.ifindex('uplink'), path.ifindex('web')];
+        const out = (more = {}) => path.run('to_node', { packet, ifindex: uplink, ingressIfindex, mark, ...more });
+        const toApi = { packet: t.tcp('web', 'api', [5100, 80], flags), ifindex: path.ifindex('api'), ingressIfindex };
+        for (const api of [{ ingress: apiIngress }, {}]) {
+          const { web: _, ...others } = ALL_CLOSED.endpoints;
+          path.apply({ ...ALL_CLOSED, rows, endpoints: { ...others, api, web: { absent: true } } });
+          expect(out().reasons).toEqual(['SOURCE']);
+          expect(path.run('to_pod', { ...toApi, mark }).reasons).toEqual(['SOURCE']);
+          expect(out({ mark: path.markOf('web', true) }).passed).toBe(true);
+          expect(out({ ingressIfindex: 0 }).passed).toBe(true);
+        }
+        path.apply({ ...ALL_CLOSED, rows });
+        expect(out().passed).toBe(true);
+        expect(path.run('to_pod', { ...toApi, mark }).passed).toBe(true);
+      }
     });
 
     it('nothing without a mark is judged on its way out', () => {

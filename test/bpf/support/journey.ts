@@ -1,6 +1,7 @@
 /** A packet's way over the node: which hooks it passes, in order, with the mark between them. */
-import type { Outcome, PacketPath } from './packet-path.ts';
+import type { PacketPath } from './packet-path.ts';
 import { ENDPOINTS, type EndpointName } from './state.ts';
+import type { Outcome } from './test-run.ts';
 
 export interface Journey {
   readonly frame: Uint8Array;

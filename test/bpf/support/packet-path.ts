@@ -8,6 +8,7 @@ import { BpfMap, BpfObject, type MappedMap, RingBuffer } from '../../../src/nati
 import { TestNamespace } from '../../support/kernel/test-namespace.ts';
 import { address } from './frames.ts';
 import { ENDPOINTS, type EndpointName, IDENTITIES, OWN_NODE, type State } from './state.ts';
+import type { Hook, Outcome, Sent } from './test-run.ts';
 
 const OBJECT = new URL('../../../build/policy.bpf.o', import.meta.url).pathname;
 const SIDES = ['left', 'right'] as const;
@@ -18,28 +19,6 @@ const MARK_SHIFT = 16;
 const MARK_REPLY = 1 << 14;
 /** Larger than any state here, to be quick to make and to clear. */
 const SIZES = { slots: 4096, endpoints: 16, ports: 256, ipcache4: 64, ipcache6: 64, cidrs4: 4096, cidrs6: 4096 };
-
-export type Hook = 'from_pod' | 'to_pod' | 'to_node' | 'to_node_l3';
-
-export interface Sent {
-  readonly packet: Uint8Array;
-  readonly ifindex: number;
-  readonly ingressIfindex?: number;
-  readonly mark?: number;
-  readonly gsoSize?: number;
-}
-
-export interface Outcome {
-  readonly passed: boolean;
-  /** The whole word, as the next hook would find it. */
-  readonly mark: number;
-  /** By our field of it: the sender's slot (0 none) and whether it is a reply. */
-  readonly slot: number;
-  readonly reply: boolean;
-  /** Names of the reasons that events gave, `POLICY` for REASON_DROP_POLICY. */
-  readonly reasons: readonly string[];
-  readonly events: readonly Record<string, FieldValue>[];
-}
 
 export interface FlowEntry {
   readonly key: Record<string, FieldValue>;
