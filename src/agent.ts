@@ -86,9 +86,11 @@ export class Agent {
     );
   }
 
-  /** Subscribes to the sources; from then on the data plane follows them. */
-  start(): void {
-    const { source, links } = this.#parts;
+  /** Subscribes to the sources; from then on the data plane follows them. @throws what the data plane throws at its beginning */
+  async start(): Promise<void> {
+    const { source, links, dataplane, pending } = this.#parts;
+    // Where an agent of another layout has left its state in force, ours says nothing yet of interfaces that come now.
+    if (this.#inForce !== undefined) await dataplane.begin?.(pending === 'open' ? 'open' : 'closed');
     this.#subscriptions.add(links.pipe(this.#again('links')).subscribe((now) => this.#onLinks(now)));
     this.#subscriptions.add(source.pipe(this.#again('objects')).subscribe((change) => this.#onChange(change)));
   }
@@ -128,10 +130,12 @@ export class Agent {
     this.#broken.sources.delete('links');
     for (const ifindex of links.gone) this.#forget(ifindex);
     this.#told.forget(links.gone);
+    if (links.missed)
+      for (const ifindex of [...links.pods.keys(), ...links.exits.keys()]) this.#parts.dataplane.forget(ifindex);
     for (const role of ['pods', 'exits'] as const) {
       for (const link of links[role].values()) {
-        if (links.gone.has(link.ifindex) || !this.#links?.[role].has(link.ifindex))
-          this.#guard(link, role, links.since);
+        const isNew = links.gone.has(link.ifindex) || !this.#links?.[role].has(link.ifindex);
+        if (isNew || links.missed) this.#guard(link, role, isNew ? links.since : undefined);
       }
     }
     // Those that went while a step was on its way are still news to the next.

@@ -87,7 +87,7 @@ async function run(options: Options): Promise<void> {
   };
   if (options.dryRun) return await dryRun({ ...parts, pinDir: options.pinDir }, stop.signal);
   const agent = new Agent({ ...parts, dataplane: await openDataplane(options, log) });
-  agent.start();
+  await agent.start();
   const health = serveHealth(options.healthAddress, agent, log);
   await new Promise((resolve) => stop.signal.addEventListener('abort', resolve));
   health?.close();

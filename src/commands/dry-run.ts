@@ -18,7 +18,7 @@ export async function dryRun({ pinDir, ...parts }: DryRunOptions, signal: AbortS
   const dataplane = new DryRun({ path: BPF_OBJECT, directory: pinDir });
   const agent = new Agent({ ...parts, dataplane });
   const stopped = new Promise<undefined>((resolve) => signal.addEventListener('abort', () => resolve(undefined)));
-  agent.start();
+  await agent.start();
   try {
     const report = await Promise.race([dataplane.report, stopped]);
     if (report !== undefined) await writeOutput([dryRunText(report)]);

@@ -58,10 +58,13 @@ class Listing {
   /** By our end's index; an entry is kept until something in that namespace changes, or the interface goes. */
   readonly #peers = new Map<number, Peer>();
   #gone = new Set<number>();
+  #missed = false;
 
   note(event: netlink.NetlinkEvent): void {
-    if (event.kind === 'overflow') this.#peers.clear();
-    else if (event.netnsId !== undefined) this.#forgetNamespace(event.netnsId);
+    if (event.kind === 'overflow') {
+      this.#peers.clear();
+      this.#missed = true;
+    } else if (event.netnsId !== undefined) this.#forgetNamespace(event.netnsId);
     else if (event.kind === 'link') {
       this.#peers.delete(event.link.ifindex);
       if (event.removed) this.#gone.add(event.link.ifindex);
@@ -72,7 +75,9 @@ class Listing {
     const links = netlink.links();
     const own = netlink.addresses();
     const gone = this.#gone;
+    const missed = this.#missed;
     this.#gone = new Set();
+    this.#missed = false;
     const roles = classify(links.map((link) => factsOf(link, own)));
     const pods = new Map<number, PodLink>();
     const exits = new Map<number, ExitLink>();
@@ -83,7 +88,7 @@ class Listing {
       if (role === 'pod') pods.set(ifindex, { ifindex, name, addresses: this.#addressesBehind(link) });
     }
     for (const ifindex of this.#peers.keys()) if (!pods.has(ifindex)) this.#peers.delete(ifindex);
-    return { pods, exits, ownAddresses: new Set(own.map((one) => canonical(one.address))), gone };
+    return { pods, exits, ownAddresses: new Set(own.map((one) => canonical(one.address))), gone, missed };
   }
 
   #forgetNamespace(netnsId: number): void {

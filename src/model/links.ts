@@ -23,6 +23,8 @@ export interface NodeLinks {
   readonly ownAddresses: ReadonlySet<Address>;
   /** Indexes that were seen to go since the last listing; one that stands above as well belongs to another interface now. */
   readonly gone: ReadonlySet<number>;
+  /** The kernel could not tell all that happened: any index may belong to another interface now. */
+  readonly missed?: boolean;
   /** When the first event came that led to this listing, in milliseconds of the clock that only grows; absent for the first listing. */
   readonly since?: number;
 }
