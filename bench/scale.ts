@@ -3,7 +3,7 @@
  * the time and memory that it takes. Prints a table; `--out FILE` writes JSON. Needs root.
  */
 import { writeFileSync } from 'node:fs';
-import { cpus, release, totalmem } from 'node:os';
+import { cpus, loadavg, release, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import { cleanupBpfDataplane } from '../src/dataplane/bpf/open.ts';
 import { Kubeconfig } from '../test/support/api-server/kubeconfig.ts';
@@ -12,10 +12,12 @@ import { Child, now } from './scale/child.ts';
 import { type ClusterSize, localAddress, NODE } from './scale/cluster.ts';
 import { type Figure, table } from './scale/figures.ts';
 import { NodeNamespace } from './scale/node-namespace.ts';
-import { singleEvents, streams } from './scale/scenarios.ts';
+import { localPods, singleEvents, streams } from './scale/scenarios.ts';
 import type { ServerAnswers } from './scale/server.ts';
 
 const MEGABYTE = 2 ** 20;
+/** Pods that start on the node while the agent runs. */
+const STARTS = 30;
 const { values } = parseArgs({
   options: {
     pods: { type: 'string', default: '100000' },
@@ -25,7 +27,8 @@ const { values } = parseArgs({
     families: { type: 'string', default: '4' },
     times: { type: 'string', default: '100' },
     seconds: { type: 'string', default: '20' },
-    flag: { type: 'string', multiple: true, default: [] },
+    /** Of the agent's Node; those of bin/selvedge by default. */
+    flag: { type: 'string', multiple: true, default: ['--max-semi-space-size=4', '--heap-growing-percent=25'] },
     /** A folder for CPU profiles of the agent, one for each part. */
     profile: { type: 'string' },
     out: { type: 'string' },
@@ -63,10 +66,16 @@ async function start(agent: Child<AgentAnswers>, begun: number, kubeconfig: stri
   ];
 }
 
+/** Interfaces of pods, from this number on; the API server knows only the first `size.local`. */
+function addPods(first: number, count: number): void {
+  node.addPods(Array.from({ length: count }, (_, i) => size.families.map((family) => localAddress(first + i, family))));
+}
+
 async function profile(agent: Child<AgentAnswers>, part: string): Promise<void> {
   if (values.profile !== undefined) await agent.ask('profile', `${values.profile}/${part}.cpuprofile`);
 }
 
+const loadBefore = loadavg()[1];
 const figures: Figure[] = [];
 const add = (more: readonly Figure[]) => {
   figures.push(...more);
@@ -87,6 +96,8 @@ try {
     await profile(agent, 'cold-start');
     add(await singleEvents(bench));
     await profile(agent, 'single-events');
+    addPods(size.local, STARTS);
+    add(await localPods(bench, STARTS));
     add(await streams(bench));
     await profile(agent, 'streams');
     const { resident, peak } = await agent.ask('use');
@@ -103,6 +114,6 @@ try {
 }
 console.log(`\n${table(figures)}`);
 if (values.out !== undefined) {
-  const machine = { cores: cpus().length, memory: totalmem(), kernel: release(), processor: cpus()[0]?.model };
+  const machine = { cores: cpus().length, memory: totalmem(), kernel: release(), load: [loadBefore, loadavg()[1]] };
   writeFileSync(values.out, `${JSON.stringify({ size, machine, figures }, null, 2)}\n`);
 }

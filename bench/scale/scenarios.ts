@@ -56,6 +56,24 @@ export async function singleEvents(bench: Bench): Promise<Figure[]> {
   return figures;
 }
 
+/** Pods whose interfaces are there already: from the pod's record to the endpoint in force, tables of flows included. */
+export async function localPods(bench: Bench, count: number): Promise<Figure[]> {
+  const { size } = bench;
+  const delays: number[] = [];
+  const writes: number[] = [];
+  for (let i = 0; i < count; i++) {
+    const { sent, state } = await once(bench, { put: localPod(size.local + i, size) });
+    if (state.bound !== size.local + i + 1) throw new Error(`${state.bound} endpoints are enforced`);
+    delays.push(state.inForce - sent.at);
+    writes.push(state.writes);
+  }
+  return [
+    { name: 'pod of the node is known: p50', value: percentile(delays, 0.5), unit: 'ms' },
+    { name: 'pod of the node is known: p99', value: percentile(delays, 0.99), unit: 'ms', limit: SINGLE },
+    { name: 'pod of the node is known: writes to each copy and the flip', value: percentile(writes, 0.5), unit: '' },
+  ];
+}
+
 async function once({ server, agent }: Bench, change: Change): Promise<{ sent: Sent; state: State }> {
   const object: ApiObject = 'put' in change ? change.put : change.delete;
   const [state, sent] = await Promise.all([
