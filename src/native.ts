@@ -20,6 +20,8 @@ export {
   mountBpffs,
   netlink,
   netns,
+  type NflogPacket,
+  NflogReader,
   RingBuffer,
   type SkbContext,
   type StructLayout,

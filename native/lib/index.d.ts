@@ -18,6 +18,7 @@ export type { EnumLayout, Layout, Member, StructLayout, TypeKind, TypeLayout, Va
 export { MappedMap } from './mapped-map.js';
 export * as netlink from './netlink.js';
 export * as netns from './netns.js';
+export { type NflogPacket, NflogReader, type NflogReaderOptions } from './nflog.js';
 export { type Frame, PacketSocket, type PacketSocketOptions } from './packet-socket.js';
 export { RingBuffer } from './ring-buffer.js';
 export * as socket from './socket.js';

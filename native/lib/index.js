@@ -10,6 +10,7 @@ export { tryLock } from './file-lock.js';
 export { MappedMap } from './mapped-map.js';
 export * as netlink from './netlink.js';
 export * as netns from './netns.js';
+export { NflogReader } from './nflog.js';
 export { PacketSocket } from './packet-socket.js';
 export { RingBuffer } from './ring-buffer.js';
 export * as socket from './socket.js';

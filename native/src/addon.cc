@@ -12,6 +12,7 @@
 #include "netlink_query.hh"
 #include "netlink_watch.hh"
 #include "netns.hh"
+#include "nflog.hh"
 #include "object.hh"
 #include "packet_socket.hh"
 #include "poll.hh"
@@ -58,6 +59,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   TcLink::define(env, exports);
   RingBuffer::define(env, exports);
   NetlinkWatch::define(env, exports);
+  NflogReader::define(env, exports);
   PacketSocket::define(env, exports);
   define_grace_period(env, exports);
   define_netlink_query(env, exports);

@@ -20,9 +20,11 @@ static PollState *state_of(const void *handle) {
   return static_cast<PollState *>(uv_handle_get_data(static_cast<const uv_handle_s *>(handle)));
 }
 
-static void on_poll(uv_poll_s *poll, int, int) {
+static void on_poll(uv_poll_s *poll, int status, int) {
   PollState *state = state_of(poll);
   if (state->owner == nullptr) return;
+  // libuv stops watching what reports an error, an overrun netlink socket say, which is well again once that is read.
+  if (status < 0) uv_poll_start(poll, UV_READABLE, on_poll);
   Napi::HandleScope scope(state->env);
   // A copy, because the callback may close and so free the watcher's owner.
   const auto callback = state->on_readable;

@@ -25,12 +25,12 @@ describeAsRoot('closing', () => {
 
   test('of the object closes what came from it, children first', () => {
     const name = makeNetns();
-    const { object, created, tcx, clsact, watch, packets, ...children } = openAll(name);
+    const { object, created, tcx, clsact, watch, nflog, packets, ...children } = openAll(name);
     object.close();
     for (const [kind, child] of Object.entries(children)) expect([kind, child.closed]).toEqual([kind, true]);
     // A link holds its program by itself.
     expect(tcx.info.programId).toBeGreaterThan(0);
-    for (const handle of [created, tcx, clsact, watch, packets]) handle.close();
+    for (const handle of [created, tcx, clsact, watch, nflog, packets]) handle.close();
     removeNetns(name);
   });
 

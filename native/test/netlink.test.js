@@ -165,12 +165,14 @@ describeAsRoot('a watch', () => {
     watch.close();
   });
 
-  test('says when the kernel had to drop events', async () => {
+  test('says when the kernel had to drop events, and goes on', async () => {
     const node = newNetns();
     const { watch, until } = watchIn(node, { receiveBuffer: 2048 });
     // Nothing is read while this thread is busy.
     for (let i = 0; i < 30; i++) ip('-n', node, 'link', 'set', 'lo', 'mtu', String(2000 + i));
     await until(({ kind }) => kind === 'overflow');
+    ip('-n', node, 'link', 'set', 'lo', 'mtu', '1400');
+    await until(({ kind, link }) => kind === 'link' && link.mtu === 1400);
     watch.close();
   });
 

@@ -1,6 +1,6 @@
 // One open handle of each kind, and what of the kernel's a process holds.
 import { readdirSync, readlinkSync } from 'node:fs';
-import { attachTc, BpfMap, netlink, netns, PacketSocket, RingBuffer } from '../../lib/index.js';
+import { attachTc, BpfMap, NflogReader, netlink, netns, PacketSocket, RingBuffer } from '../../lib/index.js';
 import { loadFixture } from './fixture.js';
 
 export const LOOPBACK = 1;
@@ -23,6 +23,7 @@ export function openAll(name) {
       attachTc(object.program('pass'), { ifindex: LOOPBACK, direction: 'egress', mode: 'clsact' }),
     ),
     watch: netns.run(name, () => netlink.watch(() => {})),
+    nflog: netns.run(name, () => new NflogReader({ group: 1, onPacket: () => {} })),
     packets: netns.run(name, () => new PacketSocket({ ifindex: LOOPBACK, onFrame: () => {} })),
   };
 }
