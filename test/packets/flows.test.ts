@@ -1,7 +1,7 @@
 /** What an entry of a pod's connections lets through, and for how long: closed, idle, evicted by the pod's own flood. */
 import { features } from 'selvedge-libbpf';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { echo, PROTOCOL, tcp, udp } from '../bpf/support/frames.ts';
+import { echo, fragmentHeader, PROTOCOL, tcp, udp } from '../bpf/support/frames.ts';
 import { policy } from '../support/cases/case.ts';
 import { describeAsRoot } from '../support/privilege.ts';
 import { BridgeNode } from './support/bridge-node.ts';
@@ -41,8 +41,8 @@ describeAsRoot('flows', () => {
   });
   afterAll(() => node?.close());
 
-  const offer = (from: PodName, to: PodName, family: Family, protocol: number, payload: Uint8Array) =>
-    node.offer(from, to, ipFrameOf({ from: PODS[from], to: PODS[to] }, { family, protocol, payload }));
+  const offer = (from: PodName, to: PodName, family: Family, protocol: number, payload: Uint8Array, v4 = {}) =>
+    node.offer(from, to, ipFrameOf({ from: PODS[from], to: PODS[to] }, { family, protocol, payload, v4 }));
 
   describe.each(FAMILIES)('by IPv%i', (family) => {
     const asks = (flags: string) => offer('guarded', 'ward', family, PROTOCOL.tcp, tcp(port, ADMITTED.tcp, flags));
@@ -80,6 +80,24 @@ describeAsRoot('flows', () => {
         backdate(31);
         expect(answers('A')).toBe(ARRIVED);
       });
+    });
+
+    it('pieces of a packet that would open a connection the other way are no answers', () => {
+      connect();
+      const pieces = (flags: string): string[] => {
+        const segment = Buffer.concat([tcp(ADMITTED.tcp, port, flags), Buffer.alloc(12)]);
+        const piece = (offset: number, bytes: Uint8Array): string => {
+          const more = offset === 0;
+          const v4 = { id: port, moreFragments: more, fragmentOffset: offset };
+          const head = fragmentHeader(PROTOCOL.tcp, offset, more, port);
+          return family === 4
+            ? offer('ward', 'guarded', family, PROTOCOL.tcp, bytes, v4)
+            : offer('ward', 'guarded', family, PROTOCOL.fragment, Buffer.concat([head, bytes]));
+        };
+        return [piece(0, segment), piece(segment.length, Buffer.alloc(8))];
+      };
+      expect(pieces('A')).toEqual([ARRIVED, ARRIVED]);
+      expect(pieces('S')).toEqual([POLICY, POLICY]);
     });
 
     it('an established connection forgets after a day, an opening one after two minutes', () => {

@@ -224,6 +224,11 @@ const neighbours: Row[] = [
     underPolicy(POLICY),
   ),
   neighbour(
+    "a listener report from a neighbour's link-local address",
+    ({ to }) => ({ type: 143, source: to.linkLocal, hopLimit: 1, destination: 'ff02::16' }),
+    everywhere('from-pod drop-source'),
+  ),
+  neighbour(
     'a listener report, hop limit 64',
     ({ from }) => ({ type: 143, source: from.linkLocal, hopLimit: 64 }),
     underPolicy(POLICY),
