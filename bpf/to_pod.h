@@ -125,8 +125,8 @@ static __always_inline int to_pod_judge(struct __sk_buff *skb, const struct run 
       flow_touch(flow, packet, run, false);
       return CONTINUE;
     }
-    /* What the pod began was refused and never answered: no connection, and this may be one. */
-    live = !(packet->flags & PACKET_OPENS_IF_NEW && flow->state == FLOW_OPENING);
+    /* What the pod began was refused and never answered: no connection, and this may be one, unless it is an answer. */
+    live = !(packet->flags & PACKET_OPENS_IF_NEW && flow->state == FLOW_OPENING) || mark_is_reply(run->mark);
     if (verdict == VERDICT_DENY && live) return drop_judged(skb, run, packet, &judgement);
     __builtin_memset(&judgement, 0, sizeof(judgement));
   }

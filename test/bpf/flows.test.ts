@@ -7,7 +7,7 @@ import { PacketPath } from './support/packet-path.ts';
 import { PLACES, RULESET } from './support/state.ts';
 import { FAMILIES, Traffic } from './support/traffic.ts';
 
-const { webIngress } = RULESET;
+const { webEgress, webIngress } = RULESET;
 const DELIVERED = 'delivered';
 const TICKS = 1000;
 
@@ -58,6 +58,19 @@ describeAsRoot('flows', () => {
       expect(toWeb(reply('S'))).toBe('to_pod POLICY');
       expect(toWeb(reply('SF'))).toBe('to_pod POLICY');
       expect(toWeb(reply('SR'))).toBe('to_pod POLICY');
+    });
+
+    it('a reply that a queue has held is judged by its request, never as one of its own', () => {
+      path.apply({ ...BOTH, endpoints: { ...BOTH.endpoints, web: { egress: webEgress } } });
+      const datagram = t.udp('api', 'web', [53, 5002]);
+      expect(toApi(t.udp('web', 'api', [5002, 53]))).toBe(DELIVERED);
+      const left = path.run('from_pod', { packet: datagram, ifindex: path.ifindex('api') });
+      expect(left.reply).toBe(true);
+      const goOn = () => path.run('to_pod', { packet: datagram, ifindex: path.ifindex('web'), mark: left.mark });
+      path.apply({ ...NOTHING, endpoints: { ...NOTHING.endpoints, web: { egress: webEgress } } });
+      expect(goOn().reasons).toEqual(['POLICY']);
+      path.apply(BOTH);
+      expect(goOn().passed).toBe(true);
     });
 
     it.each([
