@@ -17,6 +17,8 @@ let count = 0;
 export interface TestDataplane {
   readonly dataplane: BpfDataplane;
   readonly kernel: NativeKernel;
+  /** As an agent that ends and comes back: closes it and opens all anew, on what is pinned. */
+  restart(): Promise<TestDataplane>;
   /** Closes it and removes its pins: what it has attached goes with the pins. Idempotent. */
   remove(): void;
 }
@@ -27,9 +29,12 @@ export interface TestDataplaneOptions extends Partial<Omit<NativeKernelOptions, 
 }
 
 /** A data plane in a directory of its own that goes with the process. */
-export async function openTestDataplane(options: TestDataplaneOptions = {}): Promise<TestDataplane> {
+export function openTestDataplane(options: TestDataplaneOptions = {}): Promise<TestDataplane> {
+  return openIn(`/sys/fs/bpf/selvedge-test-${process.pid}-${count++}`, options);
+}
+
+async function openIn(directory: string, options: TestDataplaneOptions): Promise<TestDataplane> {
   const { replace, ...more } = options;
-  const directory = `/sys/fs/bpf/selvedge-test-${process.pid}-${count++}`;
   const kernel = openNativeKernel({ path: OBJECT, ...more, directory }, lockDirectory(directory));
   const dataplane = new BpfDataplane({ ...kernel, ...replace?.(kernel) });
   const remove = () => {
@@ -38,7 +43,13 @@ export async function openTestDataplane(options: TestDataplaneOptions = {}): Pro
     rmSync(directory, { recursive: true, force: true });
   };
   process.on('exit', remove);
-  return { dataplane, kernel, remove };
+  const restart = async () => {
+    await dataplane.settled();
+    process.off('exit', remove);
+    dataplane.close();
+    return openIn(directory, options);
+  };
+  return { dataplane, kernel, restart, remove };
 }
 
 /** Attaches in another network namespace, whenever it is called. */

@@ -27,7 +27,7 @@ const TAIL_LOSS_PROBES = '/proc/sys/net/ipv4/tcp_early_retrans';
 export class RealNode {
   readonly name: string;
   readonly namespace: string;
-  readonly #opened: TestDataplane;
+  #opened: TestDataplane;
   readonly #compiler: Compiler;
   readonly #bindings = new Bindings('closed');
   readonly #links: NodeLinks;
@@ -63,6 +63,13 @@ export class RealNode {
     const state = { compiled, bindings, exits, ownAddresses, pending: 'closed' } as const;
     await this.dataplane.apply(state, this.#unknown ? undefined : hint);
     this.#unknown = false;
+  }
+
+  /** As an agent that ends and comes back to the same state. */
+  async restart(): Promise<void> {
+    this.#opened = await this.#opened.restart();
+    this.#unknown = true;
+    await this.apply(() => []);
   }
 
   remove(): void {
