@@ -70,11 +70,19 @@ export async function selectDataplane({ choice, candidates, onRemains }: SelectO
       const reason = reasonOf(choice, refusals, detail);
       return { dataplane: succeeding(opened, remove, succeeds), opened, kind, reason, refusals };
     } catch (error) {
+      if (isNotTheNodes(error)) throw error;
       refusals.push({ kind, error });
     }
   }
   throw new NoDataplaneError(refusals);
 }
+
+/** It works here, but not for this agent: another one has it, or parts of two versions are together. Nothing else would be right. */
+function isNotTheNodes(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && NOT_THE_NODES.has(error.code);
+}
+
+const NOT_THE_NODES: ReadonlySet<unknown> = new Set(['DIRECTORY_IN_USE', 'ABI_MISMATCH']);
 
 async function anyInForce(candidates: readonly Candidate[]): Promise<boolean> {
   for (const candidate of candidates) if (await candidate.isInForce()) return true;

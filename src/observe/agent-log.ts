@@ -11,6 +11,7 @@ export class AgentLog {
   #warnings: ReadonlySet<string> = new Set();
   #bindings: ReadonlyMap<number, string> = new Map();
   #revision: string | undefined;
+  #begun = false;
 
   constructor(log: Logger, arrivals: Arrivals) {
     this.#log = log;
@@ -21,7 +22,9 @@ export class AgentLog {
     const { endpoints, rulesets, sets } = state.compiled;
     const counts = { pods: endpoints.size, rulesets: rulesets.size, sets: sets.size, interfaces: state.bindings.size };
     const figures = { generation: Number(generation), writes, milliseconds: Math.round(milliseconds * 100) / 100 };
-    const level = writes > 0 || revision !== this.#revision ? 'info' : 'debug';
+    const news = writes > 0 || revision !== this.#revision || !this.#begun;
+    const level = news ? 'info' : 'debug';
+    this.#begun = true;
     this.#log[level]({ event: 'applied', revision, ...figures, ...counts }, 'state in force');
     this.#revision = revision;
   }

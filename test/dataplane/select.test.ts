@@ -54,6 +54,17 @@ it('takes no other than the one that was asked for', async () => {
   expect((await selectDataplane({ choice: 'ipset', candidates })).reason).toBe('it was asked for; a detail');
 });
 
+it.each(['DIRECTORY_IN_USE', 'ABI_MISMATCH'])(
+  'takes none where the best works, but not for this agent: %s',
+  async (code) => {
+    const ipset = new Fake();
+    const bpf = new Fake();
+    ipset.open = () => Promise.reject(new Error('asked'));
+    bpf.open = () => Promise.reject(Object.assign(new Error('not for you'), { code }));
+    await expect(selectDataplane({ choice: 'auto', candidates: { bpf, ipset } })).rejects.toMatchObject({ code });
+  },
+);
+
 it('has the other one removed once its first state is in force, not before', async () => {
   const candidates = { bpf: new Fake(), ipset: new Fake() };
   const { dataplane } = await selectDataplane({ choice: 'ipset', candidates });

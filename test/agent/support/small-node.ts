@@ -50,6 +50,14 @@ export class SmallNode implements Disposable {
     });
   }
 
+  /** Has conntrack follow what passes between pods, as on nodes with kube-proxy's rules and Flannel's setting. */
+  track(): void {
+    netns.run(this.namespace, () => {
+      writeFileSync('/proc/sys/net/bridge/bridge-nf-call-iptables', '1');
+      runSync('iptables', ['-w', '-A', 'FORWARD', '-m', 'conntrack', '--ctstate', 'ESTABLISHED', '-j', 'ACCEPT']);
+    });
+  }
+
   /** Makes a pod as a CNI plugin does: its namespace, its veth on the bridge, its address. */
   addPod(name: string, address: string, options: PodOptions = {}): SmallPod {
     const namespace = `${this.namespace}-${name}`;
