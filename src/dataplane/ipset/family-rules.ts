@@ -100,6 +100,7 @@ export class FamilyRules {
     const damages: string[] = [];
     if (snapshot.inForce !== inForce) damages.push('the sets that say which side is in force');
     for (const hook of hooks) if (!snapshot.hooks.has(hook)) damages.push(`the jump in ${hook}`);
+    for (const hook of snapshot.overtaken) damages.push(`the place of the jump in ${hook}`);
     const chains = new Map([...entryChains(this.family, hooks)].map(([name, rules]) => [name, rules.length]));
     const sets = new Map<string, number>();
     for (const { content } of Object.values(this.#sides)) {

@@ -67,8 +67,9 @@ export function foundationScript(family: Family, idle: Side, hooks: readonly Hoo
     declarations.push(chain);
     rules.push(...wanted.map((rule) => `-A ${chain} ${rule}`));
   }
-  for (const hook of hooks) if (!snapshot.hooks.has(hook)) rules.push(`-I ${hook} 1 -j ${HOOKS[hook]}`);
-  rules.push(...unhooking(snapshot, (hook) => !hooks.includes(hook)));
+  rules.push(...unhooking(snapshot, (hook) => !hooks.includes(hook) || snapshot.overtaken.has(hook)));
+  const placed = hooks.filter((hook) => snapshot.hooks.has(hook) && !snapshot.overtaken.has(hook));
+  for (const hook of hooks) if (!placed.includes(hook)) rules.push(`-I ${hook} 1 -j ${HOOKS[hook]}`);
   for (const name of snapshot.sets.keys()) {
     if (name.startsWith(sidePrefix(idle, family))) removals.push(`destroy ${name}`);
   }

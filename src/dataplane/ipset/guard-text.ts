@@ -17,21 +17,27 @@ export interface GuardedLink {
 
 export const GUARD_TABLE = 'selvedge';
 
-/** One transaction that replaces both tables, whatever was there. Without links there are none. */
-export function guardText(links: readonly GuardedLink[]): string {
+/** Of a dropped packet: enough for its addresses and ports. */
+export const LOGGED_BYTES = 128;
+
+/**
+ * One transaction that replaces both tables, whatever was there. Without links there are none.
+ * @param nflogGroup gets a copy of what is dropped, its prefix `guard:` and the word of the line
+ */
+export function guardText(links: readonly GuardedLink[], nflogGroup?: number): string {
   const bridged = links.filter((link) => link.bridged);
   const routed = links.filter((link) => !link.bridged);
   return [
     ...(['bridge', 'inet'] as const).flatMap((family) => removal(family)),
-    ...(bridged.length === 0 ? [] : table('bridge', [...sets(bridged), ...BRIDGED])),
-    ...(routed.length === 0 ? [] : table('inet', [...sets(routed), ...ROUTED])),
+    ...(bridged.length === 0 ? [] : table('bridge', [...sets(bridged), ...withDrops(BRIDGED, nflogGroup)])),
+    ...(routed.length === 0 ? [] : table('inet', [...sets(routed), ...withDrops(ROUTED, nflogGroup)])),
     '',
   ].join('\n');
 }
 
 /** Lines with a verdict in each table: a cheap sign that nobody flushed it. */
 export function guardRuleCounts(links: readonly GuardedLink[]): Record<'bridge' | 'inet', number> {
-  const count = (lines: readonly string[], some: boolean) => (some ? countRules(lines.join('\n')) : 0);
+  const count = (lines: readonly string[], some: boolean) => (some ? countRules(withDrops(lines).join('\n')) : 0);
   return {
     bridge: count(
       BRIDGED,
@@ -47,6 +53,11 @@ export function guardRuleCounts(links: readonly GuardedLink[]): Record<'bridge' 
 /** In our own text and in what `nft list` prints. */
 export function countRules(text: string): number {
   return text.match(/^.* (return|drop|jump \S+)$/gm)?.length ?? 0;
+}
+
+function withDrops(lines: readonly string[], nflogGroup?: number): string[] {
+  const log = nflogGroup === undefined ? '' : ` log prefix "guard:$1" group ${nflogGroup} snaplen ${LOGGED_BYTES}`;
+  return lines.map((line) => line.replace(/DROP\((.*)\)/, `counter${log} drop`));
 }
 
 /** A table can only be deleted where there is one. */
@@ -81,23 +92,23 @@ function sets(links: readonly GuardedLink[]): string[] {
 
 const SOURCES = [
   'iifname . ip saddr @owned4 return',
-  'icmpv6 type { nd-router-advert, nd-redirect } counter drop',
-  'icmpv6 type nd-neighbor-advert iifname . @th,64,128 != @targets counter drop',
+  'icmpv6 type { nd-router-advert, nd-redirect } DROP(router)',
+  'icmpv6 type nd-neighbor-advert iifname . @th,64,128 != @targets DROP(neighbour)',
   'iifname . ip6 saddr @owned6 return',
   // Duplicate address detection, before an address is one's own.
   'ip6 saddr :: icmpv6 type { nd-neighbor-solicit, nd-router-solicit, mld2-listener-report } return',
 ] as const;
 
-/** What no line lets through is dropped: other senders, tags of VLANs, and protocols that nobody here can judge. */
+/** DROP(word) counts, tells and drops. What no line lets through is dropped: other senders, tags of VLANs, and protocols that nobody here can judge. */
 const BRIDGED = [
   'chain source {',
   // The frame's own type, also where the kernel keeps the tag beside the frame; `ip` below means what is inside.
-  '  ether type { 8021q, 8021ad } counter drop',
+  '  ether type { 8021q, 8021ad } DROP(vlan)',
   '  iifname . arp saddr ip @owned4 return',
   // Asking whether an address is taken.
   '  arp saddr ip 0.0.0.0 return',
   ...SOURCES.map((line) => `  ${line}`),
-  '  counter drop',
+  '  DROP(source)',
   '}',
   // A frame from port to port whose destination is not the port's own address belongs to no ruleset.
   'chain stray {',
@@ -105,18 +116,18 @@ const BRIDGED = [
   '  oifname . ip daddr @owned4 return',
   '  oifname . ip6 daddr @owned6 return',
   '  icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } return',
-  '  counter drop',
+  '  DROP(destination)',
   '}',
   // Before br_netfilter, and so before conntrack and iptables.
   'chain from_pods { type filter hook prerouting priority -350; policy accept;',
-  '  iifname @closed counter drop',
+  '  iifname @closed DROP(pending:egress)',
   '  iifname @ports jump source',
   '}',
   'chain between_pods { type filter hook forward priority -350; policy accept;',
   '  oifname @strict jump stray',
   '}',
   'chain to_pods { type filter hook postrouting priority -350; policy accept;',
-  '  oifname @closed counter drop',
+  '  oifname @closed DROP(pending:ingress)',
   '}',
 ];
 
@@ -124,14 +135,14 @@ const BRIDGED = [
 const ROUTED = [
   'chain source {',
   ...SOURCES.map((line) => `  ${line}`),
-  '  counter drop',
+  '  DROP(source)',
   '}',
   'chain from_pods { type filter hook prerouting priority -350; policy accept;',
-  '  iifname @closed counter drop',
+  '  iifname @closed DROP(pending:egress)',
   '  iifname @ports jump source',
   '}',
   'chain to_pods { type filter hook postrouting priority -350; policy accept;',
-  '  oifname @closed counter drop',
+  '  oifname @closed DROP(pending:ingress)',
   '}',
 ];
 

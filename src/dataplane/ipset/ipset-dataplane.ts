@@ -7,11 +7,14 @@
 import { type Address, type Family, familyOf } from '../../model/address.ts';
 import type { ObjectKey } from '../../model/cluster.ts';
 import type { RulesetId } from '../../model/compiled.ts';
-import { netlink } from '../../native.ts';
+import { type NflogPacket, NflogReader, netlink } from '../../native.ts';
+import type { VerdictEvent } from '../bpf/events.ts';
 import type { Applied, Dataplane, DesiredState, Hint, LinkRole, Unprotected } from '../contract.ts';
 import { missingBridgeSysctls, setBridgeSysctls } from './bridge-sysctls.ts';
 import { CountSums, type RuleCount } from './counters.ts';
+import { DropDecoder } from './drop-events.ts';
 import { FamilyRules } from './family-rules.ts';
+import { LOGGED_BYTES } from './guard-text.ts';
 import { DEFAULT_MARK_FIELD, type MarkField, MarkNumbers } from './mark-field.ts';
 import type { Hook } from './names.ts';
 import { guardedLinks, PortGuard } from './port-guard.ts';
@@ -24,7 +27,9 @@ export interface IpsetDataplaneOptions {
   /** Turn on what makes iptables see bridged packets; else it is only said when it is off. */
   readonly setSysctls?: boolean;
   readonly markField?: MarkField;
-  /** NFLOG group that gets a copy of each dropped packet; none when absent. */
+  /** Told of every packet that is dropped. */
+  readonly onEvent?: (event: VerdictEvent) => void;
+  /** NFLOG group that gets a copy of each dropped packet; 1505 when absent and events are asked for, else none. */
   readonly nflogGroup?: number;
   /** Families that the node has; both when absent. */
   readonly families?: readonly Family[];
@@ -46,6 +51,8 @@ export interface Damage {
 }
 
 const AUDIT_EVERY = 10_000;
+/** 0x5e1, as our other places. */
+export const NFLOG_GROUP = 0x5e1;
 const FAMILIES: readonly Family[] = [4, 6];
 
 export class IpsetDataplane implements Dataplane {
@@ -55,6 +62,8 @@ export class IpsetDataplane implements Dataplane {
   readonly #families: readonly FamilyRules[];
   readonly #guard: PortGuard;
   readonly #numbers: MarkNumbers<RulesetId>;
+  readonly #drops = new DropDecoder();
+  #reader: NflogReader | undefined;
   readonly #audit: NodeJS.Timeout | undefined;
   /** One update or audit at a time. */
   #turn: Promise<unknown> = Promise.resolve();
@@ -66,14 +75,15 @@ export class IpsetDataplane implements Dataplane {
   constructor(programs: Programs, options: IpsetDataplaneOptions = {}) {
     const field = options.markField ?? DEFAULT_MARK_FIELD;
     const hooks: readonly Hook[] = options.judgeOwnNode ? ['FORWARD', 'INPUT'] : ['FORWARD'];
-    const { nflogGroup } = options;
+    const { onEvent, nflogGroup = onEvent && NFLOG_GROUP } = options;
     this.#programs = programs;
     this.#options = options;
     this.#numbers = new MarkNumbers(field);
-    this.#guard = new PortGuard(programs);
+    this.#guard = new PortGuard(programs, nflogGroup);
     this.#families = (options.families ?? FAMILIES).map((family) => {
       return new FamilyRules({ family, hooks, programs, field, ...(nflogGroup !== undefined && { nflogGroup }) });
     });
+    if (onEvent !== undefined && nflogGroup !== undefined) this.#readEvents(nflogGroup, onEvent);
     const every = options.auditEvery ?? AUDIT_EVERY;
     if (every > 0) this.#audit = setInterval(() => void this.audit(), every).unref();
   }
@@ -152,6 +162,15 @@ export class IpsetDataplane implements Dataplane {
   close(): void {
     this.#closed = true;
     clearInterval(this.#audit);
+    this.#reader?.close();
+  }
+
+  #readEvents(group: number, onEvent: (event: VerdictEvent) => void): void {
+    const onPacket = (packet: NflogPacket) => {
+      const event = this.#drops.event(packet, this.#generation);
+      if (event !== undefined) onEvent(event);
+    };
+    this.#reader = this.#programs.within(() => new NflogReader({ group, onPacket, bytes: LOGGED_BYTES }).unref());
   }
 
   async #put(state: DesiredState): Promise<number> {
@@ -159,6 +178,8 @@ export class IpsetDataplane implements Dataplane {
     try {
       await settledAll(this.#families.map((family) => family.ready()));
       const { drafts, links } = this.#draft(state);
+      // Names first: an event may come before this call is over.
+      this.#drops.follow(state);
       const flips = await settledAll(drafts.map(({ family, draft }) => family.write(draft)));
       const guards = await this.#guard.prepare(links);
       await this.#programs.restoreSets(flips.flat());

@@ -46,7 +46,12 @@ export function leafChain(side: Side, role: DispatchRole, leaf: number): string 
 }
 
 export function rulesetChain(side: Side, id: RulesetId, way: Way): string {
-  return `${CHAIN_PREFIX}${side}-${digest(id, 14)}${way === 'request' ? '' : 'B'}`;
+  return `${CHAIN_PREFIX}${side}-${rulesetName(id)}${way === 'request' ? '' : 'B'}`;
+}
+
+/** Of a ruleset in names of chains and in what is logged. */
+export function rulesetName(id: RulesetId): string {
+  return digest(id, 14);
 }
 
 export function setName(side: Side, family: Family, id: SetId): string {

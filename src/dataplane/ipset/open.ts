@@ -4,7 +4,7 @@ import type { Family } from '../../model/address.ts';
 import { detectVariant, type VariantChoice } from './detect-variant.ts';
 import { removalScript } from './foundation.ts';
 import { GUARD_TABLE } from './guard-text.ts';
-import { IpsetDataplane, type IpsetDataplaneOptions } from './ipset-dataplane.ts';
+import { IpsetDataplane, type IpsetDataplaneOptions, NFLOG_GROUP } from './ipset-dataplane.ts';
 import { Programs, type ProgramsOptions, type Variant } from './programs.ts';
 import { tableText } from './script.ts';
 import { parseRules, takeSnapshot } from './snapshot.ts';
@@ -37,9 +37,10 @@ export async function openIpsetDataplane(options: OpenOptions = {}): Promise<Ope
     variant === undefined ? await detectVariant(programs) : { variant, reason: 'it was asked for', both: false };
   const chosen = programs[choice.variant];
   const families = rest.families ?? (await familiesOf(chosen));
+  const nflogGroup = rest.nflogGroup ?? (rest.onEvent && NFLOG_GROUP);
   await needed('ipset', () => chosen.listSets());
   for (const family of families) {
-    await needed(`iptables-${choice.variant} with its matches`, () => tryOut(chosen, family));
+    await needed(`iptables-${choice.variant} with its matches`, () => tryOut(chosen, family, nflogGroup));
   }
   await needed('nft, and nftables for bridges', () => chosen.listTable('bridge', GUARD_TABLE));
   const inherited = rest.inherited ?? (await isIpsetInForce(options));

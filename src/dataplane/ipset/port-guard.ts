@@ -6,11 +6,13 @@ import type { Programs } from './programs.ts';
 
 export class PortGuard {
   readonly #programs: Programs;
+  readonly #nflogGroup: number | undefined;
   /** Absent: not known what is there. */
   #inForce: { readonly links: readonly GuardedLink[]; readonly text: string } | undefined;
 
-  constructor(programs: Programs) {
+  constructor(programs: Programs, nflogGroup?: number) {
     this.#programs = programs;
+    this.#nflogGroup = nflogGroup;
   }
 
   /**
@@ -60,7 +62,7 @@ export class PortGuard {
 
   /** @returns transactions that it took */
   async #put(links: readonly GuardedLink[]): Promise<number> {
-    const text = guardText(links);
+    const text = guardText(links, this.#nflogGroup);
     if (text === this.#inForce?.text) return 0;
     this.#inForce = undefined;
     await this.#programs.nft(text);

@@ -6,7 +6,8 @@ import { type Family, familyOf } from '../../model/address.ts';
 import type { CompiledRule, CompiledState, IpSet, RuleRef, Ruleset } from '../../model/compiled.ts';
 import { needsSet } from './block-members.ts';
 import type { Counted } from './counters.ts';
-import { type Side, setName, type Way } from './names.ts';
+import { LOGGED_BYTES } from './guard-text.ts';
+import { rulesetName, type Side, setName, type Way } from './names.ts';
 import { portMatches } from './port-matches.ts';
 
 /** One iptables rule, without the `-A CHAIN` before it, and what its counter counts. */
@@ -32,9 +33,18 @@ export function rulesetRules(ruleset: Ruleset, sets: CompiledState['sets'], opti
     ...exemptions(family, way).map((match) => ({ text: `${match} -j RETURN` })),
     ...(nflogGroup === undefined
       ? []
-      : [{ text: `-j NFLOG --nflog-group ${nflogGroup} --nflog-size 128 --nflog-prefix ${direction}` }]),
+      : [
+          {
+            text: `-j NFLOG --nflog-group ${nflogGroup} --nflog-size ${LOGGED_BYTES} --nflog-prefix ${logPrefix(ruleset, way)}`,
+          },
+        ]),
     { text: `${comment} -j DROP`, counts: { verdict: 'deny', direction, policies } },
   ];
+}
+
+/** By which a drop is told from others: `DropDecoder` reads it. */
+export function logPrefix({ id, direction }: Pick<Ruleset, 'id' | 'direction'>, way: Way): string {
+  return `policy:${direction}:${way}:${rulesetName(id)}`;
 }
 
 /**

@@ -8,6 +8,8 @@ export interface Snapshot {
   readonly chains: ReadonlyMap<string, number>;
   /** Built-in chains that jump to ours, each with how often. */
   readonly hooks: ReadonlyMap<Hook, number>;
+  /** Built-in chains in which a rule of others stands before our jump that may keep packets from it, by accepting them. */
+  readonly overtaken: ReadonlySet<Hook>;
   /** Our sets with their numbers of members, of both families. */
   readonly sets: ReadonlyMap<string, number>;
   /** Undefined when the generation's sets are not as we leave them. */
@@ -20,19 +22,39 @@ export async function takeSnapshot(programs: Programs, family: Family): Promise<
   return { ...parseRules(rules), sets: ours, inForce: sideInForce(ours, family) };
 }
 
-export function parseRules(text: string): Pick<Snapshot, 'chains' | 'hooks'> {
-  const chains = new Map<string, number>();
-  const hooks = new Map<Hook, number>();
+export function parseRules(text: string): Pick<Snapshot, 'chains' | 'hooks' | 'overtaken'> {
+  const rules = new Map<string, string[]>();
   for (const line of text.split('\n')) {
     const declared = /^:(\S+) /.exec(line)?.[1];
-    if (declared?.startsWith(CHAIN_PREFIX)) chains.set(declared, 0);
-    const [, chain, rule] = /^(?:\[\S+\] )?-A (\S+) (.*)$/.exec(line) ?? [];
-    if (chain === undefined) continue;
-    const count = chains.get(chain);
-    if (count !== undefined) chains.set(chain, count + 1);
-    else if (isHook(chain) && rule === `-j ${HOOKS[chain]}`) hooks.set(chain, (hooks.get(chain) ?? 0) + 1);
+    if (declared !== undefined) rules.set(declared, []);
+    const [, chain = '', rule = ''] = /^(?:\[\S+\] )?-A (\S+) (.*)$/.exec(line) ?? [];
+    rules.get(chain)?.push(rule);
   }
-  return { chains, hooks };
+  const chains = new Map<string, number>();
+  const hooks = new Map<Hook, number>();
+  const overtaken = new Set<Hook>();
+  for (const [chain, own] of rules) {
+    if (chain.startsWith(CHAIN_PREFIX)) chains.set(chain, own.length);
+    if (!isHook(chain)) continue;
+    const jump = `-j ${HOOKS[chain]}`;
+    const times = own.filter((rule) => rule === jump).length;
+    if (times === 0) continue;
+    hooks.set(chain, times);
+    if (own.slice(0, own.indexOf(jump)).some((rule) => mayAccept(rule, rules))) overtaken.add(chain);
+  }
+  return { chains, hooks, overtaken };
+}
+
+/** Whether packets that the rule matches may never come to the rules behind it, and yet pass. */
+function mayAccept(
+  rule: string,
+  chains: ReadonlyMap<string, readonly string[]>,
+  seen: readonly string[] = [],
+): boolean {
+  const [, way = '', target = ''] = / ?(-[jg]) (\S+)/.exec(rule) ?? [];
+  if (target === 'ACCEPT' || target === 'NFQUEUE' || way === '-g') return true;
+  if (seen.includes(target)) return false;
+  return (chains.get(target) ?? []).some((inner) => mayAccept(inner, chains, [...seen, target]));
 }
 
 function isHook(chain: string): chain is Hook {

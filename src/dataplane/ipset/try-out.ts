@@ -9,7 +9,7 @@ import { tableText } from './script.ts';
 const CHAIN = `${CHAIN_PREFIX}TRY`;
 
 /** What it writes is gone when this resolves or rejects. @throws {CommandError} in the words of what refused */
-export async function tryOut(programs: Programs, family: Family): Promise<void> {
+export async function tryOut(programs: Programs, family: Family, nflogGroup?: number): Promise<void> {
   const [addresses, nets] = ['ip', 'net'].map((type) => `${SET_PREFIX}try${family}-${type}`) as [string, string];
   const shape = `family ${family === 4 ? 'inet' : 'inet6'}`;
   const mark = markText(DEFAULT_MARK_FIELD, 1);
@@ -20,7 +20,7 @@ export async function tryOut(programs: Programs, family: Family): Promise<void> 
     `-j MARK --set-xmark ${mark}`,
     '-m conntrack --ctstate ESTABLISHED --ctdir REPLY -j RETURN',
     '-p sctp -m multiport --dports 80,90:99 -j RETURN',
-    ...exemptionsAndDrop(family),
+    ...exemptionsAndDrop(family, nflogGroup),
   ];
   await clear(programs, family, [addresses, nets]);
   try {
@@ -37,9 +37,10 @@ export async function tryOut(programs: Programs, family: Family): Promise<void> 
 }
 
 /** The end of every ruleset's chain. */
-function exemptionsAndDrop(family: Family): string[] {
+function exemptionsAndDrop(family: Family, nflogGroup: number | undefined): string[] {
   const empty = { id: 'try' as never, direction: 'ingress', policies: [], rules: [] } as const;
-  return rulesetRules(empty, new Map(), { side: 'L', family, way: 'request' }).map(({ text }) => text);
+  const log = nflogGroup === undefined ? {} : { nflogGroup };
+  return rulesetRules(empty, new Map(), { side: 'L', family, way: 'request', ...log }).map(({ text }) => text);
 }
 
 /** Also what an earlier attempt has left that was killed. */

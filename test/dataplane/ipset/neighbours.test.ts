@@ -102,6 +102,12 @@ for (const variant of ['nft', 'legacy'] as const) {
     const attacks: Record<string, () => void> = {
       'a flush of all rules': () => void iptables('-t', 'mangle', '-F'),
       'a jump that went': () => void iptables('-t', 'mangle', '-D', 'FORWARD', '-j', 'SELVEDGE-FORWARD'),
+      'a rule before ours that accepts': () => void iptables('-t', 'mangle', '-I', 'FORWARD', '-j', 'ACCEPT'),
+      'a jump before ours to where something is accepted': () => {
+        iptables('-t', 'mangle', '-N', 'FOREIGN-accepting');
+        iptables('-t', 'mangle', '-A', 'FOREIGN-accepting', '-p', 'tcp', '-j', 'ACCEPT');
+        iptables('-t', 'mangle', '-I', 'FORWARD', '-m', 'comment', '--comment', 'theirs', '-j', 'FOREIGN-accepting');
+      },
       'a flush of all sets': () => void node.packets.command('ipset', 'flush'),
       'a member that went': () => {
         for (const side of ['L', 'R']) {
@@ -127,6 +133,14 @@ for (const variant of ['nft', 'legacy'] as const) {
         expect(damages).toHaveLength(1);
       });
     }
+
+    it('leave the rules before ours where they are when these let packets go on', async () => {
+      await node.apply(objects);
+      iptables('-t', 'mangle', '-I', 'FORWARD', '-j', 'MARK', '--set-xmark', '0x1/0x1');
+      addForeign('before');
+      await node.dataplane.audit();
+      expect(damages).toEqual([]);
+    });
 
     it('say which pods are not protected when iptables does not see bridged packets, and set it when told to', async () => {
       const sysctl = '/proc/sys/net/bridge/bridge-nf-call-ip6tables';

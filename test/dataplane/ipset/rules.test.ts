@@ -144,7 +144,11 @@ it('the guard has tables only for links that there are', () => {
 it('a saved table is read with and without counters', () => {
   const text = ['*mangle', ':FORWARD ACCEPT [0:0]', ':SELVEDGE-FORWARD - [0:0]', ':OTHER - [0:0]'];
   const rules = ['-A FORWARD -j SELVEDGE-FORWARD', '-A OTHER -j DROP', '-A SELVEDGE-FORWARD -j RETURN', 'COMMIT'];
-  const expected = { chains: new Map([['SELVEDGE-FORWARD', 1]]), hooks: new Map([['FORWARD', 1]]) };
+  const expected = {
+    chains: new Map([['SELVEDGE-FORWARD', 1]]),
+    hooks: new Map([['FORWARD', 1]]),
+    overtaken: new Set(),
+  };
   expect(parseRules([...text, ...rules].join('\n'))).toEqual(expected);
   const counted = [...text, ...rules.map((rule) => (rule === 'COMMIT' ? rule : `[7:90] ${rule}`))].join('\n');
   expect(parseRules(counted)).toEqual(expected);
