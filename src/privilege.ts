@@ -44,6 +44,9 @@ export function requireRoot(command: string): void {
   );
 }
 
+const MOUNTING = 'mounting a bpffs takes CAP_SYS_ADMIN too';
+const FILTERED = 'none is missing here: something else forbids it, a seccomp filter or a locked kernel say';
+
 /** The kernel's refusal in words, where it was one for want of privilege; any other error as it is. */
 export function explainRefusal(error: unknown): unknown {
   const { code, message } = error as NodeJS.ErrnoException;
@@ -51,8 +54,8 @@ export function explainRefusal(error: unknown): unknown {
   const missing = missingCapabilities(['CAP_BPF', 'CAP_NET_ADMIN', 'CAP_PERFMON']);
   // EACCES with all of them is the verifier's, or a folder's.
   if (missing.length === 0 && (code === 'EACCES' || !(error instanceof BpfError))) return error;
-  const lack =
-    missing.length === 0 ? 'mounting a bpffs takes CAP_SYS_ADMIN too' : `missing here: ${missing.join(', ')}`;
+  const other = (error as BpfError).syscall === 'mount' ? MOUNTING : FILTERED;
+  const lack = missing.length === 0 ? other : `missing here: ${missing.join(', ')}`;
   return new PrivilegeError(
     `the agent needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON to load and attach its programs (${lack}): ${message.split('\n')[0]}`,
     { cause: error },

@@ -16,6 +16,8 @@ import type { Candidate, DataplaneKind } from './select.ts';
 export interface CandidatesOptions {
   readonly bpf: OpenOptions;
   readonly ipset: IpsetOpenOptions;
+  /** In place of the kernel's way to attach a program, for tests. */
+  readonly attach?: typeof attachTc;
   /** Told when rules of both variants of iptables are in use on the node. */
   readonly onBothVariants?: (reason: string) => void;
 }
@@ -24,7 +26,7 @@ export function makeCandidates(options: CandidatesOptions): Record<DataplaneKind
   const { directory } = options.bpf;
   return {
     bpf: {
-      open: () => tryBpf(options.bpf),
+      open: () => tryBpf(options.bpf, options.attach ?? attachTc),
       isInForce: async () => mapDirectories(directory).length > 0,
       remove: async () => {
         if (existsSync(directory)) await cleanupBpfDataplane(directory);
@@ -43,12 +45,15 @@ export function makeCandidates(options: CandidatesOptions): Record<DataplaneKind
 }
 
 /** Maps and programs are made by opening it; that they can be attached is seen on a veth of our own. */
-async function tryBpf(options: OpenOptions): Promise<{ dataplane: OpenedBpfDataplane; detail: string }> {
+async function tryBpf(
+  options: OpenOptions,
+  attach: typeof attachTc,
+): Promise<{ dataplane: OpenedBpfDataplane; detail: string }> {
   const existed = existsSync(options.directory);
   let dataplane: OpenedBpfDataplane | undefined;
   try {
     dataplane = await openBpfDataplane(options);
-    const mode = await tryToAttach(dataplane, options.attach ?? 'auto');
+    const mode = await tryToAttach(dataplane, options.attach ?? 'auto', attach);
     return { dataplane, detail: `programs attached by ${mode}` };
   } catch (error) {
     dataplane?.close();
@@ -58,13 +63,17 @@ async function tryBpf(options: OpenOptions): Promise<{ dataplane: OpenedBpfDatap
   }
 }
 
-async function tryToAttach(dataplane: OpenedBpfDataplane, mode: 'auto' | TcMode): Promise<TcMode> {
+async function tryToAttach(
+  dataplane: OpenedBpfDataplane,
+  mode: 'auto' | TcMode,
+  attach: typeof attachTc,
+): Promise<TcMode> {
   const name = `slvtry${process.pid}`;
   await run('ip', ['link', 'add', name, 'type', 'veth', 'peer', 'name', `${name}p`]);
   try {
     const ifindex = netlink.links().find((link) => link.name === name)?.ifindex ?? 0;
     const program = dataplane.object.program('from_pod');
-    using link = attachTc(program, { ifindex, direction: 'ingress', mode });
+    using link = attach(program, { ifindex, direction: 'ingress', mode });
     link.detach();
     return link.mode;
   } finally {
