@@ -2,11 +2,11 @@
  * `npm run bench:scale`: a large cluster on the test API server, one node's agent with real veths and the real kernel, and
  * the time and memory that it takes. Prints a table; `--out FILE` writes JSON. Needs root.
  */
-import { writeFileSync } from 'node:fs';
-import { cpus, loadavg, release, totalmem } from 'node:os';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, loadavg, release, tmpdir, totalmem } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { cleanupBpfDataplane } from '../src/dataplane/bpf/open.ts';
-import { Kubeconfig } from '../test/support/api-server/kubeconfig.ts';
 import type { AgentAnswers } from './scale/agent.ts';
 import { Child, now } from './scale/child.ts';
 import { type ClusterSize, localAddress, NODE } from './scale/cluster.ts';
@@ -42,9 +42,8 @@ const size: ClusterSize = {
   families: [...values.families].map((family) => (family === '6' ? 6 : 4)),
 };
 
-async function start(agent: Child<AgentAnswers>, begun: number, kubeconfig: string, title: string): Promise<Figure[]> {
+async function start(agent: Child<AgentAnswers>, begun: number, title: string): Promise<Figure[]> {
   const options = {
-    kubeconfig,
     node: NODE,
     directory: node.directory,
     endpoints: size.local,
@@ -81,17 +80,19 @@ const add = (more: readonly Figure[]) => {
   figures.push(...more);
   console.log(table(more));
 };
+const folder = mkdtempSync(join(tmpdir(), 'selvedge-scale-'));
 using node = new NodeNamespace();
 try {
   node.addPods(Array.from({ length: size.local }, (_, i) => size.families.map((family) => localAddress(i, family))));
-  await using server = new Child<ServerAnswers>('./server.ts', node.name);
-  const { url, bytes } = await server.ask('fill', size);
-  console.log(`${url}: ${(bytes / MEGABYTE).toFixed(0)} MB of objects`);
-  using kubeconfig = new Kubeconfig({ server: url });
+  await using server = new Child<ServerAnswers>('./server.ts', { namespace: node.name });
+  const { host, port, bytes, ...secrets } = await server.ask('fill', size);
+  console.log(`${(bytes / MEGABYTE).toFixed(0)} MB of objects`);
+  for (const [name, text] of Object.entries(secrets)) writeFileSync(join(folder, name), text);
+  const options = { namespace: node.name, flags: values.flag, account: { host, port, folder } };
   {
     const begun = now();
-    await using agent = new Child<AgentAnswers>('./agent.ts', node.name, values.flag);
-    add(await start(agent, begun, kubeconfig.path, 'cold start'));
+    await using agent = new Child<AgentAnswers>('./agent.ts', options);
+    add(await start(agent, begun, 'cold start'));
     const bench = { server, agent, size, times: Number(values.times), seconds: Number(values.seconds) };
     await profile(agent, 'cold-start');
     add(await singleEvents(bench));
@@ -107,9 +108,10 @@ try {
     ]);
   }
   const begun = now();
-  await using agent = new Child<AgentAnswers>('./agent.ts', node.name, values.flag);
-  add(await start(agent, begun, kubeconfig.path, 'restart'));
+  await using agent = new Child<AgentAnswers>('./agent.ts', options);
+  add(await start(agent, begun, 'restart'));
 } finally {
+  rmSync(folder, { recursive: true, force: true });
   await cleanupBpfDataplane(node.directory).catch((error: unknown) => console.error(error));
 }
 console.log(`\n${table(figures)}`);

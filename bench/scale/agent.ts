@@ -91,14 +91,14 @@ function nextState(fits: (state: State) => boolean): Promise<State> {
 
 const answers = {
   /** Resolves when so many endpoints are enforced. */
-  start: async ({ kubeconfig, node, directory, endpoints, profile }: Start) => {
+  start: async ({ node, directory, endpoints, profile }: Start) => {
     const all = nextState(({ bound }) => bound >= endpoints);
     dataplane = await openBpfDataplane({ path: OBJECT, directory });
     const loaded = now();
     if (profile) await startProfile();
     new Agent({
       node,
-      source: kubernetesSource({ kubeconfig, node }).pipe(tap(note)),
+      source: kubernetesSource({ node }).pipe(tap(note)),
       links: linkSource(),
       dataplane: noting(dataplane),
       pending: 'auto',
@@ -134,7 +134,6 @@ const answers = {
 };
 
 interface Start {
-  readonly kubeconfig: string;
   readonly node: string;
   /** In a bpffs. */
   readonly directory: string;

@@ -12,6 +12,18 @@ interface Question {
   readonly argument: unknown;
 }
 
+export interface ChildOptions {
+  /** Network namespace to run in. */
+  readonly namespace: string;
+  /** Of Node. */
+  readonly flags?: readonly string[];
+  /** Runs as a pod would: its service account in the usual place, which nobody else sees. */
+  readonly account?: { readonly host: string; readonly port: string; readonly folder: string };
+}
+
+const ACCOUNT = '/run/secrets/kubernetes.io/serviceaccount';
+const AS_POD = `mount -t tmpfs none /run && mkdir -p ${ACCOUNT} && cp "$0"/* ${ACCOUNT} && exec "$@"`;
+
 interface Reply {
   readonly id: number;
   readonly value?: unknown;
@@ -36,11 +48,17 @@ export class Child<A extends Answers> implements AsyncDisposable {
   readonly #gone: Promise<void>;
   #id = 0;
 
-  /** @param namespace network namespace to run in */
-  constructor(script: string, namespace: string, flags: readonly string[] = []) {
+  constructor(script: string, { namespace, flags = [], account }: ChildOptions) {
     const path = fileURLToPath(new URL(script, import.meta.url));
-    this.#process = spawn('nsenter', [`--net=/run/netns/${namespace}`, process.execPath, ...flags, path], {
+    const command = [process.execPath, ...flags, path];
+    const all =
+      account === undefined ? command : ['unshare', '--mount', 'sh', '-c', AS_POD, account.folder, ...command];
+    this.#process = spawn('nsenter', [`--net=/run/netns/${namespace}`, ...all], {
       stdio: ['ignore', 'inherit', process.env.BENCH_LOG === undefined ? 'ignore' : 'inherit', 'ipc'],
+      env: {
+        ...process.env,
+        ...(account && { KUBERNETES_SERVICE_HOST: account.host, KUBERNETES_SERVICE_PORT: account.port }),
+      },
     });
     this.#process.on('message', ({ id, value, error }: Reply) => {
       const open = this.#open.get(id);

@@ -1,6 +1,7 @@
 /** The process of the test API server: fills it, changes objects when asked to, and says when it did. */
 import { setTimeout } from 'node:timers/promises';
 import { ApiServer } from '../../test/support/api-server/api-server.ts';
+import { Authority } from '../../test/support/api-server/certificates.ts';
 import { type ApiObject, keyOf } from '../../test/support/api-server/objects.ts';
 import { answer, now } from './child.ts';
 import { type Churn, churnEvent } from './churn.ts';
@@ -11,6 +12,18 @@ export interface Sent {
   readonly key: string;
   readonly at: number;
 }
+
+/** Where the server is and what a pod's service account would hold. */
+export interface Filled {
+  readonly host: string;
+  readonly port: string;
+  readonly token: string;
+  readonly 'ca.crt': string;
+  /** Of all objects as JSON. */
+  readonly bytes: number;
+}
+
+const TOKEN = 'a-token-of-the-benchmark';
 
 let server: ApiServer;
 let size: ClusterSize;
@@ -25,16 +38,18 @@ function send(change: { readonly put: ApiObject } | { readonly delete: ApiObject
 }
 
 const answers = {
-  fill: async (wanted: ClusterSize): Promise<{ url: string; bytes: number }> => {
+  fill: async (wanted: ClusterSize): Promise<Filled> => {
     size = wanted;
-    server = await ApiServer.listen({ historyLimit: 50_000 });
+    const authority = new Authority('bench');
+    const tls = authority.issue({ commonName: 'api', hosts: ['127.0.0.1'] });
+    server = await ApiServer.listen({ historyLimit: 50_000, tls, tokens: [TOKEN] });
     let bytes = 0;
     for (const object of clusterObjects(size)) {
       server.put(object);
       bytes += JSON.stringify(object).length;
     }
     server.compact();
-    return { url: server.url, bytes };
+    return { host: '127.0.0.1', port: new URL(server.url).port, token: TOKEN, 'ca.crt': authority.certificate, bytes };
   },
   put: (object: ApiObject) => send({ put: object }),
   delete: (object: ApiObject) => send({ delete: object }),
