@@ -13,6 +13,8 @@ export interface AgentOptions {
   /** Another compiled packet path. */
   readonly object?: string;
   readonly args: readonly string[];
+  /** Of Node. */
+  readonly flags?: readonly string[];
 }
 
 /** A line of the log, and when it was read. */
@@ -28,8 +30,8 @@ export class NodeAgent {
   readonly #command: RunningCommand;
   readonly #checks = new Set<() => void>();
 
-  constructor({ namespace, node, pinDir, object, args }: AgentOptions) {
-    const agent = [process.execPath, MAIN, 'agent', '--node-name', node, '--pin-dir', pinDir, ...args];
+  constructor({ namespace, node, pinDir, object, args, flags = [] }: AgentOptions) {
+    const agent = [process.execPath, ...flags, MAIN, 'agent', '--node-name', node, '--pin-dir', pinDir, ...args];
     const onLine = (line: string) => {
       this.said.push({ ...parsed(line), at: performance.now() });
       for (const check of [...this.#checks]) check();
