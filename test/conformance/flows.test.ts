@@ -106,7 +106,6 @@ function send(site: KernelSite, { journey }: Connection, packet: Uint8Array, whi
 function expectVerdict(state: State, connection: Connection, packet: string, arrival: Arrival): boolean {
   const { question } = connection;
   const admitted = isAdmitted(state, question);
-  if (packet === 'reply' && arrival === 'delivered' && isUntold(connection)) return admitted;
   if ((arrival === 'delivered') === admitted) return admitted;
   const where = `${packet} in the ${state.name} state: ${arrival}`;
   throw new Error(`${where}, the request is ${admitted ? '' : 'not '}admitted: ${JSON.stringify(question)}`);
@@ -114,15 +113,6 @@ function expectVerdict(state: State, connection: Connection, packet: string, arr
 
 function stateOf(name: string, objects: ReturnType<typeof objectsOf>): State {
   return { name, cluster: new TestCluster(objects), oracle: oracleFor(objects) };
-}
-
-/**
- * Of SCTP conntrack cannot be asked, so a peer elsewhere, which could be a Service's, is heard until the pod itself sends:
- * its next packet is judged by the real destination.
- */
-function isUntold({ question, journey }: Connection): boolean {
-  const { from, to } = journey;
-  return question.protocol === 'SCTP' && from.kind === 'pod' && (to.kind !== 'pod' || to.node !== from.node);
 }
 
 function connectionOf({ cluster }: State, question: Question, place: number): Connection[] {
