@@ -1,6 +1,6 @@
 /** What the kernel counted between two readings, as text: a line for each pod, then one for each rule that admitted. */
 import pc from 'picocolors';
-import type { VerdictCount } from '../dataplane/bpf/events.ts';
+import type { VerdictCount } from '../model/verdict-event.ts';
 
 interface Totals {
   admitted: bigint;

@@ -1,7 +1,7 @@
 /** Records of the ring buffer and of the counters -> what happened, in the API objects' own names. */
 import { type Address, addressOf } from '../../model/address.ts';
-import type { Direction, ObjectKey } from '../../model/cluster.ts';
-import type { RuleRef } from '../../model/compiled.ts';
+import type { Direction } from '../../model/cluster.ts';
+import type { Hook, VerdictCount, VerdictEvent, VerdictReason } from '../../model/verdict-event.ts';
 import type { Abi, HookName, ReasonName } from './abi.ts';
 import type { Names } from './names.ts';
 import type { RuleNumbers } from './rule-numbers.ts';
@@ -10,55 +10,9 @@ import { u32Of } from './tables.ts';
 
 type Kebab<S extends string> = S extends `${infer A}_${infer B}` ? `${Lowercase<A>}-${Kebab<B>}` : Lowercase<S>;
 type Tail<S extends string, P extends string> = S extends `${P}_${infer R}` ? Kebab<R> : never;
-/** `allow-rule`, `drop-policy` ...: names of enum reason. */
-export type VerdictReason = Tail<ReasonName, 'REASON'>;
-/** `from-pod`, `to-pod`, `to-node`. */
-export type Hook = Tail<HookName, 'HOOK'>;
-
-/** A verdict that the packet path told of. */
-export interface VerdictEvent {
-  /** CLOCK_MONOTONIC, nanoseconds. */
-  readonly time: bigint;
-  /** The state under which the packet was judged. */
-  readonly generation: bigint;
-  readonly verdict: 'allow' | 'deny';
-  readonly reason: VerdictReason;
-  /** The direction that decided. */
-  readonly direction: Direction;
-  readonly hook: Hook;
-  readonly ifindex: number;
-  /** The pod whose direction decided; absent where the interface belonged to none, or it was before this agent. */
-  readonly pod?: ObjectKey;
-  /** Absent for what is not IP. */
-  readonly source?: Address;
-  readonly destination?: Address;
-  /** ICMP: type in the upper, code in the lower byte of the destination port. */
-  readonly sourcePort: number;
-  readonly destinationPort: number;
-  readonly ethertype: number;
-  /** IP protocol. */
-  readonly protocol: number;
-  /** Bytes of the packet. */
-  readonly length: number;
-  /** The rule that admitted it. */
-  readonly rule?: RuleRef;
-  /** The policies that isolate the pod in this direction. */
-  readonly policies: readonly ObjectKey[];
-}
-
-/** Counts since the maps were made. */
-export interface VerdictCount {
-  readonly ifindex: number;
-  readonly pod?: ObjectKey;
-  readonly direction: Direction;
-  readonly reason: VerdictReason;
-  readonly rule?: RuleRef;
-  /** With `drop-policy`: the policies that isolate. */
-  readonly policies: readonly ObjectKey[];
-  /** Drops: packets. Admissions: connections. */
-  readonly packets: bigint;
-  readonly bytes: bigint;
-}
+// The words that every data plane uses are those of the ABI; when one side has another, this no longer compiles.
+type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never;
+export const SAME_WORDS: Same<VerdictReason, Tail<ReasonName, 'REASON'>> & Same<Hook, Tail<HookName, 'HOOK'>> = true;
 
 /** What the packet path had no room for, since the maps were made; names of enum loss. */
 export interface Losses {

@@ -1,9 +1,10 @@
 /** The way in: opens the BPF data plane of a node, or removes every trace of it. */
 import { existsSync, readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { VerdictCount, VerdictEvent } from '../../model/verdict-event.ts';
 import { BpfMap, type BpfObject, BpfProgram } from '../../native.ts';
 import { BpfDataplane, type BpfDataplaneOptions } from './bpf-dataplane.ts';
-import type { Losses, VerdictCount, VerdictEvent } from './events.ts';
+import type { Losses } from './events.ts';
 import { type NativeKernel, type NativeKernelOptions, openNativeKernel } from './kernel-native.ts';
 import { lockDirectory } from './lock.ts';
 import { linksDirectory, mapDirectories, removeDirectory } from './pins.ts';

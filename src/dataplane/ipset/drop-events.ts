@@ -1,8 +1,8 @@
 /** Packets that our rules copied to a group of NFLOG -> drops, in the words in which the BPF data plane tells of its own. */
 import type { Address } from '../../model/address.ts';
 import type { Direction, ObjectKey } from '../../model/cluster.ts';
+import type { VerdictEvent, VerdictReason } from '../../model/verdict-event.ts';
 import type { NflogPacket } from '../../native.ts';
-import type { VerdictEvent, VerdictReason } from '../bpf/events.ts';
 import type { DesiredState } from '../contract.ts';
 import { rulesetName } from './names.ts';
 import { type PacketEnds, packetEnds } from './packet-ends.ts';

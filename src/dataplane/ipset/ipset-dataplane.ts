@@ -7,8 +7,8 @@
 import { type Address, type Family, familyOf } from '../../model/address.ts';
 import type { ObjectKey } from '../../model/cluster.ts';
 import type { RulesetId } from '../../model/compiled.ts';
+import type { VerdictEvent } from '../../model/verdict-event.ts';
 import { type NflogPacket, NflogReader, netlink } from '../../native.ts';
-import type { VerdictEvent } from '../bpf/events.ts';
 import type { Applied, Dataplane, DesiredState, Hint, LinkRole, Unprotected } from '../contract.ts';
 import { missingBridgeSysctls, setBridgeSysctls } from './bridge-sysctls.ts';
 import { CountSums, type RuleCount } from './counters.ts';

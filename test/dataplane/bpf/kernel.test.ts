@@ -2,13 +2,13 @@
 import { existsSync, readdirSync } from 'node:fs';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { VerdictEvent } from '../../../src/dataplane/bpf/events.ts';
 import { cleanupBpfDataplane, type OpenedBpfDataplane } from '../../../src/dataplane/bpf/open.ts';
 import type { DesiredState } from '../../../src/dataplane/contract.ts';
 import { type Address, familyOf } from '../../../src/model/address.ts';
 import type { ObjectKey } from '../../../src/model/cluster.ts';
 import type { Binding } from '../../../src/model/links.ts';
 import { verdictOf } from '../../../src/model/verdict.ts';
+import type { VerdictEvent } from '../../../src/model/verdict-event.ts';
 import { describeAsRoot } from '../../support/privilege.ts';
 import { openingPacket } from './support/kernel-node.ts';
 import { isolatedAt, NodePerTest, programsOn } from './support/on-kernel.ts';

@@ -1,8 +1,8 @@
 /** Every dropped packet is told of, with pod, policies and reason as the BPF data plane has them. */
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import type { VerdictEvent } from '../../../src/dataplane/bpf/events.ts';
 import { packetEnds } from '../../../src/dataplane/ipset/packet-ends.ts';
 import { type Address, addressBytes } from '../../../src/model/address.ts';
+import type { VerdictEvent } from '../../../src/model/verdict-event.ts';
 import { policy } from '../../support/cases/case.ts';
 import { cast } from '../../support/cases/cast.ts';
 import { ipFrame, udpHeader } from '../../support/kernel/packets.ts';
