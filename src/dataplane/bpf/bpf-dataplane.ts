@@ -68,6 +68,8 @@ export class BpfDataplane implements Dataplane {
   #collecting: Promise<unknown> = Promise.resolve();
   /** Programs of an agent before this one could not be swapped for ours everywhere. */
   #renewal: NodeJS.Timeout | undefined;
+  /** No maps of other layouts are left: only an agent before this one can have made them. */
+  #alone = false;
   #closed = false;
 
   constructor(kernel: Kernel, options: BpfDataplaneOptions = {}) {
@@ -124,7 +126,7 @@ export class BpfDataplane implements Dataplane {
     await this.#flowTables.prepare(content.endpoints.slots());
     if (this.#closed) throw new Error('the data plane was closed');
     // Names first: an event may come before this call is over.
-    this.#recordNames(content, this.#copies.generation + 1n);
+    this.#recordNames(content, known, this.#copies.generation + 1n);
     this.#noteLinks(state);
     this.#whole = true;
     const writes = this.#copies.put();
@@ -176,9 +178,10 @@ export class BpfDataplane implements Dataplane {
 
   /** Their maps are needed by their programs, and the slots there by whoever reads those programs' marks. */
   #removeOtherLayouts(): void {
-    if (this.#kernel.attachments.older()) return;
+    if (this.#alone || this.#kernel.attachments.older()) return;
     this.#kernel.removeOtherLayouts();
     this.#slots.forgetEarlier();
+    this.#alone = true;
   }
 
   /** The wanted content of all maps; on an exception it is built anew the next time, from what is in force. */
@@ -225,9 +228,9 @@ export class BpfDataplane implements Dataplane {
     check('ports', portSets.end);
   }
 
-  #recordNames({ endpoints, rows }: WantedContent, generation: bigint): void {
+  #recordNames({ endpoints, rows }: WantedContent, hint: Hint, generation: bigint): void {
     this.#names.pods.record(generation, endpoints.pods());
-    this.#names.policies.record(generation, rows.policies());
+    if (hint?.rulesets.size !== 0) this.#names.policies.record(generation, rows.policies());
   }
 
   /** Both copies are equal: nobody knows what is in neither. Entries are gone first, then what stood behind them. */
