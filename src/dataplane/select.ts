@@ -77,12 +77,13 @@ export async function selectDataplane({ choice, candidates, onRemains }: SelectO
   throw new NoDataplaneError(refusals);
 }
 
-/** It works here, but not for this agent: another one has it, or parts of two versions are together. Nothing else would be right. */
+/** It works here, but not for this agent as it was started: see NOT_THE_NODES. Nothing else would be right. */
 function isNotTheNodes(error: unknown): boolean {
   return error instanceof Error && 'code' in error && NOT_THE_NODES.has(error.code);
 }
 
-const NOT_THE_NODES: ReadonlySet<unknown> = new Set(['DIRECTORY_IN_USE', 'ABI_MISMATCH']);
+/** Another agent has it; its pins would go with the process; parts of two versions are together. */
+const NOT_THE_NODES: ReadonlySet<unknown> = new Set(['DIRECTORY_IN_USE', 'PRIVATE_MOUNTS', 'ABI_MISMATCH']);
 
 async function anyInForce(candidates: readonly Candidate[]): Promise<boolean> {
   for (const candidate of candidates) if (await candidate.isInForce()) return true;

@@ -9,6 +9,8 @@ import {
   existsSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
+  readlinkSync,
   renameSync,
   rmdirSync,
   statSync,
@@ -36,12 +38,26 @@ export class DirectoryNotPrivateError extends Error {
   }
 }
 
+/** A bpffs that is mounted here would be seen by this process alone: its pins, and enforcement with them, would end with it. */
+export class PrivateMountsError extends Error {
+  readonly code = 'PRIVATE_MOUNTS';
+  constructor(directory: string) {
+    super(
+      `${directory}: no bpffs is mounted here, and one mounted by this process would go with it, for its mounts are its own ("ip netns exec" makes it so); use "nsenter --net=/run/netns/NAME" instead, or mount a bpffs that lives on and give its folder with --pin-dir`,
+    );
+    this.name = 'PrivateMountsError';
+  }
+}
+
 /**
  * Makes the directory, for this user alone, mounting the usual bpffs first if nothing is there yet.
- * @throws {DirectoryNotPrivateError} @throws Error where it is no bpffs
+ * @throws {DirectoryNotPrivateError | PrivateMountsError} @throws Error where it is no bpffs
  */
 export function makeDirectory(directory: string): void {
-  if (directory.startsWith(`${DEFAULT_BPFFS}/`) && !isBpffs(DEFAULT_BPFFS)) mountBpffs(DEFAULT_BPFFS);
+  if (directory.startsWith(`${DEFAULT_BPFFS}/`) && !isBpffs(DEFAULT_BPFFS)) {
+    if (hasMountsOfItsOwn()) throw new PrivateMountsError(directory);
+    mountBpffs(DEFAULT_BPFFS);
+  }
   let parent = dirname(directory);
   while (!existsSync(parent)) parent = dirname(parent);
   if (!isBpffs(parent))
@@ -51,6 +67,37 @@ export function makeDirectory(directory: string): void {
   const { uid, mode } = statSync(directory);
   if (uid !== process.getuid?.()) throw new DirectoryNotPrivateError(directory, uid);
   if ((mode & ~constants.S_IFMT) !== PRIVATE) chmodSync(directory, PRIVATE);
+}
+
+/**
+ * Whether this process, or one that started it, was given mounts that those before do not see. Process 1 alone would say it,
+ * but one with more capabilities than ours does not let us look.
+ */
+function hasMountsOfItsOwn(): boolean {
+  const own = mountNamespaceOf(process.pid);
+  if (own === undefined) return false;
+  for (let pid = process.ppid; pid > 0; pid = parentOf(pid)) {
+    const other = mountNamespaceOf(pid);
+    if (other !== undefined && other !== own) return true;
+  }
+  return false;
+}
+
+function mountNamespaceOf(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/mnt`);
+  } catch {
+    return undefined;
+  }
+}
+
+/** 0 of the first process, and of one that has gone. */
+function parentOf(pid: number): number {
+  try {
+    return Number(/^PPid:\s*(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0);
+  } catch {
+    return 0;
+  }
 }
 
 /** The maps of an object in a directory. */

@@ -2,11 +2,16 @@
 import { once } from 'node:events';
 import { chmodSync, chownSync, closeSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { run } from '../../../src/child-process.ts';
 import { cleanupBpfDataplane, openBpfDataplane } from '../../../src/dataplane/bpf/open.ts';
 import { tryLock } from '../../../src/native.ts';
 import { describeAsRoot } from '../../support/privilege.ts';
 import { NodePerTest } from './support/on-kernel.ts';
+
+const MAIN = fileURLToPath(new URL('../../../src/main.ts', import.meta.url));
+const SHOP = fileURLToPath(new URL('../../../examples/shop', import.meta.url));
 
 describeAsRoot('the directory of an agent', () => {
   const fresh = new NodePerTest();
@@ -41,5 +46,18 @@ describeAsRoot('the directory of an agent', () => {
     expect(tryLock(fd)).toBe(true);
     await fresh.open();
     closeSync(fd);
+  });
+
+  // `ip netns exec` gives what it starts a /sys of its own, in which no bpffs is mounted.
+  test('no bpffs is mounted where it would go with the process, and enforcement with it', async () => {
+    const namespace = `slv-mounts-${process.pid}`;
+    await run('ip', ['netns', 'add', namespace]);
+    try {
+      const agent = [process.execPath, MAIN, 'agent', '--manifests', SHOP];
+      const refused = run('ip', ['netns', 'exec', namespace, ...agent, '--pin-dir', '/sys/fs/bpf/selvedge-mounts']);
+      await expect(refused).rejects.toThrow(/nsenter --net=/);
+    } finally {
+      await run('ip', ['netns', 'delete', namespace]);
+    }
   });
 });
