@@ -25,7 +25,7 @@ const { values } = parseArgs({
     policies: { type: 'string', default: '10000' },
     local: { type: 'string', default: '110' },
     families: { type: 'string', default: '4' },
-    times: { type: 'string', default: '100' },
+    times: { type: 'string', default: '200' },
     seconds: { type: 'string', default: '20' },
     /** Of the agent's Node; those of bin/selvedge by default. */
     flag: { type: 'string', multiple: true, default: ['--max-semi-space-size=4', '--heap-growing-percent=25'] },

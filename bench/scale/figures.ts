@@ -8,9 +8,10 @@ export interface Figure {
   readonly limit?: number;
 }
 
+/** The smallest value that at least this part of all do not exceed. */
 export function percentile(values: readonly number[], part: number): number {
   const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))] ?? Number.NaN;
+  return sorted[Math.max(0, Math.ceil(part * sorted.length) - 1)] ?? Number.NaN;
 }
 
 export function mean(values: readonly number[]): number {
