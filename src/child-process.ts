@@ -124,6 +124,18 @@ export function start(command: string, args: readonly string[], options: StartOp
   };
 }
 
+/**
+ * Calls back once nobody reads the pipe that is our standard output, which Node cannot ask the kernel: GNU tail, whose output
+ * it is too, does, and ends by SIGPIPE. Where there is no such tail nobody is called.
+ */
+export function onReaderGone(gone: () => void): Disposable {
+  const args = ['--pdeathsig', 'KILL', 'tail', '-f', '/dev/null'];
+  const child = spawn('setpriv', args, { stdio: ['ignore', 'inherit', 'ignore'], detached: true });
+  child.on('error', () => {}).on('exit', (_, signal) => signal === 'SIGPIPE' && gone());
+  child.unref();
+  return { [Symbol.dispose]: () => void child.kill() };
+}
+
 /** It may have exited before its last lines have been read. */
 function hasExited(child: ChildProcess): boolean {
   return child.exitCode !== null || child.signalCode !== null;

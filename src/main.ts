@@ -7,6 +7,7 @@ import { demoCommand } from './commands/demo.ts';
 import { explainCommand } from './commands/explain.ts';
 import { labCommand } from './commands/lab.ts';
 import { matrixCommand } from './commands/matrix.ts';
+import { endWithReader, isReaderGone } from './commands/output.ts';
 
 const program = new Command('selvedge')
   .description('NetworkPolicy for any CNI that gives each pod a veth, enforced by eBPF.')
@@ -25,11 +26,12 @@ function likeIts(parent: Command, command: Command): Command {
   return command;
 }
 
+endWithReader();
 try {
   await program.parseAsync();
 } catch (error) {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
-  else fail(error);
+  else if (!isReaderGone(error)) fail(error);
 }
 
 /** One line for a person; the stack only on request. */

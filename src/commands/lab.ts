@@ -25,7 +25,7 @@ import { requireRoot } from '../privilege.ts';
 import { directorySource } from '../sources/directory/directory-source.ts';
 import { backendOption } from './backend-option.ts';
 import { dataplaneOption } from './options.ts';
-import { writeOutput } from './output.ts';
+import { watchReader, writeOutput } from './output.ts';
 import { stopSignal } from './stop-signal.ts';
 import { terminal } from './terminal.ts';
 
@@ -102,6 +102,7 @@ async function run(command: Command, options: Options): Promise<void> {
 async function follow(manifests: readonly string[], { enforced, ...kind }: LabKind): Promise<void> {
   requireRoot('selvedge lab');
   using stop = stopSignal();
+  using _reader = watchReader();
   let before: Matrix | undefined;
   const told = new Set<string>();
   await runLiveLab(

@@ -1,4 +1,6 @@
 /** Ctrl-C and SIGTERM as an AbortSignal, for commands that have something to put away; the second one ends the process. */
+const running = new Set<AbortController>();
+
 export function stopSignal(): Disposable & { readonly signal: AbortSignal } {
   const controller = new AbortController();
   const names = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
@@ -7,10 +9,18 @@ export function stopSignal(): Disposable & { readonly signal: AbortSignal } {
     controller.abort(new Error(`stopped by ${name}`));
   };
   for (const name of names) process.on(name, onSignal);
+  running.add(controller);
   return {
     signal: controller.signal,
     [Symbol.dispose]: () => {
       for (const name of names) process.off(name, onSignal);
+      running.delete(controller);
     },
   };
+}
+
+/** Gives the signal for another reason. @returns whether anybody has something to put away */
+export function stopRunning(reason: Error): boolean {
+  for (const controller of running) controller.abort(reason);
+  return running.size > 0;
 }

@@ -160,6 +160,18 @@ describeAsRoot('selvedge lab', () => {
     expect(existsSync(`/run/selvedge-lab/${command.pid}`)).toBe(false);
   });
 
+  it('ends quietly, everything put away, when its reader has gone', async () => {
+    copy('cluster.yaml');
+    const command = `${SELVEDGE} lab --no-agent --manifests ${folder}`;
+    // The pipeline ends when its last part does, which lives for as long as the lab.
+    const said = await run('bash', [
+      '-c',
+      `{ ${command} 2>&3; echo "ended with $?" >&3; } 3>${folder}/said | head -n 1`,
+    ]);
+    expect(said).toBe('\n');
+    expect(readFileSync(join(folder, 'said'), 'utf8')).toMatch(/^lab \d+ is up; Ctrl-C ends it\nended with 0\n$/);
+  });
+
   it('is not asked to end labs that are not there', async () => {
     await expect(run(SELVEDGE, ['lab', 'down', 'nothing'])).rejects.toThrow('there is no lab nothing');
   });
@@ -179,6 +191,14 @@ describeAsRoot('selvedge demo', () => {
     expect(lines.join('\n')).toContain('admitted by api/api-from-web ingress rule 1: 4');
     expect(lines.join('\n')).toContain('\u001b[32m✓');
     expect(tracesOf(demo)).toEqual(NOTHING);
+    expect(readdirSync(folder)).toEqual([]);
+  });
+});
+
+describeAsRoot('selvedge demo to a reader that goes', () => {
+  it('ends quietly, and leaves nothing', async () => {
+    const command = `TMPDIR=${folder} ${SELVEDGE} demo 2>&1`;
+    expect(await run('bash', ['-c', `${command} | head -n 2`])).toMatch(/^\n1\. No policy/);
     expect(readdirSync(folder)).toEqual([]);
   });
 });
