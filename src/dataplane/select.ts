@@ -110,6 +110,8 @@ function succeeding(dataplane: Dataplane, removeOthers: () => Promise<void>, suc
   return new Proxy(dataplane, {
     get: (target, name) => {
       if (name === 'apply') return apply;
+      // What is there is judged by the one before: closed by this one, it would be cut off until the whole state is in force.
+      if (name === 'begin' && succeeds && target.inForce() === undefined) return () => target.begin?.('open');
       if (name === 'inForce') return () => target.inForce() ?? (succeeds ? new Map() : undefined);
       const member: unknown = Reflect.get(target, name, target);
       return typeof member === 'function' ? member.bind(target) : member;

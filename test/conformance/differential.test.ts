@@ -20,6 +20,9 @@ const QUESTIONS = 150;
 /** Asked at a time: most of the time is spent waiting for what does not come. */
 const ABREAST = 4;
 
+// Each lab and each data plane of them ends with the process.
+process.setMaxListeners(100);
+
 describeAsRoot('bpf, ipset and the oracle', () => {
   it('agree on real connections in random worlds', { timeout: 60_000 + worlds * 10_000 }, async () => {
     const sample = fc.sample(worldArbitrary, { seed, numRuns: worlds });

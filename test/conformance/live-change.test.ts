@@ -112,7 +112,10 @@ describeAsRoot('agents started again with the other data plane', () => {
     expect(traces()).toEqual({ bpf: true, ipset: false });
 
     for (const timer of [talking, trying]) clearInterval(timer);
-    await Promise.all(streams.map((stream) => stream.arrived(stream.sent)));
+    const arrived = Promise.all(streams.map((stream) => stream.arrived(stream.sent)));
+    await Promise.race([arrived, new Promise((resolve) => setTimeout(resolve, 5_000).unref())]);
+    const lost = streams.filter(({ sent, received }) => sent !== received);
+    expect(lost.map(({ name, sent, received }) => ({ name, lost: sent - received }))).toEqual([]);
     console.log(`${streams.reduce((sum, { sent }) => sum + sent, 0)} messages on ${streams.length} connections`);
     expect(streams.flatMap((stream) => retransmissions(stream))).toEqual([]);
     expect(denied.filter(({ passed }) => passed > 0).map(({ name, passed }) => ({ name, passed }))).toEqual([]);

@@ -19,8 +19,18 @@ const without = (errno: number) => ['perl', fixture('without-syscall.pl'), `${BP
 const lacking = (...capabilities: readonly string[]) => {
   return ['setpriv', `--bounding-set=${capabilities.map((name) => `-${name}`).join()}`];
 };
-/** In place of the usual bpffs, for this process alone. */
-const unmounted = ['unshare', '--mount', 'sh', '-c', 'mount -t tmpfs none /sys/fs/bpf && exec "$@"', 'sh'];
+/** In place of the usual bpffs, as in a container whose first process it is. */
+const unmounted = [
+  'unshare',
+  '--mount',
+  '--pid',
+  '--fork',
+  '--mount-proc',
+  'sh',
+  '-c',
+  'mount -t tmpfs none /sys/fs/bpf && exec "$@"',
+  'sh',
+];
 
 /** What the process is run by, and what it says in the end. */
 const ABSENCES: Readonly<Record<string, readonly [command: readonly string[], reason: RegExp]>> = {

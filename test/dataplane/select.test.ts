@@ -82,6 +82,12 @@ it('takes what the other one has left for something in force', async () => {
   candidates.ipset.inForce = true;
   const { dataplane } = await selectDataplane({ choice: 'auto', candidates });
   expect(dataplane.inForce()).toEqual(new Map());
+  // It judges until then, so nothing need be closed.
+  const begun: string[] = [];
+  Object.assign(candidates.bpf.dataplane, { begin: async (pending: string) => void begun.push(pending) });
+  await dataplane.begin?.('closed');
+  await alone.dataplane.begin?.('closed');
+  expect(begun).toEqual(['open', 'closed']);
 });
 
 const EMPTY_STATE = {
