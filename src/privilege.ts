@@ -44,6 +44,15 @@ export function requireRoot(command: string): void {
   );
 }
 
+/** For taking away what an agent has left: without these it would see nothing, and say so. @throws {PrivilegeError} */
+export function requireCleanupRights(command: string): void {
+  const missing = missingCapabilities(['CAP_BPF', 'CAP_NET_ADMIN']);
+  if (missing.length === 0) return;
+  throw new PrivilegeError(
+    `${command} needs root, or CAP_BPF and CAP_NET_ADMIN, to see and remove programs, maps, links, rules and sets: ${missing.join(' and ')} missing here, as user ${process.geteuid?.()}; try sudo`,
+  );
+}
+
 const MOUNTING = 'mounting a bpffs takes CAP_SYS_ADMIN too';
 const FILTERED = 'none is missing here: something else forbids it, a seccomp filter or a locked kernel say';
 

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { Command } from 'commander';
 import { cleanupBpfDataplane } from '../dataplane/bpf/open.ts';
 import { cleanupIpsetDataplane } from '../dataplane/ipset/open.ts';
+import { requireCleanupRights } from '../privilege.ts';
 import { pinDirOption } from './options.ts';
 
 export function cleanupCommand(): Command {
@@ -10,6 +11,7 @@ export function cleanupCommand(): Command {
     .description('Remove programs, maps, links, rules and sets from this node: policies are no longer enforced.')
     .addOption(pinDirOption())
     .action(async ({ pinDir }: { pinDir: string }) => {
+      requireCleanupRights('selvedge cleanup');
       const there = existsSync(pinDir);
       if (there) await cleanupBpfDataplane(pinDir);
       say(there ? `removed ${pinDir} and what was attached` : `nothing of selvedge in ${pinDir}`);

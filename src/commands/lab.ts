@@ -162,6 +162,7 @@ function ends({ from, to, port, protocol }: Query): string {
 }
 
 function down(ids: readonly string[]): void {
+  requireRoot('selvedge lab down');
   const known = knownLabs();
   for (const id of ids)
     if (!known.includes(id as LabId))

@@ -195,6 +195,14 @@ describeAsRoot('selvedge demo', () => {
   });
 });
 
+describeAsRoot('selvedge without privilege', () => {
+  it.each([['cleanup'], ['lab', 'down']])('%s %s says that it needs root, and nothing else', async (...args) => {
+    const as = ['--reuid', '65534', '--regid', '65534', '--clear-groups', SELVEDGE, ...args.filter(Boolean)];
+    const failure = await run('setpriv', as).catch((error) => error);
+    expect(failure).toMatchObject({ exitCode: 1, stderr: expect.stringMatching(/^selvedge: .* needs root.*\n$/) });
+  });
+});
+
 describeAsRoot('selvedge demo to a reader that goes', () => {
   it('ends quietly, and leaves nothing', async () => {
     const command = `TMPDIR=${folder} ${SELVEDGE} demo 2>&1`;
