@@ -61,9 +61,10 @@ struct {
   __type(value, struct ipcache_entry);
 } ipcache6_left SEC(".maps"), ipcache6_right SEC(".maps");
 
+/* Room for a policy of 5 MB: 150,000 blocks and a row for each. What is not used costs little: nothing is preallocated. */
 struct {
   __uint(type, BPF_MAP_TYPE_LPM_TRIE);
-  __uint(max_entries, 131072);
+  __uint(max_entries, 262144);
   __uint(map_flags, BPF_F_NO_PREALLOC);
   __type(key, struct cidr4_key);
   __type(value, struct cidr_entry);
@@ -71,7 +72,7 @@ struct {
 
 struct {
   __uint(type, BPF_MAP_TYPE_LPM_TRIE);
-  __uint(max_entries, 131072);
+  __uint(max_entries, 262144);
   __uint(map_flags, BPF_F_NO_PREALLOC);
   __type(key, struct cidr6_key);
   __type(value, struct cidr_entry);
@@ -79,7 +80,7 @@ struct {
 
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
-  __uint(max_entries, 131072);
+  __uint(max_entries, 262144);
   __uint(map_flags, BPF_F_NO_PREALLOC);
   __type(key, struct policy_key);
   __type(value, struct policy_entry);

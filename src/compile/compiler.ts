@@ -215,7 +215,7 @@ export class Compiler {
       this.#peers.collect(pod, address, records);
       return new Set(records);
     });
-    into.push(...perPod.reduce((common, records) => common.intersection(records)));
+    for (const record of perPod.reduce((common, records) => common.intersection(records))) into.push(record);
   }
 
   #noteConflict(address: Address, claimants: readonly Pod[]): void {

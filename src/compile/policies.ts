@@ -94,14 +94,14 @@ export class ActivePolicy {
     // "If this field is empty or missing, this rule matches all sources" (destinations, for egress).
     if (peers.length === 0) return 'anyone';
     const nodes = peers.map((peer) => this.#peers.use(peer, namespace));
-    this.#uses.nodes.push(...nodes);
+    for (const node of nodes) this.#uses.nodes.push(node);
     return [...new Set(nodes.map((node) => node.id as SetId))].sort();
   }
 
   #lookUp(peers: readonly Peer[], names: readonly PortName[], namespace: string): NamedPort[] {
     const from = peers.length === 0 ? (['anyone'] as const) : peers;
     const lookups = names.flatMap((name) => from.map((peer) => this.#peers.useName(peer, namespace, name)));
-    this.#uses.lookups.push(...lookups);
+    for (const named of lookups) this.#uses.lookups.push(named);
     return lookups;
   }
 

@@ -144,5 +144,5 @@ function nameOf(column: Column | undefined): string {
 }
 
 function longest(texts: readonly string[]): number {
-  return Math.max(0, ...texts.map(({ length }) => length));
+  return texts.reduce((most, { length }) => Math.max(most, length), 0);
 }

@@ -152,7 +152,7 @@ export class PolicyRows {
     const indexes: number[] = [];
     for (const set of identity.sets) for (const index of rows.bySet.get(set) ?? []) indexes.push(index);
     if (indexes.length === 0) return undefined;
-    indexes.push(...rows.anyone);
+    for (const index of rows.anyone) indexes.push(index);
     const ascending = [...new Set(indexes)].sort((a, b) => a - b);
     const ports = flattened === undefined ? this.#take(rows, ascending) : this.#takeOnce(rows, ascending, flattened);
     if (ports === undefined || ports !== rows.world) return ports;
