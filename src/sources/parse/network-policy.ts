@@ -24,11 +24,14 @@ export function parseNetworkPolicy(draft: Draft): NetworkPolicy {
   const egress = parseRules(spec, 'egress', draft);
   const policyTypes = parsePolicyTypes(spec);
 
-  if (draft.errors.length > 0) draft.errors.push(...faults);
-  else {
-    for (const { field, message } of faults) {
-      draft.remarks.push({ field, message: `${message}; until this is mended the policy admits nothing` });
-    }
+  const unusable = draft.errors.length > 0;
+  // What is no place for a selector is none for rules either: one fault, found twice.
+  const isNoObject = draft.errors.some(({ field }) => field === 'spec');
+  for (const { field, message } of faults) {
+    if (isNoObject && field === 'spec') continue;
+    // One by one: a spread of very many faults overflows the stack.
+    if (unusable) draft.errors.push({ field, message });
+    else draft.remarks.push({ field, message: `${message}; until this is mended the policy admits nothing` });
   }
   const closed = faults.length > 0;
   return {

@@ -28,6 +28,10 @@ it('isolates in both directions when a misspelt section hides which was meant', 
   expect(read).toMatchObject({ policyTypes: ['ingress', 'egress'], ingress: [], egress: [] });
 });
 
+it('tells once of a spec that is no object', () => {
+  for (const spec of [[], 'text', 5]) expect(parse(policy(spec))).toEqual({ policy: undefined, fields: ['spec'] });
+});
+
 describe('a valid policy', () => {
   it('is read with the defaults of the API', () => {
     const { policy: read, fields } = parse(
