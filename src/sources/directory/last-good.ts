@@ -66,6 +66,7 @@ function isWithin(path: string, folder: string): boolean {
   return path === folder || path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
 }
 
+/** The place is in object and message; as origin too, it would be told twice. */
 function warningOf({ file, line, message }: ManifestError, stands: boolean): Warning {
   const at = line === undefined ? '' : `line ${line}: `;
   const then = stands ? 'what it said before stays in force' : 'nothing of it is known yet';
@@ -73,6 +74,5 @@ function warningOf({ file, line, message }: ManifestError, stands: boolean): War
     object: file,
     field: '',
     message: `${at}${message}; ${then}`,
-    ...(line !== undefined && { origin: { file, document: 1, line } }),
   };
 }
