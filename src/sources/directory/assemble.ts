@@ -24,15 +24,16 @@ type Found = Manifest['objects'][number];
 /** `allocates`: pods without a node or an address get them (model/allocate.ts). */
 export function assemble(manifests: readonly Manifest[], allocates: boolean): Assembled {
   const all = manifests.flatMap(({ objects }) => objects);
-  const { kept, warnings } = withoutDuplicates(all);
+  const { kept, warnings: duplicates } = withoutDuplicates(all);
   const declared = kept.flatMap(({ parsed }) =>
     parsed.type === 'object' || parsed.type === 'pod' ? [parsed.object] : [],
   );
   const workloads = kept.flatMap(({ parsed }) => (parsed.type === 'workload' ? [parsed.workload] : []));
   const objects = new Map(declared.map((object) => [idOf(object), object]));
-  warnings.push(...addPods(objects, workloads, ownersOf(kept)));
+  const ofPods = addPods(objects, workloads, ownersOf(kept));
   addNamespaces(objects, all);
-  warnings.push(...otherKinds(all), ...manifests.flatMap((manifest) => manifest.warnings));
+  const ofManifests = manifests.flatMap((manifest) => manifest.warnings);
+  const warnings = [...duplicates, ...ofPods, ...otherKinds(all), ...ofManifests];
   if (!allocates) return { objects, warnings };
   const unaddressed = kept.flatMap(({ parsed }) =>
     parsed.type === 'pod' && parsed.unaddressed ? keyOf(parsed.object) : [],
@@ -66,8 +67,8 @@ function withoutDuplicates(all: readonly Found[]): { kept: Found[]; warnings: Wa
   return { kept, warnings };
 }
 
-/** What is not valid takes nobody's name. */
-function parsedId(parsed: Parsed): string | undefined {
+/** `Pod shop/web`. What is not valid takes nobody's name. */
+export function parsedId(parsed: Parsed): string | undefined {
   if (parsed.type === 'object' || parsed.type === 'pod') return idOf(parsed.object);
   if (parsed.type !== 'workload') return undefined;
   const { kind, namespace, name } = parsed.workload;

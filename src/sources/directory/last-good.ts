@@ -3,12 +3,18 @@ import { hash } from 'node:crypto';
 import { sep } from 'node:path';
 import type { Warning } from '../../model/cluster.ts';
 import type { Listing, ManifestFile } from './files.ts';
+import { halfSaved, isStrictPrefix, type Saved } from './half-saved.ts';
 import { type Manifest, ManifestError, parseManifest } from './manifest.ts';
+
+interface Good extends Saved {
+  /** The text that this one is the beginning of; itself unless documents were removed at its end. */
+  readonly longest: string;
+}
 
 interface Known {
   /** Of the text that was parsed last, good or not. */
   readonly digest?: string;
-  readonly good?: Manifest;
+  readonly good?: Good;
   readonly error?: ManifestError;
 }
 
@@ -45,21 +51,31 @@ export class LastGood {
     }
     this.#known = next;
     const sorted = [...next].sort(([a], [b]) => (a < b ? -1 : 1));
-    return { manifests: sorted.flatMap(([, { good }]) => good ?? []), warnings, complete };
+    return { manifests: sorted.flatMap(([, { good }]) => good?.manifest ?? []), warnings, complete };
   }
 }
 
 function renew({ name, content }: ManifestFile, before: Known = {}): Known {
-  const good = before.good && { good: before.good };
-  if ('error' in content) return { ...good, error: content.error };
-  const digest = hash('sha256', content.text);
+  const kept = before.good && { good: before.good };
+  if ('error' in content) return { ...kept, error: content.error };
+  const { text } = content;
+  const digest = hash('sha256', text);
   if (digest === before.digest) return before;
   try {
-    return { digest, good: parseManifest(content.text, name) };
+    const next = { text, manifest: parseManifest(text, name) };
+    return { digest, good: kept === undefined ? { ...next, longest: text } : follow(next, kept.good, name) };
   } catch (error) {
     if (!(error instanceof ManifestError)) throw error;
-    return { digest, ...good, error };
+    return { digest, ...kept, error };
   }
+}
+
+/** @throws {ManifestError} the text looks like half of a save. */
+function follow(next: Saved, good: Good, file: string): Good {
+  const half = halfSaved(next, good, good.longest);
+  if (half !== undefined) throw new ManifestError(file, half.reason, half);
+  // A save that is seen twice, first up to the end of a document, is measured both times by what was there before it.
+  return { ...next, longest: isStrictPrefix(next.text, good.longest) ? good.longest : next.text };
 }
 
 function isWithin(path: string, folder: string): boolean {

@@ -4,9 +4,17 @@ import type { Origin, Warning } from '../../model/cluster.ts';
 import type { Place } from '../parse/draft.ts';
 import { pathText } from '../parse/field.ts';
 import { type ObjectType, type Parsed, type ParseResult, parseObject } from '../parse/object.ts';
+import { unfinished } from '../parse/unfinished.ts';
+
+interface Found {
+  readonly parsed: Parsed;
+  readonly origin: Origin;
+  /** What its head lacks, `an object without a kind`. */
+  readonly lacks?: string;
+}
 
 export interface Manifest {
-  readonly objects: readonly { readonly parsed: Parsed; readonly origin: Origin }[];
+  readonly objects: readonly Found[];
   /** What is wrong with single objects. */
   readonly warnings: readonly Warning[];
 }
@@ -53,7 +61,7 @@ export function parseManifest(text: string, file: string): Manifest {
 }
 
 function parseDocuments(text: string, file: string): Manifest {
-  const objects: { parsed: Parsed; origin: Origin }[] = [];
+  const objects: Found[] = [];
   const warnings: Warning[] = [];
   for (const { value, document, lineOf } of documentsOf(text, file)) {
     const cycle = text.includes('&') ? cycleIn(value) : undefined;
@@ -63,8 +71,9 @@ function parseDocuments(text: string, file: string): Manifest {
     for (const item of itemsOf({ value, path: [] }, 0)) {
       const origin: Origin = { file, document, line: lineOf(item.path) ?? 1 };
       const { parsed, warnings: found } = parseItem(item, { origin, lineOf, ...(cycle && { cycle }) });
-      objects.push({ parsed, origin });
-      warnings.push(...found);
+      const lacks = unfinished(item.value, item.assumed);
+      objects.push({ parsed, origin, ...(lacks !== undefined && { lacks }) });
+      for (const warning of found) warnings.push(warning);
     }
   }
   return { objects, warnings };
