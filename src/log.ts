@@ -11,6 +11,12 @@ export function openLog(level: LogLevel): Logger {
   return pino(options, pretty({ destination: 2, sync: true, ignore: 'event', translateTime: 'SYS:HH:MM:ss.l' }));
 }
 
+/** An error for a line that a person reads; its stack belongs to a line of level debug. */
+export function briefly(error: unknown): { readonly message: string; readonly code?: unknown } {
+  if (!(error instanceof Error)) return { message: String(error) };
+  return { message: error.message, ...('code' in error && { code: error.code }) };
+}
+
 function levelName(label: string): { level: string } {
   return { level: label };
 }

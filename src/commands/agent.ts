@@ -8,7 +8,7 @@ import type { DataplaneChoice } from '../dataplane/select.ts';
 import { type HealthAddress, HealthServer, parseHealthAddress } from '../health.ts';
 import type { PendingMode } from '../links/bindings.ts';
 import { linkSource } from '../links/link-source.ts';
-import { LOG_LEVELS, type LogLevel, openLog } from '../log.ts';
+import { briefly, LOG_LEVELS, type LogLevel, openLog } from '../log.ts';
 import type { ClusterChange } from '../model/cluster.ts';
 import { directorySource } from '../sources/directory/directory-source.ts';
 import { kubernetesSource } from '../sources/kubernetes/kubernetes-source.ts';
@@ -27,10 +27,12 @@ interface Options {
   readonly pinDir: string;
   readonly pending: PendingMode;
   readonly logLevel: LogLevel;
-  readonly healthAddress: HealthAddress | undefined;
+  readonly healthAddress: HealthAddress | typeof NOWHERE;
   readonly dryRun?: boolean;
 }
 
+/** What commander makes of an option without a text, whatever its parser gives. */
+const NOWHERE = '';
 const DEFAULT_HEALTH_ADDRESS: HealthAddress = { host: '127.0.0.1', port: 9971 };
 
 export function agentCommand(): Command {
@@ -87,16 +89,20 @@ async function run(options: Options): Promise<void> {
   };
   if (options.dryRun) return await dryRun({ ...parts, pinDir: options.pinDir }, stop.signal);
   const agent = new Agent({ ...parts, dataplane: await openDataplane(options, log) });
-  await agent.start();
-  const health = serveHealth(options.healthAddress, agent, log);
-  await new Promise((resolve) => stop.signal.addEventListener('abort', resolve));
-  health?.close();
-  await agent.close();
+  let health: HealthServer | undefined;
+  try {
+    await agent.start();
+    health = serveHealth(options.healthAddress, agent, log);
+    await new Promise((resolve) => stop.signal.addEventListener('abort', resolve));
+  } finally {
+    health?.close();
+    await agent.close();
+  }
   log.info({ event: 'stopped' }, 'stopped; what is in force stays in force');
 }
 
-function healthAddress(text: string): HealthAddress | undefined {
-  if (text === '') return undefined;
+function healthAddress(text: string): Options['healthAddress'] {
+  if (text === NOWHERE) return NOWHERE;
   const address = parseHealthAddress(text);
   if (address === undefined)
     throw new InvalidArgumentError('an address and a port, as in 127.0.0.1:9971 or [::1]:9971.');
@@ -104,11 +110,14 @@ function healthAddress(text: string): HealthAddress | undefined {
 }
 
 function serveHealth(address: Options['healthAddress'], agent: Agent, log: Logger): HealthServer | undefined {
-  if (address === undefined) return undefined;
+  if (address === NOWHERE) return undefined;
   return new HealthServer({
     address,
     faults: () => agent.faults(),
-    onFailure: (error, retryMs) => log.error({ event: 'health-failed', err: error, retryMs }, 'no health pages'),
+    onFailure: (error, retryMs) => {
+      log.error({ event: 'health-failed', err: briefly(error), retryMs }, 'no health pages');
+      log.debug({ event: 'health-failed', err: error }, 'why, in full');
+    },
   });
 }
 

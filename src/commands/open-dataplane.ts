@@ -4,6 +4,7 @@ import { makeCandidates } from '../dataplane/candidates.ts';
 import type { Dataplane, Unprotected } from '../dataplane/contract.ts';
 import type { Damage } from '../dataplane/ipset/ipset-dataplane.ts';
 import { type DataplaneChoice, selectDataplane } from '../dataplane/select.ts';
+import { briefly } from '../log.ts';
 import { BPF_OBJECT } from './options.ts';
 
 export interface DataplaneOptions {
@@ -30,7 +31,8 @@ export async function openDataplane(options: DataplaneOptions, log: Logger): Pro
     choice,
     candidates,
     onRemains: (other, error) => {
-      log.error({ event: 'remains', dataplane: other, err: error }, `${other} is still in force; tried again`);
+      log.error({ event: 'remains', dataplane: other, err: briefly(error) }, `${other} is still in force; tried again`);
+      log.debug({ event: 'remains', dataplane: other, err: error }, 'why, in full');
     },
   });
   log.info({ event: 'dataplane', dataplane: kind, reason }, `data plane: ${kind}`);
