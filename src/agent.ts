@@ -130,6 +130,7 @@ export class Agent {
     this.#broken.sources.delete('links');
     for (const ifindex of links.gone) this.#forget(ifindex);
     this.#told.forget(links.gone);
+    this.#told.exits(links.exits);
     if (links.missed)
       for (const ifindex of [...links.pods.keys(), ...links.exits.keys()]) this.#parts.dataplane.forget(ifindex);
     for (const role of ['pods', 'exits'] as const) {

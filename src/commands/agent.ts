@@ -11,6 +11,7 @@ import { linkSource } from '../links/link-source.ts';
 import { briefly, LOG_LEVELS, type LogLevel, openLog } from '../log.ts';
 import type { ClusterChange } from '../model/cluster.ts';
 import { directorySource } from '../sources/directory/directory-source.ts';
+import { warnUnlessNamed } from '../sources/directory/named-node.ts';
 import { kubernetesSource } from '../sources/kubernetes/kubernetes-source.ts';
 import { dryRun } from './dry-run.ts';
 import { openDataplane } from './open-dataplane.ts';
@@ -122,7 +123,7 @@ function serveHealth(address: Options['healthAddress'], agent: Agent, log: Logge
 }
 
 function sourceOf({ manifests, nodeName: node, kubeconfig, context }: Options, log: Logger): Observable<ClusterChange> {
-  if (manifests !== undefined) return directorySource(manifests);
+  if (manifests !== undefined) return warnUnlessNamed(node, directorySource(manifests));
   return kubernetesSource({
     node,
     ...(kubeconfig !== undefined && { kubeconfig }),

@@ -36,6 +36,13 @@ export function classify(links: readonly LinkFacts[]): ReadonlyMap<number, LinkR
   );
 }
 
+/** `10.9.0.1/24`: what makes a veth into another namespace a way out and no pod's; undefined of any other link. */
+export function networkOf(link: LinkFacts): string | undefined {
+  if (link.kind !== 'veth' || link.peerNetnsId === undefined || link.master !== undefined) return undefined;
+  const network = link.addresses.find(hasNetwork);
+  return network && `${network.address}/${network.prefixLength}`;
+}
+
 function isPodLink(link: LinkFacts): boolean {
   if (link.kind !== 'veth' || link.peerNetnsId === undefined) return false;
   return link.master !== undefined || !link.addresses.some(hasNetwork);

@@ -7,7 +7,7 @@ import { Observable } from 'rxjs';
 import { type Address, parseAddress } from '../model/address.ts';
 import type { ExitLink, NodeLinks, PodLink } from '../model/links.ts';
 import { BpfError, netlink } from '../native.ts';
-import { classify, type LinkFacts } from './classify.ts';
+import { classify, type LinkFacts, networkOf } from './classify.ts';
 
 /**
  * Lists once, then again after each burst of events, and emits what differs; never completes. Errors when the node's own
@@ -78,13 +78,15 @@ class Listing {
     const missed = this.#missed;
     this.#gone = new Set();
     this.#missed = false;
-    const roles = classify(links.map((link) => factsOf(link, own)));
+    const facts = links.map((link) => factsOf(link, own));
+    const roles = classify(facts);
     const pods = new Map<number, PodLink>();
     const exits = new Map<number, ExitLink>();
-    for (const link of links) {
+    for (const [index, link] of links.entries()) {
       const { ifindex, name } = link;
       const role = roles.get(ifindex);
-      if (role === 'exit') exits.set(ifindex, { ifindex, name });
+      const network = networkOf(facts[index] as LinkFacts);
+      if (role === 'exit') exits.set(ifindex, { ifindex, name, ...(network !== undefined && { network }) });
       if (role === 'pod') pods.set(ifindex, { ifindex, name, addresses: this.#addressesBehind(link) });
     }
     for (const ifindex of this.#peers.keys()) if (!pods.has(ifindex)) this.#peers.delete(ifindex);

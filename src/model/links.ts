@@ -14,6 +14,8 @@ export interface PodLink {
 export interface ExitLink {
   readonly ifindex: number;
   readonly name: string;
+  /** `10.9.0.1/24`: what makes a veth into another namespace a way out and no pod's. */
+  readonly network?: string;
 }
 
 export interface NodeLinks {

@@ -2,7 +2,7 @@
 import type { Logger } from 'pino';
 import type { Applied, DesiredState } from '../dataplane/contract.ts';
 import type { Warning } from '../model/cluster.ts';
-import type { Binding } from '../model/links.ts';
+import type { Binding, ExitLink } from '../model/links.ts';
 import { type Arrivals, rounded } from './arrivals.ts';
 
 export class AgentLog {
@@ -10,6 +10,7 @@ export class AgentLog {
   readonly #arrivals: Arrivals;
   #warnings: ReadonlySet<string> = new Set();
   #bindings: ReadonlyMap<number, string> = new Map();
+  #exits: ReadonlyMap<number, string> = new Map();
   #revision: string | undefined;
   #begun = false;
 
@@ -60,11 +61,22 @@ export class AgentLog {
     this.#bindings = told;
   }
 
+  /** What pods' packets leave the node by: a veth among these that is a pod's is not protected. */
+  exits(exits: ReadonlyMap<number, ExitLink>): void {
+    const told = new Map<number, string>();
+    for (const { ifindex, name, network } of exits.values()) {
+      const text = `a way out of the node${network === undefined ? '' : `: no pod's, for it holds ${network}`}`;
+      told.set(ifindex, text);
+      if (this.#exits.get(ifindex) !== text) this.#log.info({ event: 'interface', ifindex, name }, text);
+    }
+    this.#exits = told;
+  }
+
   /** Whatever is said of these next is news: their indexes are other interfaces' now. */
   forget(ifindexes: Iterable<number>): void {
-    const left = new Map(this.#bindings);
-    for (const ifindex of ifindexes) left.delete(ifindex);
-    this.#bindings = left;
+    const gone = new Set(ifindexes);
+    this.#bindings = new Map([...this.#bindings].filter(([ifindex]) => !gone.has(ifindex)));
+    this.#exits = new Map([...this.#exits].filter(([ifindex]) => !gone.has(ifindex)));
   }
 }
 

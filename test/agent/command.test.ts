@@ -1,6 +1,6 @@
 // `selvedge agent` as a user starts it, in a network namespace of its own.
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, onTestFinished } from 'vitest';
 import { run } from '../../src/child-process.ts';
 import { describeAsRoot } from '../support/privilege.ts';
 import { NodeAgent, PinDir } from './support/node-agent.ts';
@@ -35,5 +35,21 @@ describeAsRoot('selvedge agent', () => {
     await started.ready();
     expect(started.said.filter(({ level }) => level === 'error')).toEqual([]);
     expect(await started.end('SIGTERM')).toBe('exited with 0');
+  });
+
+  it('says which interfaces are ways out and why, and that nothing names this node', async () => {
+    const peer = `${namespace}-peer`;
+    await run('ip', ['netns', 'add', peer]);
+    onTestFinished(async () => void (await run('ip', ['netns', 'delete', peer])));
+    await run('ip', ['-n', namespace, 'link', 'add', 'own', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', peer]);
+    await run('ip', ['-n', namespace, 'address', 'add', '10.9.0.1/24', 'dev', 'own']);
+    const started = start('mistyped', '--health-address=');
+    await started.ready();
+    const own = started.said.filter(({ name }) => name === 'own');
+    expect(own).toMatchObject([
+      { event: 'interface', msg: "a way out of the node: no pod's, for it holds 10.9.0.1/24" },
+    ]);
+    const warnings = started.said.filter(({ level }) => level === 'warn');
+    expect(warnings).toMatchObject([{ object: 'Node mistyped', msg: expect.stringMatching(/no pod is on it/) }]);
   });
 });
