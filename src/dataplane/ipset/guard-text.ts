@@ -3,7 +3,7 @@
  * tell the ports of a bridge apart; nftables' bridge family can. Here a pod's interface is tied to the pod's addresses,
  * so that the rulesets may take a source address for the pod.
  */
-import { type Address, addressBytes, familyOf } from '../../model/address.ts';
+import { type Address, addressBytes, covers, familyOf, type Prefix, parseAddress } from '../../model/address.ts';
 
 export interface GuardedLink {
   readonly name: string;
@@ -59,6 +59,21 @@ function withDrops(lines: readonly string[], nflogGroup?: number): string[] {
   const log = nflogGroup === undefined ? '' : ` log prefix "guard:$1" group ${nflogGroup} snaplen ${LOGGED_BYTES}`;
   return lines.map((line) => line.replace(/DROP\((.*)\)/, `counter${log} drop`));
 }
+
+/** What `nft list table` prints -> by interface, the addresses of the pod behind it. Link-local ones come from no pod's record. */
+export function ownedAddresses(listed: string): ReadonlyMap<string, readonly Address[]> {
+  const owned = new Map<string, Address[]>();
+  for (const [, content = ''] of listed.matchAll(/^\tset owned[46] \{\n([\s\S]*?)^\t\}/gm)) {
+    for (const [, name = '', text = ''] of content.matchAll(/"([^"]+)" \. ([0-9a-f.:]+)/g)) {
+      const address = parseAddress(text);
+      if (address === undefined || covers(LINK_LOCAL, address)) continue;
+      owned.set(name, [...(owned.get(name) ?? []), address]);
+    }
+  }
+  return owned;
+}
+
+const LINK_LOCAL = 'fe80::/10' as Prefix;
 
 /** A table can only be deleted where there is one. */
 function removal(family: 'bridge' | 'inet'): string[] {

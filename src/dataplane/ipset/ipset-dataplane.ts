@@ -35,8 +35,8 @@ export interface IpsetDataplaneOptions {
   readonly families?: readonly Family[];
   /** Milliseconds between looks whether somebody else has changed what is ours; 0 for never. 10 s when absent. */
   readonly auditEvery?: number;
-  /** Whether an agent before has left something in force. */
-  readonly inherited?: boolean;
+  /** What an agent before has left in force, as `inForce` gives it; absent: nothing. */
+  readonly inherited?: ReadonlyMap<number, readonly Address[]>;
   /** Told when somebody else's changes were found and when they could not be mended; what is ours is written again. */
   readonly onDamage?: (damage: Damage) => void;
   /** Told whenever `unprotected` has changed. */
@@ -98,9 +98,9 @@ export class IpsetDataplane implements Dataplane {
     return this.#unprotected;
   }
 
-  /** What an agent before has left goes on until the first state; it names addresses, not interfaces. */
+  /** Goes on until the first state. */
   inForce(): ReadonlyMap<number, readonly Address[]> | undefined {
-    return this.#options.inherited ? new Map() : undefined;
+    return this.#options.inherited;
   }
 
   async ready(): Promise<void> {

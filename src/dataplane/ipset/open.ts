@@ -1,9 +1,10 @@
 /** The way in: opens the ipset data plane of a node, or removes every trace of it. */
 import { CommandError } from '../../child-process.ts';
-import type { Family } from '../../model/address.ts';
+import type { Address, Family } from '../../model/address.ts';
+import { netlink } from '../../native.ts';
 import { detectVariant, type VariantChoice } from './detect-variant.ts';
 import { removalScript } from './foundation.ts';
-import { GUARD_TABLE } from './guard-text.ts';
+import { GUARD_TABLE, ownedAddresses } from './guard-text.ts';
 import { IpsetDataplane, type IpsetDataplaneOptions, NFLOG_GROUP } from './ipset-dataplane.ts';
 import { Programs, type ProgramsOptions, type Variant } from './programs.ts';
 import { tableText } from './script.ts';
@@ -43,8 +44,8 @@ export async function openIpsetDataplane(options: OpenOptions = {}): Promise<Ope
     await needed(`iptables-${choice.variant} with its matches`, () => tryOut(chosen, family, nflogGroup));
   }
   await needed('nft, and nftables for bridges', () => chosen.listTable('bridge', GUARD_TABLE));
-  const inherited = rest.inherited ?? (await isIpsetInForce(options));
-  return { dataplane: new IpsetDataplane(chosen, { ...rest, families, inherited }), choice };
+  const inherited = (await isIpsetInForce(options)) ? { inherited: await boundBefore(chosen) } : {};
+  return { dataplane: new IpsetDataplane(chosen, { ...inherited, ...rest, families }), choice };
 }
 
 /** Whether packets come to rules of ours, in either variant: an agent before has left them. */
@@ -87,6 +88,18 @@ export async function cleanupIpsetDataplane(options: Omit<ProgramsOptions, 'vari
     removed++;
   }
   return removed;
+}
+
+/** By ifindex, what the guard of an agent before ties each interface to. */
+async function boundBefore(programs: Programs): Promise<ReadonlyMap<number, readonly Address[]>> {
+  const owned = new Map<string, readonly Address[]>();
+  for (const family of ['bridge', 'inet'] as const) {
+    for (const [name, addresses] of ownedAddresses(await programs.listTable(family, GUARD_TABLE))) {
+      owned.set(name, addresses);
+    }
+  }
+  const links = programs.within(() => netlink.links());
+  return new Map(links.flatMap(({ name, ifindex }) => (owned.has(name) ? [[ifindex, owned.get(name) ?? []]] : [])));
 }
 
 function programsOf(options: Omit<ProgramsOptions, 'variant'>): Record<Variant, Programs> {

@@ -116,6 +116,20 @@ for (const variant of ['nft', 'legacy'] as const) {
       });
     }
 
+    it('tell the next agent whose interface is whose, and a first one that there is nothing', async () => {
+      const node = await open();
+      expect(node.dataplane.inForce()).toBeUndefined();
+      await node.apply(PAIRS[0].states[0]);
+      await node.restart();
+      expect(node.dataplane.inForce()).toEqual(
+        new Map([
+          [node.packets.seatOf('shop/web' as never), ['10.244.0.11', 'fd00:10:244::11']],
+          [node.packets.seatOf('shop/api' as never), ['10.244.0.12', 'fd00:10:244::12']],
+          [node.packets.seatOf('audit/web' as never), ['10.244.0.15', 'fd00:10:244::15']],
+        ]),
+      );
+    });
+
     it('let nothing through and lose nothing when the next agent takes over', async () => {
       const node = await open();
       const [first, second] = PAIRS[0].states;
