@@ -88,7 +88,9 @@ async function run(command: Command, options: Options): Promise<void> {
     services: options.services,
     enforced: dataplane !== 'none',
     enforcer: (started) => {
-      return dataplane === 'none' ? NOBODY : new Agents({ manifests, dataplane, pinDir: started.mountBpffs() });
+      return dataplane === 'none'
+        ? NOBODY
+        : new Agents({ manifests, dataplane, pinDir: started.mountBpffs(), onLost: complain });
     },
   };
   if (options.queries === undefined) return follow(manifests, lab);

@@ -1,4 +1,5 @@
 /** One agent of a lab: a process in its node's network namespace, and what its log says about how far it is. */
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { type RunningCommand, start } from '../child-process.ts';
@@ -23,6 +24,11 @@ const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
 /** The last lines of an agent are told when it ends unasked. */
 const REMEMBERED = 12;
 
+/** The unit of times in /proc/PID/stat, in milliseconds. */
+const TICK_MS = 10;
+/** What part of the time a process must have computed to be at work: one that waits does a little too. */
+const AT_WORK = 0.1;
+
 /** Of the lines of the agent's log those that are waited for. */
 const logLine = z.union([
   z.object({ event: z.literal('ready') }),
@@ -44,6 +50,9 @@ export class AgentProcess {
   #revision: string | undefined;
   #failure: string | undefined;
   #ended: string | undefined;
+  #stopping = false;
+  #heardAt = performance.now();
+  #looked = { at: performance.now(), cpuMs: 0 };
 
   /** `onNews` is called whenever what `missing` says may have changed. */
   constructor(options: AgentOptions, onNews: () => void) {
@@ -78,6 +87,20 @@ export class AgentProcess {
     return this.#ended && `the agent of ${this.node} ${this.#ended}:\n${this.lastWords}`;
   }
 
+  /** How it ended when nobody asked it to, after it was ready: not for something that it would meet again at its start. */
+  get lost(): string | undefined {
+    return this.#ready && !this.#stopping ? this.#ended : undefined;
+  }
+
+  /** When it last got on, of `performance.now()`: it said something, or has computed since this was asked before. */
+  signOfLife(): number {
+    const at = performance.now();
+    const cpuMs = cpuMsOf(this.#command.pid);
+    if (cpuMs - this.#looked.cpuMs > (at - this.#looked.at) * AT_WORK) this.#heardAt = at;
+    this.#looked = { at, cpuMs };
+    return this.#heardAt;
+  }
+
   /** What keeps this node from enforcing the revision for these pods; undefined when nothing does. */
   missing(revision: string | undefined, pods: ReadonlyMap<number, ObjectKey>): string | undefined {
     if (!this.#ready || (revision !== undefined && this.#revision !== revision)) {
@@ -93,6 +116,7 @@ export class AgentProcess {
 
   /** Ends it as a user would; by force when that takes longer than a second or two. */
   async stop(): Promise<void> {
+    this.#stopping = true;
     this.#command.kill('SIGTERM');
     const patience = setTimeout(() => this.#command.kill('SIGKILL'), 2_000);
     await this.#command.ended;
@@ -105,6 +129,8 @@ export class AgentProcess {
     const parsed = logLine.safeParse(jsonOf(line));
     if (!parsed.success) return;
     const said = parsed.data;
+    // Failing again and again is no progress.
+    if (said.event !== 'apply-failed') this.#heardAt = performance.now();
     if (said.event === 'ready') this.#ready = true;
     else if (said.event === 'dataplane') this.#dataplane = said.dataplane;
     else if (said.event === 'interface') this.#interfaces.set(said.ifindex, said.msg);
@@ -114,6 +140,19 @@ export class AgentProcess {
       this.#failure = undefined;
     }
     this.#onNews();
+  }
+}
+
+/** 0 of a process that has gone. */
+function cpuMsOf(pid: number | undefined): number {
+  try {
+    // Behind the program's name, which may have spaces, utime and stime are fields 12 and 13.
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .replace(/^.*\) /s, '')
+      .split(' ');
+    return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+  } catch {
+    return 0;
   }
 }
 

@@ -13,11 +13,15 @@ export interface AgentsOptions {
   readonly dataplane?: DataplaneChoice;
   /** See AgentOptions. */
   readonly script?: string;
-  /** How long `settled` waits, in milliseconds. */
+  /** How long `settled` waits for agents that give no sign of life, in milliseconds; six times that for those that do. */
   readonly patience?: number;
+  /** Told of an agent that ended unasked although it was ready; such a one is started again at once. Absent: when `follow` is called next. */
+  readonly onLost?: (message: string) => void;
 }
 
 const PATIENCE = 20_000;
+/** Of the patience for an agent that is silent: one with many thousands of ipBlocks computes for long. */
+const AT_MOST = 6;
 
 export class Agents implements Enforcer {
   readonly #options: AgentsOptions;
@@ -40,18 +44,38 @@ export class Agents implements Enforcer {
     for (const [namespace] of gone) this.#agents.delete(namespace);
     for (const { node, namespace, inode } of nodes) {
       if (this.#agents.has(namespace)) continue;
-      const { manifests, pinDir, script, dataplane = 'auto' } = this.#options;
-      // Pins belong to the namespace: a node that is made anew starts with none. bpffs allows no dots.
-      const pins = `${pinDir}/${node.replaceAll('.', '_')}-${inode}`;
-      const options = { node, namespace, manifests, script, dataplane, pinDir: pins };
-      this.#agents.set(namespace, { inode, agent: new AgentProcess(options, () => this.#wake()) });
+      this.#start({ node, namespace, inode });
+    }
+  }
+
+  #start({ node, namespace, inode }: Omit<NodeInterfaces, 'pods'>): void {
+    const { manifests, pinDir, script, dataplane = 'auto' } = this.#options;
+    // Pins belong to the namespace: a node that is made anew starts with none. bpffs allows no dots.
+    const pins = `${pinDir}/${node.replaceAll('.', '_')}-${inode}`;
+    const options = { node, namespace, manifests, script, dataplane, pinDir: pins };
+    const agent = new AgentProcess(options, () => {
+      if (agent.lost !== undefined) this.#replace(agent, { node, namespace, inode });
+      this.#wake();
+    });
+    this.#agents.set(namespace, { inode, agent });
+  }
+
+  #replace(agent: AgentProcess, place: Omit<NodeInterfaces, 'pods'>): void {
+    const { onLost } = this.#options;
+    if (onLost === undefined || this.#agents.get(place.namespace)?.agent !== agent) return;
+    const lost = `the agent of ${place.node} ${agent.lost}; what it put in force stays`;
+    try {
+      this.#start(place);
+      onLost(`${lost}; started again`);
+    } catch (error) {
+      onLost(`${lost}; it cannot be started again: ${(error as Error).message}`);
     }
   }
 
   settled(revision: string | undefined, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const finish = (end: () => void) => {
-        clearTimeout(patience);
+        clearTimeout(timer);
         this.#waiting.delete(check);
         signal?.removeEventListener('abort', abort);
         end();
@@ -62,8 +86,15 @@ export class Agents implements Enforcer {
         if (dead !== undefined) finish(() => reject(new LabError(dead)));
         else if (this.#missing(revision) === undefined) finish(resolve);
       };
-      const tooLong = () => finish(() => reject(new LabError(`policies are not in force: ${this.#missing(revision)}`)));
-      const patience = setTimeout(tooLong, this.#options.patience ?? PATIENCE);
+      const patience = this.#options.patience ?? PATIENCE;
+      const last = performance.now() + patience * AT_MOST;
+      const look = () => {
+        const left = Math.min(this.#signOfLife(revision) + patience, last) - performance.now();
+        if (left > 0) timer = setTimeout(look, left);
+        else finish(() => reject(new LabError(`policies are not in force: ${this.#missing(revision)}`)));
+      };
+      this.#signOfLife(revision);
+      let timer = setTimeout(look, patience);
       this.#waiting.add(check);
       if (signal?.aborted) abort();
       else signal?.addEventListener('abort', abort);
@@ -89,6 +120,15 @@ export class Agents implements Enforcer {
     await Promise.all([...this.#agents.values()].map(({ agent }) => agent.stop()));
     this.#agents.clear();
     this.#nodes = [];
+  }
+
+  /** Of those that are waited for, the last. */
+  #signOfLife(revision: string | undefined): number {
+    const lagging = this.#nodes.flatMap(({ namespace, pods }) => {
+      const agent = this.#agents.get(namespace)?.agent;
+      return agent?.missing(revision, pods) === undefined ? [] : [agent.signOfLife()];
+    });
+    return Math.max(0, ...lagging);
   }
 
   #missing(revision: string | undefined): string | undefined {

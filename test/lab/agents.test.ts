@@ -1,5 +1,5 @@
 // Agents beside the nodes of a lab: the real agent's log and life, over a data plane that only remembers.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -50,6 +50,15 @@ async function begin(view: ClusterView, patience = 20_000): Promise<{ lab: Lab; 
   return { lab, agents };
 }
 
+/** Of a process; nothing of one that has gone. */
+function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
 describeAsRoot('the agents of a lab', () => {
   it('settle once every node has the manifests and all its pods’ interfaces', async () => {
     const first = await write(['web node1', 'api node2']);
@@ -96,6 +105,22 @@ describeAsRoot('the agents of a lab', () => {
     await expect(agents.settled(undefined)).rejects.toThrow(/agent of node1 exited with 1:.*on purpose/s);
     await agents.follow(lab.interfaces());
     await expect(agents.settled(undefined)).rejects.toThrow('on purpose');
+  });
+
+  it('are started again when they are killed, and that is told', async () => {
+    const view = await write(['web node1']);
+    lab = await Lab.start({ cluster: view.cluster, backend: 'vxlan' });
+    const pinDir = `/sys/fs/bpf/killed-${process.pid}`;
+    const told = Promise.withResolvers<string>();
+    agents = new Agents({ manifests: [folder], pinDir, script, onLost: told.resolve });
+    await agents.follow(lab.interfaces());
+    await agents.settled(view.revision);
+    const agent = readdirSync('/proc').find((name) => /^\d+$/.test(name) && commandOf(name).includes(pinDir));
+    process.kill(Number(agent), 'SIGKILL');
+    expect(await told.promise).toBe(
+      'the agent of node1 was ended by SIGKILL; what it put in force stays; started again',
+    );
+    await agents.settled(view.revision);
   });
 
   it('are left no longer than they are wanted', async () => {
