@@ -1,12 +1,11 @@
 /** `selvedge explain`: may FROM reach TO on PORT by the policies in a folder of manifests, and who decided. Needs no privilege. */
-import { readFile } from 'node:fs/promises';
-import { text } from 'node:stream/consumers';
 import { Command, Option } from 'commander';
 import pc from 'picocolors';
 import { parseEnd, parsePort, QueryError } from '../model/query.ts';
 import { type AnswerFormat, type Asked, answersTo, parseQueryLines } from '../observe/query-lines.ts';
 import { Reachability } from '../observe/reachability.ts';
 import { writeOutput } from './output.ts';
+import { readQueryText } from './query-text.ts';
 import { readCluster } from './read-cluster.ts';
 
 interface Options {
@@ -67,7 +66,7 @@ async function readQueries(options: Options, wrong: (message: string) => never):
   const { queries } = options;
   try {
     if (queries === undefined) return [singleQuery(options)];
-    return parseQueryLines(queries === '-' ? await text(process.stdin) : await readFile(queries, 'utf8'));
+    return parseQueryLines(await readQueryText(queries));
   } catch (error) {
     if (error instanceof QueryError) return wrong(error.message);
     throw error;

@@ -1,6 +1,4 @@
 /** `selvedge lab`: a cluster of manifests as network namespaces on this machine, to try policies in by real connections. */
-import { readFile } from 'node:fs/promises';
-import { text } from 'node:stream/consumers';
 import { Command, Option } from 'commander';
 import { firstValueFrom } from 'rxjs';
 import type { DataplaneChoice } from '../dataplane/select.ts';
@@ -26,6 +24,7 @@ import { directorySource } from '../sources/directory/directory-source.ts';
 import { backendOption } from './backend-option.ts';
 import { dataplaneOption } from './options.ts';
 import { watchReader, writeOutput } from './output.ts';
+import { readQueryText } from './query-text.ts';
 import { stopSignal } from './stop-signal.ts';
 import { terminal } from './terminal.ts';
 
@@ -93,7 +92,10 @@ async function run(command: Command, options: Options): Promise<void> {
         : new Agents({ manifests, dataplane, pinDir: started.mountBpffs(), onLost: complain });
     },
   };
-  if (options.queries === undefined) return follow(manifests, lab);
+  if (options.queries === undefined) {
+    if (options.output === 'jsonl') command.error('error: -o jsonl is for the answers to --queries', { exitCode: 2 });
+    return follow(manifests, lab);
+  }
   const asked = await readQueries(options.queries).catch((error) => {
     if (error instanceof QueryError) return command.error(`error: ${error.message}`, { exitCode: 2 });
     throw error;
@@ -156,7 +158,7 @@ async function answer(
 }
 
 async function readQueries(file: string): Promise<readonly Asked[]> {
-  return parseQueryLines(file === '-' ? await text(process.stdin) : await readFile(file, 'utf8'));
+  return parseQueryLines(await readQueryText(file));
 }
 
 function ends({ from, to, port, protocol }: Query): string {

@@ -29,13 +29,26 @@ export class QueryError extends Error {
   }
 }
 
-const line = z.object({
-  from: z.string(),
-  to: z.string(),
-  port: z.int().min(1).max(65535),
-  protocol: z.enum(['TCP', 'UDP', 'SCTP']).default('TCP'),
-  family: z.enum(['IPv4', 'IPv6']).optional(),
-});
+const PORT = 'a number from 1 to 65535';
+
+const line = z.object(
+  {
+    from: z.string(must('text')),
+    to: z.string(must('text')),
+    port: z.int(must(PORT)).min(1, must(PORT)).max(65535, must(PORT)),
+    protocol: z.enum(['TCP', 'UDP', 'SCTP'], must('TCP, UDP or SCTP')).default('TCP'),
+    family: z.enum(['IPv4', 'IPv6'], must('IPv4 or IPv6')).optional(),
+  },
+  must('an object'),
+);
+
+/** In our words: `must be text, not missing`. */
+function must(what: string) {
+  return {
+    error: ({ input }: { readonly input?: unknown }) =>
+      `must be ${what}, not ${excerpt(JSON.stringify(input) ?? 'missing')}`,
+  };
+}
 
 /** One JSON line. @throws {QueryError} naming the field */
 export function parseQuery(text: string): Query {

@@ -105,6 +105,14 @@ describeAsRoot('selvedge lab --queries', () => {
     expect(failure).toMatchObject({ exitCode: 2, stderr: expect.stringMatching(/line 2: port: .*"port":0/) });
   });
 
+  it.each([
+    [['--queries', '/nope'], 'error: --queries /nope: there is no such file\n'],
+    [['-o', 'jsonl'], 'error: -o jsonl is for the answers to --queries\n'],
+  ])('is asked wrongly with %j, and starts nothing', async (args, message) => {
+    const failure = await run(SELVEDGE, ['lab', '--manifests', SHOP, ...args]).catch((error) => error);
+    expect(failure).toMatchObject({ exitCode: 2, stderr: expect.stringContaining(message) });
+  });
+
   it('answers the others when one asks for somebody who is not there', async () => {
     const input = '{"from":"web/nobody","to":"api/api","port":80}\n{"from":"web/web-1","to":"api/api","port":80}\n';
     const args = ['lab', '--manifests', SHOP, '--no-agent', '--queries', '-', '-o', 'jsonl'];
