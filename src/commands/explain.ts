@@ -7,6 +7,7 @@ import { Reachability } from '../observe/reachability.ts';
 import { writeOutput } from './output.ts';
 import { readQueryText } from './query-text.ts';
 import { readCluster } from './read-cluster.ts';
+import { terminal } from './terminal.ts';
 
 interface Options {
   readonly manifests: string[];
@@ -17,8 +18,6 @@ interface Options {
   readonly queries?: string;
   readonly output?: AnswerFormat;
 }
-
-const EMPHASIS = { allowed: pc.green, denied: pc.red };
 
 export function explainCommand(): Command {
   return new Command('explain')
@@ -58,7 +57,8 @@ async function run(options: Options, command: Command): Promise<void> {
     process.stderr.write(`selvedge: ${message}\n`);
     process.exitCode = 1;
   };
-  const answers = answersTo(asked, reachability, { format, emphasis: EMPHASIS, onFault });
+  const { green, red } = pc.createColors(terminal().colour);
+  const answers = answersTo(asked, reachability, { format, emphasis: { allowed: green, denied: red }, onFault });
   await writeOutput(joined(answers, format, queries !== undefined));
 }
 

@@ -59,7 +59,7 @@ async function run({ manifests, against, output }: Options): Promise<void> {
 
 function comparisonText({ changes, compared }: MatrixComparison, before: Reachability, after: Reachability): string {
   if (changes.length === 0) return `nothing would change: all ${compared} verdicts stay as they are`;
-  const { red, green } = pc;
+  const { red, green } = pc.createColors(terminal().colour);
   const lists = [
     { verdict: 'deny', title: red('would be denied, allowed now') },
     { verdict: 'allow', title: green('would be allowed, denied now') },

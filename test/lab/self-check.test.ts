@@ -9,7 +9,7 @@ import { computeMatrix } from '../../src/observe/compute-matrix.ts';
 import type { Matrix, Outcome } from '../../src/observe/matrix.ts';
 import { Reachability } from '../../src/observe/reachability.ts';
 import { missingCapabilities } from '../../src/privilege.ts';
-import { describeAsRoot } from '../support/privilege.ts';
+import { describeAsRoot, hiddenFromOthers } from '../support/privilege.ts';
 import { ask, node, pod, tcp } from './small-cluster.ts';
 
 const closed: NetworkPolicy = {
@@ -93,7 +93,8 @@ describeAsRoot('without privilege', () => {
     );
 
   for (const [command, ...args] of [['demo'], ['lab', ...shop], ['lab', ...shop, '--queries', '/dev/null']]) {
-    it(`selvedge ${[command, ...args].join(' ')} says in one line what needs root`, async () => {
+    it(`selvedge ${[command, ...args].join(' ')} says in one line what needs root`, async (context) => {
+      if (hiddenFromOthers) context.skip(hiddenFromOthers);
       const words = await said([...unprivileged, './bin/selvedge', command as string, ...args]);
       expect(words).toMatch(/^1: selvedge: selvedge \w+ needs root, to make .*user 65534; try sudo\n$/);
     });
@@ -103,7 +104,8 @@ describeAsRoot('without privilege', () => {
     expect(await said([...lesser, './bin/selvedge', 'demo'])).toContain('as root without CAP_SYS_ADMIN\n');
   });
 
-  it('selvedge agent names the capabilities that it lacks', async () => {
+  it('selvedge agent names the capabilities that it lacks', async (context) => {
+    if (hiddenFromOthers) context.skip(hiddenFromOthers);
     const pinDir = `/sys/fs/bpf/selvedge-test-${process.pid}-unprivileged`;
     const agent = ['agent', ...shop, '--node-name', 'node1', '--pin-dir', pinDir];
     const words = await said([...unprivileged, './bin/selvedge', ...agent]);

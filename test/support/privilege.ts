@@ -1,6 +1,7 @@
 // Tests that need the kernel's privileges run where they can and say by name why they do not elsewhere.
 
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { describe } from 'vitest';
 
 const CAP_NET_ADMIN = 12;
@@ -21,6 +22,14 @@ export function missingPrivilege(status: string = readFileSync('/proc/self/statu
 
 /** Whether kernel tests can run here. */
 export const privileged: boolean = missingPrivilege() === undefined;
+
+/** Why other users cannot run this checkout; `undefined` where they can. */
+export const hiddenFromOthers: string | undefined = closedFolder(process.cwd());
+
+function closedFolder(path: string): string | undefined {
+  if ((statSync(path).mode & 0o001) === 0) return `other users cannot enter ${path}`;
+  return path === dirname(path) ? undefined : closedFolder(dirname(path));
+}
 
 /**
  * `describe` for tests that load BPF, make network namespaces or open raw sockets.
