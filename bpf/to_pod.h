@@ -159,13 +159,16 @@ static __noinline int to_pod_judge6(struct __sk_buff *skb, const struct run *run
   return to_pod_judge(skb, run, packet, flow, 6);
 }
 
-/* In mid-stream and no policy on either end: nothing to look up. */
+/*
+ * In mid-stream and no policy on either end: nothing to look up. A sender's ingress counts too: this may be a reply that
+ * its own hook let through unseen, under a state before this one that did not isolate it.
+ */
 static __always_inline bool to_pod_unguarded(const struct run *run, const struct packet *packet) {
   if (!(packet->flags & PACKET_MIDSTREAM) || !run->unisolated) return false;
-  if (!mark_slot(run->mark) || mark_is_reply(run->mark)) return true;
+  if (!mark_slot(run->mark)) return true;
   const struct endpoint *sender = endpoint_find(run->copy, mark_slot(run->mark));
 
-  return sender && sender->ifindex && !sender->egress_ruleset;
+  return sender && sender->ifindex && is_unisolated(sender);
 }
 
 /*

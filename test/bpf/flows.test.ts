@@ -4,10 +4,10 @@ import { describeAsRoot } from '../support/privilege.ts';
 import { BOTH, NOTHING, WITHOUT_EGRESS, WITHOUT_INGRESS } from './support/flow-states.ts';
 import { travel } from './support/journey.ts';
 import { PacketPath } from './support/packet-path.ts';
-import { PLACES, RULESET } from './support/state.ts';
+import { PLACES, port, RULESET } from './support/state.ts';
 import { FAMILIES, Traffic } from './support/traffic.ts';
 
-const { webEgress, webIngress } = RULESET;
+const { apiIngress, webEgress, webIngress } = RULESET;
 const DELIVERED = 'delivered';
 const TICKS = 1000;
 
@@ -58,6 +58,20 @@ describeAsRoot('flows', () => {
       expect(toWeb(reply('S'))).toBe('to_pod POLICY');
       expect(toWeb(reply('SF'))).toBe('to_pod POLICY');
       expect(toWeb(reply('SR'))).toBe('to_pod POLICY');
+    });
+
+    it('a reply in mid-stream that two states deny, at another end each, does not pass between them', () => {
+      path.apply(PLACES);
+      connect();
+      path.apply({ ...PLACES, endpoints: { web: { egress: webEgress } } });
+      const left = path.run('from_pod', { packet: reply('A'), ifindex: path.ifindex('api') });
+      const arriving = { packet: reply('A'), ifindex: path.ifindex('web'), mark: left.mark };
+      expect(path.run('to_pod', arriving).reasons).toEqual(['POLICY']);
+      const endpoints = { api: { ingress: apiIngress } };
+      path.apply({ ...PLACES, endpoints });
+      expect(path.run('to_pod', arriving).reasons).toEqual(['POLICY']);
+      path.apply({ ...PLACES, endpoints, rows: [{ ruleset: apiIngress, peer: 'web', ports: [port('tcp', 8080)] }] });
+      expect(path.run('to_pod', arriving).passed).toBe(true);
     });
 
     it('a reply that a queue has held is judged by its request, never as one of its own', () => {
