@@ -208,7 +208,9 @@ function expected(
     states.every(({ cluster }) => JSON.stringify(journeyOf(cluster, question)) === JSON.stringify(journey)) &&
     ends.every((pod) => new Set(states.map(({ cluster }) => cluster.addressesOf(pod).join())).size === 1);
   if (last) return { verdicts: [verdictOf(held, current)] };
-  return { verdicts: ['dropped', verdictOf(held, states[0]), verdictOf(held, current)] };
+  // The packet bears the address that its receiver had; whose that is by now is who gets it.
+  const addressed = { ...held, question: { ...question, to: journey.to.address } };
+  return { verdicts: ['dropped', ...[states[0], current].map((state) => verdictOf(addressed, state))] };
 }
 
 function verdictOf({ question, next }: Held, { oracle }: State): Verdict {
