@@ -15,7 +15,7 @@ import type { Applied, Dataplane, DesiredState, Unprotected } from './dataplane/
 import { Bindings, type PendingMode } from './links/bindings.ts';
 import type { Address } from './model/address.ts';
 import type { ClusterChange, ClusterEvent } from './model/cluster.ts';
-import type { CompiledState, StateChanges } from './model/compiled.ts';
+import { EMPTY_STATE, type StateChanges } from './model/compiled.ts';
 import type { Binding, NodeLinks } from './model/links.ts';
 import { AgentLog } from './observe/agent-log.ts';
 import { Arrivals } from './observe/arrivals.ts';
@@ -36,14 +36,6 @@ const PATIENCE_MS = 10_000;
 const STALE_RETRY_MS = 2_000;
 
 type SourceName = 'links' | 'objects';
-
-const NOTHING: CompiledState = {
-  endpoints: new Map(),
-  rulesets: new Map(),
-  sets: new Map(),
-  memberships: new Map(),
-  awaited: new Map(),
-};
 
 export class Agent {
   readonly #parts: AgentParts;
@@ -231,7 +223,13 @@ export class Agent {
     for (const link of pods.values()) {
       bindings.set(link.ifindex, { kind: 'pending', link, verdict, reason: 'nothing is known of any pod yet' });
     }
-    const state = { compiled: NOTHING, bindings, exits, ownAddresses, pending: pending === 'open' ? 'open' : 'closed' };
+    const state = {
+      compiled: EMPTY_STATE,
+      bindings,
+      exits,
+      ownAddresses,
+      pending: pending === 'open' ? 'open' : 'closed',
+    };
     await this.#parts.dataplane.apply(state as DesiredState, undefined);
     this.#begun = true;
     this.#told.bindings(bindings);

@@ -79,6 +79,15 @@ export interface CompiledState {
   readonly awaited: ReadonlyMap<ObjectKey, { readonly isolated: boolean }>;
 }
 
+/** Of a cluster of which nothing is known yet. */
+export const EMPTY_STATE: CompiledState = {
+  endpoints: new Map(),
+  rulesets: new Map(),
+  sets: new Map(),
+  memberships: new Map(),
+  awaited: new Map(),
+};
+
 /** What may differ since the view was last looked at; everything that differs is named, and seldom more. */
 export interface StateChanges {
   /** Pods whose endpoint differs, or whether they are awaited. */

@@ -3,6 +3,7 @@
  * hold, `copies` puts it in force, `flow-tables` and the attachments follow.
  */
 import type { Address } from '../../model/address.ts';
+import { EMPTY_STATE } from '../../model/compiled.ts';
 import {
   type Applied,
   CapacityError,
@@ -31,7 +32,7 @@ export interface BpfDataplaneOptions {
 
 /** A cluster of which nothing is known yet. */
 const NOTHING: Omit<DesiredState, 'pending'> = {
-  compiled: { endpoints: new Map(), rulesets: new Map(), sets: new Map(), memberships: new Map(), awaited: new Map() },
+  compiled: EMPTY_STATE,
   bindings: new Map(),
   exits: new Map(),
   ownAddresses: new Set(),
