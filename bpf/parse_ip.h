@@ -95,6 +95,8 @@ CHECKED_ALONE int parse_thoroughly4(struct __sk_buff *skb, __u32 l2, struct pack
 static __always_inline int parse_extensions6(struct __sk_buff *skb, struct packet *packet) {
   __u32 offset = packet->offset;
 
+  /* Unrolled: before kernel 6.3 the verifier refuses a loop whose end falls through to its beginning, as clang lays this out. */
+#pragma unroll
   for (int i = 0; i <= EXTENSION_HEADERS_MAX; i++) {
     __u32 protocol = packet->protocol;
     union {
