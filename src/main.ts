@@ -4,6 +4,7 @@ import packageJson from '../package.json' with { type: 'json' };
 import { agentCommand } from './commands/agent.ts';
 import { cleanupCommand } from './commands/cleanup.ts';
 import { demoCommand } from './commands/demo.ts';
+import { doctorCommand } from './commands/doctor.ts';
 import { explainCommand } from './commands/explain.ts';
 import { labCommand } from './commands/lab.ts';
 import { matrixCommand } from './commands/matrix.ts';
@@ -15,7 +16,15 @@ const program = new Command('selvedge')
   .showHelpAfterError('(selvedge --help, selvedge COMMAND --help)')
   .exitOverride();
 
-for (const command of [agentCommand, cleanupCommand, explainCommand, matrixCommand, labCommand, demoCommand]) {
+for (const command of [
+  agentCommand,
+  cleanupCommand,
+  doctorCommand,
+  explainCommand,
+  matrixCommand,
+  labCommand,
+  demoCommand,
+]) {
   program.addCommand(likeIts(program, command()));
 }
 
