@@ -25,7 +25,7 @@ const ENGINES: readonly Engine[] = [
     id: 'kube-network-policies',
     name: 'kube-network-policies (Flannel’s netpol.enabled)',
     tables: /^inet kube-network-policies/,
-    means: 'first packets wait in a queue for its process; without one they pass or are dropped as its table says',
+    means: 'first packets wait for its process',
     todo: 'once Selvedge is ready: set netpol.enabled=false in Flannel’s chart, then `nft delete table inet kube-network-policies` on each node',
   },
   {
@@ -128,7 +128,7 @@ function judged({ name, means, todo }: Engine, traces: readonly string[]): Findi
 async function tracesOf(engine: Engine, node: NodeFacts): Promise<string[]> {
   const { chains, sets, tables, links, programs, files = [] } = engine;
   const some = (what: string, names: readonly string[], pattern: RegExp | undefined) => {
-    const fitting = pattern === undefined ? [] : names.filter((name) => pattern.test(name));
+    const fitting = pattern === undefined ? [] : names.filter((name) => pattern.test(name)).sort();
     return fitting.length === 0 ? [] : [`${what} ${listed(fitting)}`];
   };
   return [
