@@ -1,0 +1,91 @@
+#include "config.hh"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <map>
+#include <sstream>
+
+#include "cni_error.hh"
+
+namespace {
+
+std::string text_of(const char *name) {
+  const char *value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+[[noreturn]] void fail_config(const std::string &field, const std::string &wanted) {
+  throw CniError(CniCode::kInvalidConfig, field + " is to be " + wanted);
+}
+
+std::string string_in(const Json &json, const char *field, const std::string &fallback) {
+  const auto found = json.find(field);
+  if (found == json.end()) return fallback;
+  if (!found->is_string()) fail_config(field, "a string");
+  return found->get<std::string>();
+}
+
+/// "K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web"
+std::map<std::string, std::string> arguments(const std::string &text) {
+  std::map<std::string, std::string> found;
+  std::istringstream pairs(text);
+  for (std::string pair; std::getline(pairs, pair, ';');) {
+    const auto equals = pair.find('=');
+    if (equals != std::string::npos) found[pair.substr(0, equals)] = pair.substr(equals + 1);
+  }
+  return found;
+}
+
+} // namespace
+
+Config read_config(std::istream &input) {
+  Config config;
+  config.json = Json::parse(input, nullptr, false);
+  if (config.json.is_discarded()) throw CniError(CniCode::kDecode, "the network configuration is no JSON");
+  if (!config.json.is_object()) throw CniError(CniCode::kDecode, "the network configuration is no JSON object");
+  config.version = string_in(config.json, "cniVersion", "0.3.1");
+  if (std::find(kVersions.begin(), kVersions.end(), config.version) == kVersions.end()) {
+    throw CniError(CniCode::kIncompatibleVersion, "cniVersion " + config.version + " is not known here",
+                   "0.3.1, 0.4.0, 1.0.0 and 1.1.0 are");
+  }
+  config.socket = string_in(config.json, "socket", config.socket);
+  if (const auto timeout = config.json.find("timeout"); timeout != config.json.end()) {
+    const bool fits = timeout->is_number() && timeout->get<double>() > 0 && timeout->get<double>() <= 120;
+    if (!fits) fail_config("timeout", "a number of seconds, above 0 and at most 120");
+    config.timeout = std::chrono::milliseconds(std::max(1L, std::lround(timeout->get<double>() * 1000)));
+  }
+  const std::string down = string_in(config.json, "onAgentDown", "closed");
+  if (down != "closed" && down != "open") fail_config("onAgentDown", "\"closed\" or \"open\"");
+  config.on_agent_down = down == "open" ? OnAgentDown::kOpen : OnAgentDown::kClosed;
+  return config;
+}
+
+Environment read_environment() {
+  const auto pod = arguments(text_of("CNI_ARGS"));
+  const auto argument = [&](const char *name) {
+    const auto found = pod.find(name);
+    return found == pod.end() ? "" : found->second;
+  };
+  Environment environment{
+      .command = text_of("CNI_COMMAND"),
+      .container_id = text_of("CNI_CONTAINERID"),
+      .netns = text_of("CNI_NETNS"),
+      .ifname = text_of("CNI_IFNAME"),
+      .pod_namespace = argument("K8S_POD_NAMESPACE"),
+      .pod_name = argument("K8S_POD_NAME"),
+      .pod_uid = argument("K8S_POD_UID"),
+  };
+  const auto need = [&](const char *name, const std::string &value) {
+    if (value.empty()) throw CniError(CniCode::kInvalidEnvironment, std::string(name) + " is not set");
+  };
+  need("CNI_COMMAND", environment.command);
+  const std::string &command = environment.command;
+  const bool about_a_pod = command == "ADD" || command == "DEL" || command == "CHECK";
+  if (about_a_pod) {
+    need("CNI_CONTAINERID", environment.container_id);
+    need("CNI_IFNAME", environment.ifname);
+  }
+  if (command == "ADD" || command == "CHECK") need("CNI_NETNS", environment.netns);
+  return environment;
+}

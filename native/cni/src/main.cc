@@ -1,0 +1,39 @@
+// selvedge-cni: a chained CNI plugin. ADD returns once the agent says that the pod's policies are in the kernel, so that
+// the pod's first packet is judged by them.
+#include <iostream>
+
+#include "cni_error.hh"
+#include "commands.hh"
+
+namespace {
+
+int tell(const std::string &version, const CniError &error) {
+  Json told = {{"cniVersion", version}, {"code", static_cast<int>(error.code())}, {"msg", error.what()}};
+  if (!error.details().empty()) told["details"] = error.details();
+  std::cout << told.dump(-1, ' ', false, Json::error_handler_t::replace) << "\n";
+  return 1;
+}
+
+/// What is asked does not matter, and may be of any version.
+int tell_versions() {
+  std::cout << Json{{"cniVersion", kVersions.back()}, {"supportedVersions", kVersions}}.dump() << "\n";
+  return 0;
+}
+
+} // namespace
+
+int main() {
+  std::string version = kVersions.back();
+  try {
+    const Environment environment = read_environment();
+    if (environment.command == "VERSION") return tell_versions();
+    const Config config = read_config(std::cin);
+    version = config.version;
+    if (const auto result = run_command(environment, config)) std::cout << result->dump() << "\n";
+    return 0;
+  } catch (const CniError &error) {
+    return tell(version, error);
+  } catch (const std::exception &error) {
+    return tell(version, CniError(CniCode::kDecode, error.what()));
+  }
+}
