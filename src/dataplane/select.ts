@@ -83,7 +83,12 @@ function isNotTheNodes(error: unknown): boolean {
 }
 
 /** Another agent has it; its pins would go with the process; parts of two versions are together. */
-const NOT_THE_NODES: ReadonlySet<unknown> = new Set(['DIRECTORY_IN_USE', 'PRIVATE_MOUNTS', 'ABI_MISMATCH']);
+const NOT_THE_NODES: ReadonlySet<unknown> = new Set([
+  'DIRECTORY_IN_USE',
+  'NETWORK_IN_USE',
+  'PRIVATE_MOUNTS',
+  'ABI_MISMATCH',
+]);
 
 async function anyInForce(candidates: readonly Candidate[]): Promise<boolean> {
   for (const candidate of candidates) if (await candidate.isInForce()) return true;

@@ -54,7 +54,7 @@ it('takes no other than the one that was asked for', async () => {
   expect((await selectDataplane({ choice: 'ipset', candidates })).reason).toBe('it was asked for; a detail');
 });
 
-it.each(['DIRECTORY_IN_USE', 'ABI_MISMATCH'])(
+it.each(['DIRECTORY_IN_USE', 'NETWORK_IN_USE', 'ABI_MISMATCH'])(
   'takes none where the best works, but not for this agent: %s',
   async (code) => {
     const ipset = new Fake();

@@ -1,10 +1,9 @@
-/**
- * One agent for each directory of pins: a lock on the directory itself, so that it reaches as far as the pins do (agents in
- * containers share nothing else), ends with its process however that ends, and leaves no file behind.
- */
+/** One agent for each directory of pins: a lock on the directory itself, so that it reaches as far as the pins do. */
 import { closeSync, fstatSync, openSync, statSync } from 'node:fs';
-import { tryLock } from '../../native.ts';
+import { type Lock, lockOf } from '../lock.ts';
 import { makeDirectory } from './pins.ts';
+
+export type { Lock };
 
 /** Another agent has the directory. */
 export class DirectoryInUseError extends Error {
@@ -15,19 +14,15 @@ export class DirectoryInUseError extends Error {
   }
 }
 
-export interface Lock {
-  /** Idempotent. */
-  release(): void;
-}
-
 /** Makes the directory if it is missing. @throws {DirectoryInUseError} @throws {DirectoryNotPrivateError} */
 export function lockDirectory(directory: string): Lock {
   for (;;) {
     makeDirectory(directory);
     const fd = openSync(directory, 'r');
     try {
-      if (!tryLock(fd)) throw new DirectoryInUseError(directory);
-      if (isStill(directory, fd)) return releasing(fd);
+      const lock = lockOf(fd);
+      if (lock === undefined) throw new DirectoryInUseError(directory);
+      if (isStill(directory, fd)) return lock;
     } catch (error) {
       closeSync(fd);
       throw error;
@@ -40,14 +35,4 @@ export function lockDirectory(directory: string): Lock {
 function isStill(directory: string, fd: number): boolean {
   const now = statSync(directory, { throwIfNoEntry: false });
   return now?.ino === fstatSync(fd).ino;
-}
-
-function releasing(fd: number): Lock {
-  let held = true;
-  return {
-    release: () => {
-      if (held) closeSync(fd);
-      held = false;
-    },
-  };
 }

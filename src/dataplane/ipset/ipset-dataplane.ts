@@ -10,6 +10,7 @@ import type { RulesetId } from '../../model/compiled.ts';
 import type { VerdictEvent } from '../../model/verdict-event.ts';
 import { type NflogPacket, NflogReader, netlink } from '../../native.ts';
 import type { Applied, Dataplane, DesiredState, Hint, LinkRole, Unprotected } from '../contract.ts';
+import type { Lock } from '../lock.ts';
 import { missingBridgeSysctls, setBridgeSysctls } from './bridge-sysctls.ts';
 import { CountSums, type RuleCount } from './counters.ts';
 import { DropDecoder } from './drop-events.ts';
@@ -41,6 +42,8 @@ export interface IpsetDataplaneOptions {
   readonly onDamage?: (damage: Damage) => void;
   /** Told whenever `unprotected` has changed. */
   readonly onUnprotected?: (unprotected: readonly Unprotected[]) => void;
+  /** Held until `close`. */
+  readonly lock?: Lock;
 }
 
 export interface Damage {
@@ -163,6 +166,7 @@ export class IpsetDataplane implements Dataplane {
     this.#closed = true;
     clearInterval(this.#audit);
     this.#reader?.close();
+    this.#options.lock?.release();
   }
 
   #readEvents(group: number, onEvent: (event: VerdictEvent) => void): void {

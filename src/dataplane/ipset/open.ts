@@ -2,6 +2,7 @@
 import { CommandError } from '../../child-process.ts';
 import type { Address, Family } from '../../model/address.ts';
 import { netlink } from '../../native.ts';
+import { type Lock, lockNetwork } from '../lock.ts';
 import { detectVariant, type VariantChoice } from './detect-variant.ts';
 import { removalScript } from './foundation.ts';
 import { GUARD_TABLE, ownedAddresses } from './guard-text.ts';
@@ -30,10 +31,27 @@ export class IpsetMissingError extends Error {
   }
 }
 
-/** Finds out whether all that it needs works here; nothing is enforced yet. @throws {IpsetMissingError} */
+/**
+ * Finds out whether all that it needs works here; nothing is enforced yet.
+ * @throws {NetworkInUseError} while another agent has it @throws {IpsetMissingError}
+ */
 export async function openIpsetDataplane(options: OpenOptions = {}): Promise<OpenedIpsetDataplane> {
-  const { variant, within, paths, ...rest } = options;
   const programs = programsOf(options);
+  const lock = programs.nft.within(lockNetwork);
+  try {
+    return await openLocked(options, programs, lock);
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+async function openLocked(
+  options: OpenOptions,
+  programs: Record<Variant, Programs>,
+  lock: Lock,
+): Promise<OpenedIpsetDataplane> {
+  const { variant, within, paths, ...rest } = options;
   const choice: VariantChoice =
     variant === undefined ? await detectVariant(programs) : { variant, reason: 'it was asked for', both: false };
   const chosen = programs[choice.variant];
@@ -45,7 +63,7 @@ export async function openIpsetDataplane(options: OpenOptions = {}): Promise<Ope
   }
   await needed('nft, and nftables for bridges', () => chosen.listTable('bridge', GUARD_TABLE));
   const inherited = (await isIpsetInForce(options)) ? { inherited: await boundBefore(chosen) } : {};
-  return { dataplane: new IpsetDataplane(chosen, { ...inherited, ...rest, families }), choice };
+  return { dataplane: new IpsetDataplane(chosen, { ...inherited, ...rest, families, lock }), choice };
 }
 
 /** Whether packets come to rules of ours, in either variant: an agent before has left them. */
@@ -61,10 +79,22 @@ export async function isIpsetInForce(options: Omit<ProgramsOptions, 'variant'> =
   return false;
 }
 
-/** Removes our rules, sets and tables in both variants: afterwards nothing is enforced. Idempotent. */
+/**
+ * Removes our rules, sets and tables in both variants: afterwards nothing is enforced. Idempotent.
+ * @returns how many @throws {NetworkInUseError} while an agent has them
+ */
 export async function cleanupIpsetDataplane(options: Omit<ProgramsOptions, 'variant'> = {}): Promise<number> {
-  let removed = 0;
   const programs = programsOf(options);
+  const lock = programs.nft.within(lockNetwork);
+  try {
+    return await removeAll(programs);
+  } finally {
+    lock.release();
+  }
+}
+
+async function removeAll(programs: Record<Variant, Programs>): Promise<number> {
+  let removed = 0;
   const removals: string[] = [];
   for (const variant of ['nft', 'legacy'] as const) {
     if (!programs[variant].isUsed) continue;

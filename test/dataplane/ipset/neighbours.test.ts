@@ -71,6 +71,7 @@ for (const variant of ['nft', 'legacy'] as const) {
       await node.apply(objects);
       expect(node.passes(DENIED)).toBe(false);
       expect(everything().match(/foreign-\w+/g)?.length).toBeGreaterThan(8);
+      node.dataplane.close();
       expect(await cleanupIpsetDataplane({ within })).toBeGreaterThan(10);
       for (const name of ['between', 'after']) {
         for (const table of ['mangle', 'filter']) {
@@ -167,7 +168,9 @@ for (const variant of ['nft', 'legacy'] as const) {
       expect(await detectVariant(programs)).toMatchObject({ variant: 'nft', both: false });
       addForeign('before');
       expect(await detectVariant(programs)).toMatchObject({ variant, both: false });
-      const { choice } = await openIpsetDataplane({ within, auditEvery: 0 });
+      node.dataplane.close();
+      const { choice, dataplane } = await openIpsetDataplane({ within, auditEvery: 0 });
+      dataplane.close();
       expect(choice.variant).toBe(variant);
       const other = variant === 'nft' ? 'legacy' : 'nft';
       node.packets.command(`iptables-${other}`, '-t', 'mangle', '-N', 'KUBE-KUBELET-CANARY');
