@@ -9,6 +9,8 @@ export default defineConfig({
     pool: 'forks',
     // Kernel tests mostly wait for packets, so even two cores are not left to one file at a time.
     maxWorkers: Math.max(2, availableParallelism()),
+    // Agents of tests listen nowhere unless they are told to: several run beside each other, and perhaps beside a real one.
+    env: { SELVEDGE_SOCKET: '' },
     testTimeout: 30_000,
     hookTimeout: 30_000,
     teardownTimeout: 10_000,

@@ -10,15 +10,20 @@
  */
 import type { Logger } from 'pino';
 import { type Observable, retry, Subscription, timer } from 'rxjs';
+import type { AgentView, InForce } from './api/agent-view.ts';
 import { Compiler } from './compile/compiler.ts';
 import type { Applied, Dataplane, DesiredState, Unprotected } from './dataplane/contract.ts';
+import { Faults, type SourceName } from './faults.ts';
 import { Bindings, type PendingMode } from './links/bindings.ts';
 import type { Address } from './model/address.ts';
-import type { ClusterChange, ClusterEvent } from './model/cluster.ts';
+import type { ClusterChange, ClusterEvent, ClusterObject, NetworkPolicy, ObjectKey } from './model/cluster.ts';
 import { EMPTY_STATE, type StateChanges } from './model/compiled.ts';
 import type { Binding, NodeLinks } from './model/links.ts';
 import { AgentLog } from './observe/agent-log.ts';
 import { Arrivals } from './observe/arrivals.ts';
+import { NameIndex } from './observe/name-index.ts';
+import { PolicyTimes } from './observe/policy-times.ts';
+import { Timings } from './observe/timings.ts';
 import { Reconciler } from './reconciler.ts';
 
 export interface AgentParts {
@@ -31,13 +36,16 @@ export interface AgentParts {
 }
 
 const SOURCE_RETRY_MS = 1_000;
-/** A state that takes longer than this to come into force is told of: the node is not ready then. */
+/** A state that takes longer to come into force makes the node not ready. */
 const PATIENCE_MS = 10_000;
 const STALE_RETRY_MS = 2_000;
 
-type SourceName = 'links' | 'objects';
-
-export class Agent {
+export class Agent implements AgentView {
+  readonly startedAt = new Date();
+  readonly node: string;
+  readonly dataplane: Dataplane;
+  readonly names: NameIndex;
+  readonly timings = new Timings();
   readonly #parts: AgentParts;
   readonly #compiler: Compiler;
   readonly #bindings: Bindings;
@@ -49,31 +57,35 @@ export class Agent {
   #change: Omit<ClusterChange, 'events'> = { synced: false, warnings: [] };
   readonly #arrivals: Arrivals;
   readonly #told: AgentLog;
-  /** Whether the data plane may hold anything: before the first state and after a failure. */
+  readonly #policyTimes = new PolicyTimes();
+  #current: InForce | undefined;
+  /** The data plane may hold anything. */
   #unknown = true;
   #ready = false;
   #announced = false;
   readonly #inForce: ReadonlyMap<number, readonly Address[]> | undefined;
   #begun = false;
-  /** What is wrong now, by what it is about; see `faults`. */
-  readonly #broken = { sources: new Map<SourceName, string>(), links: new Map<number, string>(), step: '' };
-  /** When the oldest of what is not in force yet was seen. */
+  readonly #faults = new Faults();
+  /** When the oldest of what is not in force yet was seen; below, of what the step that runs, or has failed, takes in. */
   #behindSince: number | undefined;
-  /** The same of what the step that runs, or has failed, takes in. */
   #applyingSince: number | undefined;
 
   constructor(parts: AgentParts) {
     this.#parts = parts;
+    this.node = parts.node;
+    this.dataplane = parts.dataplane;
     this.#compiler = new Compiler({ node: parts.node });
+    this.names = new NameIndex(parts.node, (address) => this.#compiler.podAt(address));
     this.#arrivals = new Arrivals(parts.node);
-    this.#told = new AgentLog(parts.log, this.#arrivals);
+    this.#told = new AgentLog(parts.log, this.#arrivals, this.timings);
     this.#inForce = parts.dataplane.inForce?.();
     this.#bindings = new Bindings(parts.pending, this.#inForce);
     this.#reconciler = new Reconciler(
       () => this.#apply(),
       (error, retryMs) => {
-        this.#broken.step = messageOf(error);
-        parts.log.error({ event: 'apply-failed', err: error, retryMs }, 'state not applied');
+        this.#faults.step(error);
+        this.timings.next({ what: 'failure', of: 'apply' });
+        this.#told.failed('apply-failed', 'state not applied', error, { retryMs });
       },
     );
   }
@@ -89,42 +101,65 @@ export class Agent {
 
   /** What keeps this node from being ready, a line each; none once everything that was seen is in force. */
   faults(): string[] {
-    const { sources, links, step } = this.#broken;
     const oldest = this.#applyingSince ?? this.#behindSince;
     const behind = oldest === undefined ? 0 : performance.now() - oldest;
     return [
       ...(this.#ready ? [] : [this.#change.synced ? 'no state is in force yet' : 'not synced yet']),
-      ...[...sources].map(([what, message]) => `${what} are not followed: ${message}`),
-      ...[...links].map(([ifindex, message]) => `interface ${ifindex} is not protected: ${message}`),
-      ...this.#unprotected().map(({ reason, pods }) => `${reason} (${pods.join(', ')})`),
-      ...(step === '' ? [] : [`the last state is not in force: ${step}`]),
+      ...this.#faults.lines(),
+      ...this.unprotected().map(({ reason, pods }) => `${reason} (${pods.join(', ')})`),
       ...(this.#ready && behind > PATIENCE_MS ? [`changes wait for ${Math.round(behind / 1000)} s`] : []),
     ];
+  }
+
+  get inForce(): InForce | undefined {
+    return this.#current;
+  }
+
+  get change(): Omit<ClusterChange, 'events'> {
+    return this.#change;
+  }
+
+  unprotected(): readonly Unprotected[] {
+    return this.dataplane.unprotected ?? [];
+  }
+
+  since(policy: ObjectKey, pod: ObjectKey): Date | undefined {
+    return this.#policyTimes.since(policy, pod);
+  }
+
+  policy(key: ObjectKey): NetworkPolicy | undefined {
+    return this.#compiler.policy(key);
+  }
+
+  *objects(): Generator<ClusterObject> {
+    yield* this.#compiler.objects();
+    yield* this.names.objects;
   }
 
   /** Stops following; what is in force stays in force. Resolves when an update that is on its way has ended. */
   async close(): Promise<void> {
     this.#subscriptions.unsubscribe();
     await this.#reconciler.close();
-    this.#parts.dataplane.close();
+    this.dataplane.close();
   }
 
   #again<T>(what: SourceName) {
     const delay = (error: unknown) => {
-      this.#broken.sources.set(what, messageOf(error));
-      this.#parts.log.error({ event: 'source-failed', what, err: error, retryMs: SOURCE_RETRY_MS }, 'source failed');
+      this.#faults.source(what, error);
+      this.timings.next({ what: 'failure', of: 'source' });
+      this.#told.failed('source-failed', 'source failed', error, { what, retryMs: SOURCE_RETRY_MS });
       return timer(SOURCE_RETRY_MS);
     };
     return (source: Observable<T>) => source.pipe(retry({ delay }));
   }
 
   #onLinks(links: NodeLinks): void {
-    this.#broken.sources.delete('links');
+    this.#faults.sourceIsWell('links');
     for (const ifindex of links.gone) this.#forget(ifindex);
     this.#told.forget(links.gone);
     this.#told.exits(links.exits);
     if (links.missed)
-      for (const ifindex of [...links.pods.keys(), ...links.exits.keys()]) this.#parts.dataplane.forget(ifindex);
+      for (const ifindex of [...links.pods.keys(), ...links.exits.keys()]) this.dataplane.forget(ifindex);
     for (const role of ['pods', 'exits'] as const) {
       for (const link of links[role].values()) {
         const isNew = links.gone.has(link.ifindex) || !this.#links?.[role].has(link.ifindex);
@@ -137,9 +172,9 @@ export class Agent {
   }
 
   #forget(ifindex: number): void {
-    this.#parts.dataplane.forget(ifindex);
+    this.dataplane.forget(ifindex);
     this.#arrivals.forgetLink(ifindex);
-    this.#broken.links.delete(ifindex);
+    this.#faults.linkIsWell(ifindex);
   }
 
   #mark(): void {
@@ -151,20 +186,23 @@ export class Agent {
   #guard(link: { ifindex: number; name: string }, role: 'pods' | 'exits', since: number | undefined): void {
     const { ifindex } = link;
     try {
-      this.#parts.dataplane.guard(ifindex, role === 'pods' ? 'pod' : 'exit');
-      this.#broken.links.delete(ifindex);
+      this.dataplane.guard(ifindex, role === 'pods' ? 'pod' : 'exit');
+      this.#faults.linkIsWell(ifindex);
       if (role === 'exits' || since === undefined) return;
       this.#arrivals.noteLink(ifindex, since);
       this.#told.guarded(link, since);
+      this.timings.next({ what: 'guard', milliseconds: performance.now() - since });
     } catch (error) {
-      this.#broken.links.set(ifindex, messageOf(error));
-      this.#parts.log.error({ event: 'guard-failed', ifindex, err: error }, 'interface not guarded');
+      this.#faults.link(ifindex, error);
+      this.timings.next({ what: 'failure', of: 'guard' });
+      this.#told.failed('guard-failed', 'interface not guarded', error, { ifindex });
     }
   }
 
   #onChange({ events, ...change }: ClusterChange): void {
-    this.#broken.sources.delete('objects');
+    this.#faults.sourceIsWell('objects');
     for (const event of events) this.#arrived.push(event);
+    this.names.noteEvents(events);
     this.#arrivals.noteEvents(events);
     this.#change = change;
     this.#told.warnings(change.warnings);
@@ -172,41 +210,48 @@ export class Agent {
   }
 
   async #apply(): Promise<void> {
-    // What arrives until the data plane can write joins this step.
-    await this.#parts.dataplane.ready();
+    await this.dataplane.ready();
     const links = this.#links;
     const { synced, revision } = this.#change;
     if (links === undefined) return;
     if (!synced) return this.#begin(links);
-    // What comes from here on is for the next step.
     this.#applyingSince ??= this.#behindSince;
     this.#behindSince = undefined;
     const hint = this.#compile();
     const state = this.#desired(links);
     this.#links = { ...links, gone: new Set() };
-    const applied = await this.#parts.dataplane.apply(state, hint);
+    const applied = await this.dataplane.apply(state, hint);
     this.#unknown = false;
     this.#told.bindings(state.bindings);
     this.#told.applied(state, applied, revision);
+    this.#tell(state, hint, applied);
     this.#onApplied(applied);
   }
 
-  #unprotected(): readonly Unprotected[] {
-    return this.#parts.dataplane.unprotected ?? [];
+  #tell(state: DesiredState, hint: StateChanges | undefined, { generation, writes }: Applied): void {
+    const at = new Date();
+    const milliseconds = performance.now() - (this.#applyingSince ?? performance.now());
+    // One that wrote nothing brought no other state.
+    this.#current = {
+      ...(writes === 0 && this.#current ? this.#current : { at, generation, writes, milliseconds }),
+      state,
+    };
+    this.names.noteOwnAddresses(state.ownAddresses);
+    if (writes > 0) this.timings.next({ what: 'update', milliseconds, writes });
+    this.#told.policies(this.#policyTimes.applied(state.compiled, hint, at), milliseconds);
   }
 
   #onApplied({ stale = [] }: Applied): void {
     this.#applyingSince = undefined;
-    this.#broken.step = '';
-    this.#broken.links.clear();
+    this.#faults.stepIsWell();
     for (const { ifindex, role, error } of stale) {
-      this.#broken.links.set(ifindex, messageOf(error));
-      this.#parts.log.error({ event: 'stale', ifindex, role, err: error }, 'still judged by the programs of before');
+      this.#faults.link(ifindex, error);
+      this.#told.failed('stale', 'still judged by the programs of before', error, { ifindex, role });
     }
     // The data plane goes on trying by itself; whether it came through is asked by another step.
     if (stale.length > 0) setTimeout(() => this.#reconciler.mark(), STALE_RETRY_MS).unref();
     this.#ready = true;
-    if (this.#announced || this.#unprotected().length > 0) return;
+    if (this.#announced || this.unprotected().length > 0) return;
     this.#announced = true;
     this.#parts.log.info({ event: 'ready', node: this.#parts.node }, 'ready');
   }
@@ -230,7 +275,7 @@ export class Agent {
       ownAddresses,
       pending: pending === 'open' ? 'open' : 'closed',
     };
-    await this.#parts.dataplane.apply(state as DesiredState, undefined);
+    await this.dataplane.apply(state as DesiredState, undefined);
     this.#begun = true;
     this.#told.bindings(bindings);
   }
@@ -239,6 +284,7 @@ export class Agent {
   #compile(): StateChanges | undefined {
     const whole = this.#unknown;
     this.#unknown = true;
+    this.#policyTimes.noteEvents(this.#arrived, (policy) => this.#compiler.policy(policy));
     this.#compiler.apply(this.#arrived);
     this.#arrived = [];
     const hint = this.#compiler.takeChanges();
@@ -251,10 +297,4 @@ export class Agent {
     const bindings = this.#bindings.update(links, compiled);
     return { compiled, bindings, exits, ownAddresses, pending: this.#bindings.pendingVerdict(compiled) };
   }
-}
-
-/** Its first line: behind it a verifier may have said much more. */
-function messageOf(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
-  return message.split('\n', 1)[0] ?? '';
 }

@@ -1,9 +1,11 @@
-/** Whether the agent lives and is ready -> two pages for the kubelet's probes: 200, or 503 with a line for each reason. */
-import { createServer, type Server } from 'node:http';
+/** Whether the agent lives and is ready -> two pages for the kubelet's probes: 200, or 503 with a line for each reason. And the metrics. */
+import { createServer, type Server, type ServerResponse } from 'node:http';
 import { isIPv6 } from 'node:net';
 
 export interface HealthOptions {
   readonly address: HealthAddress;
+  /** Served as /metrics. */
+  readonly metrics?: { readonly contentType: string; text(): Promise<string> };
   /** What keeps the node from being ready; nothing when it is. */
   readonly faults: () => readonly string[];
   /** The address cannot be listened on (now); it is tried again. */
@@ -16,6 +18,7 @@ export interface HealthAddress {
   readonly port: number;
 }
 
+const PLAIN = { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' };
 const RETRY_MS = 5_000;
 /** A probe that hangs must not hold the agent's descriptors. */
 const REQUEST_MS = 5_000;
@@ -42,9 +45,7 @@ export class HealthServer {
   constructor(options: HealthOptions) {
     this.#options = options;
     this.#server = createServer({ requestTimeout: REQUEST_MS, keepAliveTimeout: REQUEST_MS }, (request, response) => {
-      const { status, text } = this.#answer(request.url ?? '/');
-      response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' });
-      response.end(`${text}\n`);
+      void this.#serve(request.url ?? '/', response);
     });
     this.#server.on('error', (error) => {
       options.onFailure(error, RETRY_MS);
@@ -71,10 +72,22 @@ export class HealthServer {
     this.#server.listen({ ...this.#options.address, exclusive: true });
   }
 
-  #answer(url: string): { readonly status: number; readonly text: string } {
-    const path = url.split('?', 1)[0];
+  async #serve(url: string, response: ServerResponse): Promise<void> {
+    const path = url.split('?', 1)[0] ?? '';
+    const { metrics } = this.#options;
+    if (path === '/metrics' && metrics !== undefined) {
+      const text = await metrics.text().catch((error: Error) => error);
+      if (typeof text === 'string') response.writeHead(200, { 'content-type': metrics.contentType }).end(text);
+      else response.writeHead(500, PLAIN).end(`${text.message}\n`);
+      return;
+    }
+    const { status, text } = this.#answer(path);
+    response.writeHead(status, PLAIN).end(`${text}\n`);
+  }
+
+  #answer(path: string): { readonly status: number; readonly text: string } {
     if (path === '/healthz') return { status: 200, text: 'ok' };
-    if (path !== '/readyz') return { status: 404, text: '/healthz or /readyz' };
+    if (path !== '/readyz') return { status: 404, text: '/healthz, /readyz or /metrics' };
     const faults = this.#options.faults();
     return faults.length === 0 ? { status: 200, text: 'ready' } : { status: 503, text: faults.join('\n') };
   }

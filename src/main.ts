@@ -3,12 +3,15 @@ import { Command, CommanderError } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
 import { agentCommand } from './commands/agent.ts';
 import { cleanupCommand } from './commands/cleanup.ts';
+import { cniCommand } from './commands/cni.ts';
 import { demoCommand } from './commands/demo.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { explainCommand } from './commands/explain.ts';
+import { flowsCommand } from './commands/flows.ts';
 import { labCommand } from './commands/lab.ts';
 import { matrixCommand } from './commands/matrix.ts';
 import { endWithReader, isReaderGone } from './commands/output.ts';
+import { statusCommand } from './commands/status.ts';
 
 const program = new Command('selvedge')
   .description('NetworkPolicy for any CNI that gives each pod a veth, enforced by eBPF.')
@@ -19,7 +22,10 @@ const program = new Command('selvedge')
 for (const command of [
   agentCommand,
   cleanupCommand,
+  cniCommand,
   doctorCommand,
+  statusCommand,
+  flowsCommand,
   explainCommand,
   matrixCommand,
   labCommand,

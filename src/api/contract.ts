@@ -3,6 +3,7 @@
  * each gives. Times are ISO 8601 in UTC; objects are named `NAMESPACE/NAME`.
  */
 import type { Direction, ObjectKey, Warning } from '../model/cluster.ts';
+import type { Losses, MapFill, Verification } from '../model/observation.ts';
 import type { VerdictReason } from '../model/verdict-event.ts';
 
 /** Where the agent listens when it is not told otherwise; mode 0600. */
@@ -38,10 +39,18 @@ export interface Status {
   /** What keeps the node from being ready. */
   readonly faults: readonly string[];
   readonly dataplane: { readonly kind: string; readonly reason: string };
-  readonly sources: { readonly kind: 'kubernetes' | 'directory'; readonly synced: boolean; readonly lagSeconds?: number };
+  readonly sources: {
+    readonly kind: 'kubernetes' | 'directory';
+    readonly synced: boolean;
+    readonly lagSeconds?: number;
+  };
   readonly interfaces: {
     readonly enforced: number;
-    readonly pending: readonly { readonly name: string; readonly verdict: 'open' | 'closed'; readonly reason: string }[];
+    readonly pending: readonly {
+      readonly name: string;
+      readonly verdict: 'open' | 'closed';
+      readonly reason: string;
+    }[];
   };
   /** Pods of this node. */
   readonly pods: { readonly known: number; readonly isolated: number };
@@ -74,21 +83,6 @@ export interface PolicyStatus extends PolicySummary {
     readonly since?: string;
   }[];
   readonly warnings: readonly Warning[];
-}
-
-/** Of a BPF map, or of an ipset side. */
-export interface MapFill {
-  readonly name: string;
-  readonly entries: number;
-  readonly capacity: number;
-}
-
-/** What was not told, counted or remembered for want of room, since the maps were made. */
-export interface Losses {
-  readonly event: number;
-  readonly counter: number;
-  readonly flow: number;
-  readonly fragment: number;
 }
 
 /** Parameters of /v1/flows; several values of one, separated by commas, are alternatives, different ones must all hold. */
@@ -165,20 +159,5 @@ export interface ExplainReply {
   readonly text: string;
 }
 
-export interface VerifyReply {
-  readonly generation: number;
-  /** Entries that were compared. */
-  readonly compared: number;
-  readonly differences: readonly Difference[];
-}
-
-/** One place where the kernel does not hold what the compiled state says. */
-export interface Difference {
-  /** Map, set, chain, or `tc eth0`. */
-  readonly place: string;
-  readonly key: string;
-  /** Absent: there should be nothing. */
-  readonly wanted?: string;
-  /** Absent: there is nothing. */
-  readonly found?: string;
-}
+/** What POST /v1/verify gives. */
+export type VerifyReply = Verification;

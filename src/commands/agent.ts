@@ -4,21 +4,24 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Logger } from 'pino';
 import type { Observable } from 'rxjs';
 import { Agent } from '../agent.ts';
+import { CniClaims } from '../cni/claims.ts';
 import type { DataplaneChoice } from '../dataplane/select.ts';
-import { type HealthAddress, HealthServer, parseHealthAddress } from '../health.ts';
+import { type HealthAddress, parseHealthAddress } from '../health.ts';
 import type { PendingMode } from '../links/bindings.ts';
 import { linkSource } from '../links/link-source.ts';
-import { briefly, LOG_LEVELS, type LogLevel, openLog } from '../log.ts';
+import { LOG_LEVELS, type LogLevel, openLog } from '../log.ts';
 import type { ClusterChange } from '../model/cluster.ts';
 import { directorySource } from '../sources/directory/directory-source.ts';
 import { warnUnlessNamed } from '../sources/directory/named-node.ts';
 import { kubernetesSource } from '../sources/kubernetes/kubernetes-source.ts';
+import { type CniOptions, cniOptions, keepPlugin } from './cni.ts';
 import { dryRun } from './dry-run.ts';
-import { openDataplane } from './open-dataplane.ts';
-import { dataplaneOption, pinDirOption } from './options.ts';
+import { type EventsChoice, openDataplane } from './open-dataplane.ts';
+import { dataplaneOption, pinDirOption, socketOption } from './options.ts';
+import { serve } from './serve.ts';
 import { stopSignal } from './stop-signal.ts';
 
-interface Options {
+interface Options extends CniOptions {
   readonly manifests?: string[];
   readonly kubeconfig?: string;
   readonly context?: string;
@@ -29,6 +32,9 @@ interface Options {
   readonly pending: PendingMode;
   readonly logLevel: LogLevel;
   readonly healthAddress: HealthAddress | typeof NOWHERE;
+  readonly socket: string;
+  readonly events: EventsChoice;
+  readonly metricsDetail: boolean;
   readonly dryRun?: boolean;
 }
 
@@ -37,7 +43,7 @@ const NOWHERE = '';
 const DEFAULT_HEALTH_ADDRESS: HealthAddress = { host: '127.0.0.1', port: 9971 };
 
 export function agentCommand(): Command {
-  return new Command('agent')
+  const command = new Command('agent')
     .description('Enforce NetworkPolicies on this node. SIGTERM ends the agent and leaves enforcement in place.')
     .addOption(
       new Option(
@@ -64,11 +70,21 @@ export function agentCommand(): Command {
         .default('auto', 'auto: closed unless nobody it could be is under a policy'),
     )
     .addOption(
-      new Option('--health-address <host:port>', "where /healthz and /readyz are served; '' for nowhere")
+      new Option('--health-address <host:port>', "where /healthz, /readyz and /metrics are served; '' for nowhere")
         .env('SELVEDGE_HEALTH_ADDRESS')
         .argParser(healthAddress)
         .default(DEFAULT_HEALTH_ADDRESS, '127.0.0.1:9971'),
     )
+    .addOption(socketOption())
+    .addOption(
+      new Option(
+        '--events <which>',
+        'verdicts that flows tell of: drops, new connections that are admitted too, or none',
+      )
+        .choices(['drops', 'all', 'none'])
+        .default('drops'),
+    )
+    .option('--metrics-detail', 'metrics by rule, not only by policy', false)
     .addOption(
       new Option('--dry-run', 'say what would be written to enforce by BPF, write nothing and end').conflicts(
         'dataplane',
@@ -76,27 +92,40 @@ export function agentCommand(): Command {
     )
     .addOption(new Option('--log-level <level>', 'least level that is logged').choices(LOG_LEVELS).default('info'))
     .action(run);
+  for (const option of cniOptions()) command.addOption(option);
+  return command;
 }
 
 async function run(options: Options): Promise<void> {
   const log = openLog(options.logLevel);
   using stop = stopSignal();
+  const claims = new CniClaims(options.nodeName);
   const parts = {
     node: options.nodeName,
-    source: sourceOf(options, log),
+    source: claims.over(sourceOf(options, log)),
     links: linkSource(),
     pending: options.pending,
     log,
   };
   if (options.dryRun) return await dryRun({ ...parts, pinDir: options.pinDir }, stop.signal);
-  const agent = new Agent({ ...parts, dataplane: await openDataplane(options, log) });
-  let health: HealthServer | undefined;
+  const { dataplane, reason } = await openDataplane(options, log);
+  const agent = new Agent({ ...parts, dataplane });
+  let served: Disposable | undefined;
   try {
     await agent.start();
-    health = serveHealth(options.healthAddress, agent, log);
+    const { healthAddress: health, socket, metricsDetail: detail, manifests } = options;
+    served = serve(agent, {
+      claims,
+      ...(health !== NOWHERE && { health }),
+      ...(socket !== NOWHERE && { socket }),
+      facts: { reason, source: manifests === undefined ? 'kubernetes' : 'directory' },
+      detail,
+      log,
+    });
+    using _kept = keepPlugin(options, log);
     await new Promise((resolve) => stop.signal.addEventListener('abort', resolve));
   } finally {
-    health?.close();
+    served?.[Symbol.dispose]();
     await agent.close();
   }
   log.info({ event: 'stopped' }, 'stopped; what is in force stays in force');
@@ -108,18 +137,6 @@ function healthAddress(text: string): Options['healthAddress'] {
   if (address === undefined)
     throw new InvalidArgumentError('an address and a port, as in 127.0.0.1:9971 or [::1]:9971.');
   return address;
-}
-
-function serveHealth(address: Options['healthAddress'], agent: Agent, log: Logger): HealthServer | undefined {
-  if (address === NOWHERE) return undefined;
-  return new HealthServer({
-    address,
-    faults: () => agent.faults(),
-    onFailure: (error, retryMs) => {
-      log.error({ event: 'health-failed', err: briefly(error), retryMs }, 'no health pages');
-      log.debug({ event: 'health-failed', err: error }, 'why, in full');
-    },
-  });
 }
 
 function sourceOf({ manifests, nodeName: node, kubeconfig, context }: Options, log: Logger): Observable<ClusterChange> {

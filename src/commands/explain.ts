@@ -1,16 +1,25 @@
-/** `selvedge explain`: may FROM reach TO on PORT by the policies in a folder of manifests, and who decided. Needs no privilege. */
+/**
+ * `selvedge explain`: may FROM reach TO on PORT, and who decided: by the policies in a folder of manifests, which needs no
+ * privilege, or by those that the running agent knows. And whether what the kernel holds is what the agent wants it to.
+ */
 import { Command, Option } from 'commander';
 import pc from 'picocolors';
+import { askAgent } from '../api/client.ts';
+import { type ExplainReply, PATHS, type VerifyReply } from '../api/contract.ts';
 import { parseEnd, parsePort, QueryError } from '../model/query.ts';
 import { type AnswerFormat, type Asked, answersTo, parseQueryLines } from '../observe/query-lines.ts';
 import { Reachability } from '../observe/reachability.ts';
+import { verificationText } from '../observe/verification-text.ts';
+import { socketOption } from './options.ts';
 import { writeOutput } from './output.ts';
 import { readQueryText } from './query-text.ts';
 import { readCluster } from './read-cluster.ts';
 import { terminal } from './terminal.ts';
 
 interface Options {
-  readonly manifests: string[];
+  readonly manifests?: string[];
+  readonly verify: boolean;
+  readonly socket: string;
   readonly from?: string;
   readonly to?: string;
   readonly port?: string;
@@ -24,7 +33,7 @@ export function explainCommand(): Command {
     .description(
       'Say whether one end can reach another by the policies in manifests, who decided, and what would admit it.',
     )
-    .requiredOption('--manifests <path...>', 'folders or files of manifests')
+    .option('--manifests <path...>', 'folders or files of manifests (default: what the agent of this node knows)')
     .option('--from <end>', 'NAMESPACE/POD or an IP address')
     .option('--to <end>', 'NAMESPACE/POD or an IP address')
     .option('--port <port>', '8080/tcp, 53/udp, 9000/sctp; TCP when not said')
@@ -43,13 +52,22 @@ export function explainCommand(): Command {
     .addOption(
       new Option('-o, --output <format>', 'default: text, jsonl with --queries').choices(['text', 'json', 'jsonl']),
     )
+    .addOption(
+      new Option('--verify', "compare the kernel with the agent's state: 1 when they differ")
+        .default(false)
+        .conflicts(['manifests', 'queries']),
+    )
+    .addOption(socketOption())
     .action(run);
 }
 
 async function run(options: Options, command: Command): Promise<void> {
   const { queries, manifests } = options;
   const wrong = (message: string): never => command.error(`error: ${message}`, { exitCode: 2 });
+  if (options.verify) await verify(options);
+  if (options.verify && options.from === undefined) return;
   const asked = await readQueries(options, wrong);
+  if (manifests === undefined) return await askForAll(options, asked);
   const reachability = new Reachability(await readCluster(manifests));
   const format = options.output ?? (queries === undefined ? 'text' : 'jsonl');
   const onFault = (message: string) => {
@@ -60,6 +78,27 @@ async function run(options: Options, command: Command): Promise<void> {
   const { green, red } = pc.createColors(terminal().colour);
   const answers = answersTo(asked, reachability, { format, emphasis: { allowed: green, denied: red }, onFault });
   await writeOutput(joined(answers, format, queries !== undefined));
+}
+
+async function verify({ socket, output }: Options): Promise<void> {
+  const reply = await askAgent<VerifyReply>(socket, PATHS.verify, { method: 'POST' });
+  const { red, green } = pc.createColors(terminal().colour);
+  const texts =
+    output === 'json' ? [`${JSON.stringify(reply, undefined, 2)}\n`] : verificationText(reply, { red, green });
+  await writeOutput(texts);
+  if (reply.differences.length > 0) process.exitCode = 1;
+}
+
+/** By what the agent knows; one that cannot be answered is told and does not keep the others from it. */
+async function askForAll({ socket, output, queries }: Options, asked: readonly Asked[]): Promise<void> {
+  const format = output ?? (queries === undefined ? 'text' : 'jsonl');
+  for (const { fields } of asked) {
+    const body = { ...fields };
+    const { text, record } = await askAgent<ExplainReply>(socket, PATHS.explain, { method: 'POST', body });
+    const told = { ...fields, ...(record as object) };
+    const lines = { text, json: JSON.stringify(told, undefined, 2), jsonl: JSON.stringify(told) };
+    await writeOutput([`${lines[format]}\n`]);
+  }
 }
 
 async function readQueries(options: Options, wrong: (message: string) => never): Promise<Asked[]> {

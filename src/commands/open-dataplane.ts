@@ -1,9 +1,9 @@
 /** The data plane that the agent was asked for, or the best that works here; what happens to it goes into the log. */
 import type { Logger } from 'pino';
 import { makeCandidates } from '../dataplane/candidates.ts';
-import type { Dataplane, Unprotected } from '../dataplane/contract.ts';
-import type { Damage } from '../dataplane/ipset/ipset-dataplane.ts';
-import { type DataplaneChoice, selectDataplane } from '../dataplane/select.ts';
+import type { Unprotected } from '../dataplane/contract.ts';
+import { type Damage, NFLOG_GROUP } from '../dataplane/ipset/ipset-dataplane.ts';
+import { type DataplaneChoice, type Selection, selectDataplane } from '../dataplane/select.ts';
 import { briefly } from '../log.ts';
 import { BPF_OBJECT } from './options.ts';
 
@@ -11,15 +11,27 @@ export interface DataplaneOptions {
   readonly dataplane: DataplaneChoice;
   readonly setSysctls: boolean;
   readonly pinDir: string;
+  /** Which verdicts are told of: drops, or new connections that are admitted too (BPF alone tells those). */
+  readonly events: EventsChoice;
 }
 
+export type EventsChoice = 'drops' | 'all' | 'none';
+
+/** The data plane, which one it is, and why. */
+export type Opened = Pick<Selection, 'dataplane' | 'kind' | 'reason'>;
+
 /** @throws {NoDataplaneError} */
-export async function openDataplane(options: DataplaneOptions, log: Logger): Promise<Dataplane> {
-  const { dataplane: choice, setSysctls, pinDir } = options;
+export async function openDataplane(options: DataplaneOptions, log: Logger): Promise<Opened> {
+  const { dataplane: choice, setSysctls, pinDir, events } = options;
   const candidates = makeCandidates({
-    bpf: { path: BPF_OBJECT, directory: pinDir },
+    bpf: {
+      path: BPF_OBJECT,
+      directory: pinDir,
+      constants: { events: { drops: events !== 'none', admitted: events === 'all' } },
+    },
     ipset: {
       setSysctls,
+      ...(events !== 'none' && { nflogGroup: NFLOG_GROUP }),
       onDamage: (damage) => tellDamage(damage, log),
       onUnprotected: (unprotected) => tellUnprotected(unprotected, log),
     },
@@ -36,7 +48,7 @@ export async function openDataplane(options: DataplaneOptions, log: Logger): Pro
     },
   });
   log.info({ event: 'dataplane', dataplane: kind, reason }, `data plane: ${kind}`);
-  return dataplane;
+  return { dataplane, kind, reason };
 }
 
 function tellUnprotected(unprotected: readonly Unprotected[], log: Logger): void {

@@ -1,6 +1,7 @@
 /** Options that several commands share, so that they read alike everywhere. */
 import { fileURLToPath } from 'node:url';
 import { Option } from 'commander';
+import { DEFAULT_SOCKET } from '../api/contract.ts';
 import { KINDS } from '../dataplane/select.ts';
 
 /** The compiled packet path; another one for trying out versions. */
@@ -12,6 +13,11 @@ export function dataplaneOption(more: readonly 'none'[] = []): Option {
   return new Option('--dataplane <name>', 'what enforces the policies')
     .choices(['auto', ...KINDS, ...more])
     .default('auto', 'auto: bpf, or ipset where that is not possible');
+}
+
+/** The agent's API; where commands ask it. */
+export function socketOption(): Option {
+  return new Option('--socket <path>', "unix socket of the agent's API").env('SELVEDGE_SOCKET').default(DEFAULT_SOCKET);
 }
 
 export function pinDirOption(): Option {

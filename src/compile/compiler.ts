@@ -88,6 +88,26 @@ export class Compiler {
     };
   }
 
+  /** The pod that an address belongs to, of any node; undefined while several claim it. */
+  podAt(address: Address): Pod | undefined {
+    const claim = this.#claims.of(address);
+    return claim === undefined || Array.isArray(claim) ? undefined : (claim as Pod);
+  }
+
+  policy(key: ObjectKey): NetworkPolicy | undefined {
+    const [namespace, name] = splitKey(key);
+    return this.#namespaces.get(namespace)?.policies.get(name)?.policy;
+  }
+
+  /** Every namespace, pod and policy that is kept. */
+  *objects(): Generator<Namespace | Pod | NetworkPolicy> {
+    for (const { name, labels, declared, pods, policies } of this.#namespaces.all()) {
+      if (declared) yield { kind: 'Namespace', name, labels };
+      yield* pods.values();
+      for (const { policy } of policies.values()) if (policy !== undefined) yield policy;
+    }
+  }
+
   /** Applies the events as one step, in order. An object that is the same as before costs a comparison. */
   apply(events: readonly ClusterEvent[]): void {
     for (const event of events) {

@@ -2,10 +2,13 @@
  * What every data plane must do: bring the kernel to a wanted state in one step that no packet sees half of.
  * The caller hands over whole states; what to write is worked out against what is there.
  */
+import type { Observable } from 'rxjs';
 import type { Address } from '../model/address.ts';
 import type { ObjectKey } from '../model/cluster.ts';
 import type { CompiledState, StateChanges } from '../model/compiled.ts';
 import type { Binding, ExitLink } from '../model/links.ts';
+import type { Losses, MapFill, Verification } from '../model/observation.ts';
+import type { VerdictCount, VerdictEvent } from '../model/verdict-event.ts';
 
 /** What an interface is to the node: a pod's, or a way out. */
 export type LinkRole = 'pod' | 'exit';
@@ -50,6 +53,18 @@ export interface Unprotected {
   readonly pods: readonly ObjectKey[];
 }
 
+/** What a data plane tells of packets and of itself. Nothing here holds up an update or writes anything. */
+export interface Observation {
+  /** Verdicts as they come, from the first subscription to the last's end; never an error. */
+  readonly verdicts: Observable<VerdictEvent>;
+  /** Of the interfaces that are there, since maps or rules were made. Reads the kernel. */
+  counts(): Promise<readonly VerdictCount[]>;
+  losses(): Promise<Losses>;
+  fill(): Promise<readonly MapFill[]>;
+  /** Reads all that is in force and compares it with the state that was applied last, worked out anew. */
+  verify(state: DesiredState): Promise<Verification>;
+}
+
 export interface Dataplane {
   readonly kind: 'bpf' | 'ipset' | 'memory';
   /**
@@ -84,6 +99,8 @@ export interface Dataplane {
   forget(ifindex: number): void;
   /** As of the last state, or of what was noticed since. Absent or empty: all pods are protected. */
   readonly unprotected?: readonly Unprotected[];
+  /** Absent where there is nothing to tell. */
+  readonly observation?: Observation;
   /** Lets go of all handles; enforcement stays in place. Idempotent. */
   close(): void;
 }

@@ -1,5 +1,6 @@
 /** One agent of a lab: a process in its node's network namespace, and what its log says about how far it is. */
 import { readFileSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { type RunningCommand, start } from '../child-process.ts';
@@ -41,6 +42,8 @@ const logLine = z.union([
 export class AgentProcess {
   readonly node: string;
   readonly pinDir: string;
+  /** Of its API; in a folder that all namespaces of this machine share. */
+  readonly socket: string;
   readonly #command: RunningCommand;
   readonly #onNews: () => void;
   readonly #lines: string[] = [];
@@ -59,10 +62,11 @@ export class AgentProcess {
     const { node, namespace, manifests, pinDir, dataplane, script = MAIN } = options;
     this.node = node;
     this.pinDir = pinDir;
+    this.socket = `/run/selvedge/lab/${basename(dirname(pinDir))}-${basename(pinDir)}.sock`;
     this.#onNews = onNews;
     const agent = [script, 'agent', '--manifests', ...manifests, '--node-name', node, '--pin-dir', pinDir];
     // The namespace is the lab's own, so are its settings.
-    agent.push('--dataplane', dataplane, '--set-sysctls');
+    agent.push('--dataplane', dataplane, '--set-sysctls', '--socket', this.socket);
     // An agent must not outlive a lab that is killed: the kernel sees to it.
     const args = ['--pdeathsig', 'KILL', process.execPath, ...agent];
     this.#command = netns.run(namespace, () => start('setpriv', args, { onLine: (line) => this.#read(line) }));

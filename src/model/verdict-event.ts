@@ -45,6 +45,7 @@ export interface VerdictEvent {
 
 /** Counts since the maps were made. */
 export interface VerdictCount {
+  /** 0 where the data plane does not count by interface. */
   readonly ifindex: number;
   readonly pod?: ObjectKey;
   readonly direction: Direction;

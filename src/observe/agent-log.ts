@@ -1,22 +1,30 @@
 /** What the agent does -> its log: what is news, once. */
 import type { Logger } from 'pino';
 import type { Applied, DesiredState } from '../dataplane/contract.ts';
+import { briefly } from '../log.ts';
 import type { Warning } from '../model/cluster.ts';
 import type { Binding, ExitLink } from '../model/links.ts';
 import { type Arrivals, rounded } from './arrivals.ts';
+import type { AppliedPolicy } from './policy-times.ts';
+import type { Timings } from './timings.ts';
+
+/** Policies that come into force at once and are told one by one; of more only the number. */
+const TOLD_MAX = 20;
 
 export class AgentLog {
   readonly #log: Logger;
   readonly #arrivals: Arrivals;
+  readonly #timings: Timings;
   #warnings: ReadonlySet<string> = new Set();
   #bindings: ReadonlyMap<number, string> = new Map();
   #exits: ReadonlyMap<number, string> = new Map();
   #revision: string | undefined;
   #begun = false;
 
-  constructor(log: Logger, arrivals: Arrivals) {
+  constructor(log: Logger, arrivals: Arrivals, timings: Timings) {
     this.#log = log;
     this.#arrivals = arrivals;
+    this.#timings = timings;
   }
 
   applied(state: DesiredState, { generation, writes, milliseconds }: Applied, revision: string | undefined): void {
@@ -28,6 +36,24 @@ export class AgentLog {
     this.#begun = true;
     this.#log[level]({ event: 'applied', revision, ...figures, ...counts }, 'state in force');
     this.#revision = revision;
+  }
+
+  /** In a line for a person; the stack is for who debugs. */
+  failed(event: string, text: string, error: unknown, fields: Readonly<Record<string, unknown>>): void {
+    this.#log.error({ event, ...fields, err: briefly(error) }, text);
+    this.#log.debug({ event, ...fields, err: error }, 'why, in full');
+  }
+
+  /** New forms of policies that are in force now. @param milliseconds from the oldest event that the state takes in */
+  policies(applied: readonly AppliedPolicy[], milliseconds: number): void {
+    const took = rounded(milliseconds);
+    if (applied.length > TOLD_MAX) {
+      this.#log.info({ event: 'policies', policies: applied.length, milliseconds: took }, 'policies in force');
+      return;
+    }
+    for (const { policy, pods } of applied) {
+      this.#log.info({ event: 'policy', policy, pods, milliseconds: took }, `policy in force: ${policy}`);
+    }
   }
 
   warnings(warnings: readonly Warning[]): void {
@@ -56,6 +82,7 @@ export class AgentLog {
       if (this.#bindings.get(ifindex) === text) continue;
       const level = binding.kind === 'pending' && binding.verdict === 'closed' ? 'warn' : 'info';
       const waited = binding.kind === 'endpoint' ? this.#arrivals.waited(binding.pod, ifindex) : {};
+      if (waited.sinceRecord !== undefined) this.#timings.next({ what: 'pod', milliseconds: waited.sinceRecord });
       this.#log[level]({ event: 'interface', ifindex, name: binding.link.name, ...waited }, text);
     }
     this.#bindings = told;

@@ -53,7 +53,7 @@ it('the pages say that the process lives, and what keeps the node from being rea
   expect(await get(health, '/readyz?verbose')).toBe('503 not synced yet\ninterface 7 is not protected: no room');
   faults.length = 0;
   expect(await get(health, '/readyz')).toBe('200 ready');
-  expect(await get(health, '/')).toBe('404 /healthz or /readyz');
+  expect(await get(health, '/')).toBe('404 /healthz, /readyz or /metrics');
 });
 
 it('an address that somebody has is told of and tried again', async () => {

@@ -22,7 +22,7 @@ import type { Kernel } from './kernel.ts';
 import { makeNames } from './names.ts';
 import { RuleNumbers } from './rule-numbers.ts';
 import { SlotPool } from './slot-pool.ts';
-import { makeTables } from './tables.ts';
+import { makeTables, type Settings } from './tables.ts';
 import { WantedContent } from './wanted-content.ts';
 
 export interface BpfDataplaneOptions {
@@ -30,7 +30,6 @@ export interface BpfDataplaneOptions {
   readonly judgeOwnNode?: boolean;
 }
 
-/** A cluster of which nothing is known yet. */
 const NOTHING: Omit<DesiredState, 'pending'> = {
   compiled: EMPTY_STATE,
   bindings: new Map(),
@@ -38,7 +37,6 @@ const NOTHING: Omit<DesiredState, 'pending'> = {
   ownAddresses: new Set(),
 };
 
-/** Between attempts to put our programs in place of those of an agent before. */
 const RENEWAL_MS = 1_000;
 
 export class BpfDataplane implements Dataplane {
@@ -48,7 +46,7 @@ export class BpfDataplane implements Dataplane {
   readonly #options: BpfDataplaneOptions;
   readonly #copies: Copies;
   readonly #flowTables: FlowTables;
-  readonly #ruleNumbers = new RuleNumbers();
+  readonly ruleNumbers = new RuleNumbers();
   readonly #names = makeNames();
   readonly #slots: SlotPool;
   /** Absent: to be built from a whole state, because nothing was applied yet or an update broke off. */
@@ -65,12 +63,13 @@ export class BpfDataplane implements Dataplane {
   readonly #inherited: boolean;
   /** Interfaces may have gone, before this process or with a state, whose counts are still there. */
   #hasGone = true;
-  /** Tables of flows on their way out: the kernel takes a grace period for each, and no state has to wait for that. */
+  /** Tables of flows on their way out, each for a grace period: no state has to wait for that. */
   #collecting: Promise<unknown> = Promise.resolve();
-  /** Programs of an agent before this one could not be swapped for ours everywhere. */
   #renewal: NodeJS.Timeout | undefined;
-  /** No maps of other layouts are left: only an agent before this one can have made them. */
+  /** No maps of other layouts are left; only an agent before can have made them. */
   #alone = false;
+  /** The call of `apply` that is on its way. */
+  #applying: Promise<Applied> | undefined;
   #closed = false;
 
   constructor(kernel: Kernel, options: BpfDataplaneOptions = {}) {
@@ -82,7 +81,7 @@ export class BpfDataplane implements Dataplane {
     // What an agent before this one left attached goes, unless the first state or a guard asks for it.
     for (const { ifindex, role } of kernel.attachments.attached()) this.#left[role].add(ifindex);
     this.#inherited = this.#left.pod.size + this.#left.exit.size > 0;
-    this.events = new EventDecoder({ abi: kernel.abi, names: this.#names, ruleNumbers: this.#ruleNumbers });
+    this.events = new EventDecoder({ abi: kernel.abi, names: this.#names, ruleNumbers: this.ruleNumbers });
   }
 
   /** Number of the state in force. */
@@ -115,7 +114,12 @@ export class BpfDataplane implements Dataplane {
     return this.#copies.ready();
   }
 
-  async apply(state: DesiredState, hint: Hint): Promise<Applied> {
+  apply(state: DesiredState, hint: Hint): Promise<Applied> {
+    this.#applying = this.#apply(state, hint);
+    return this.#applying;
+  }
+
+  async #apply(state: DesiredState, hint: Hint): Promise<Applied> {
     const start = performance.now();
     const known = this.#missedHint ? undefined : hint;
     this.#missedHint = true;
@@ -146,7 +150,22 @@ export class BpfDataplane implements Dataplane {
     this.#hasGone = true;
   }
 
-  /** Resolves when the copy that was retired by the last `apply` has been brought up to date too, and nothing is left over. */
+  /** What the maps are to hold, once no call of `apply` is on its way; undefined before the first. Good until anything is awaited. */
+  async content(): Promise<WantedContent | undefined> {
+    // The next call may begin while this one waits.
+    for (let seen: unknown; seen !== this.#applying; ) {
+      seen = this.#applying;
+      await this.#applying?.catch(() => {});
+    }
+    return this.#content;
+  }
+
+  /** How the state is judged, beyond who may reach whom. */
+  settings({ pending }: DesiredState): Settings {
+    return { pending, judgeOwnNode: this.#options.judgeOwnNode ?? false };
+  }
+
+  /** Resolves when the copy that the last `apply` retired is up to date too, and nothing is left over. */
   async settled(): Promise<void> {
     await this.#copies.settled();
     await this.#collecting;
@@ -191,8 +210,7 @@ export class BpfDataplane implements Dataplane {
     this.#content = undefined;
     const content = known ?? this.#build();
     content.update(state, known === undefined ? undefined : hint);
-    const { end } = content.endpoints;
-    const capacity = this.#kernel.capacity('endpoints');
+    const [end, capacity] = [content.endpoints.end, this.#kernel.capacity('endpoints')];
     if (end > capacity) throw new CapacityError('endpoints', end, capacity);
     if (known === undefined) this.#copies.follow(content.tables);
     this.#content = content;
@@ -202,11 +220,11 @@ export class BpfDataplane implements Dataplane {
   #build(): WantedContent {
     return new WantedContent({
       abi: this.#kernel.abi,
-      ruleNumbers: this.#ruleNumbers,
+      ruleNumbers: this.ruleNumbers,
       slots: this.#slots,
       adopted: this.#readInForce(),
       portsCapacity: this.#kernel.capacity('ports'),
-      settings: ({ pending }) => ({ pending, judgeOwnNode: this.#options.judgeOwnNode ?? false }),
+      settings: (state) => this.settings(state),
     });
   }
 

@@ -122,6 +122,10 @@ class DryAttachments implements Attachments {
     return this.#living.has(ifindex) && this.#there.has(nameOf({ ifindex, role }));
   }
 
+  missing(): readonly string[] {
+    return [];
+  }
+
   remove(ifindex: number, role: LinkRole): void {
     this.recorded.detached.push({ ifindex, role });
     this.#there.delete(nameOf({ ifindex, role }));

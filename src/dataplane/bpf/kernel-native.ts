@@ -20,8 +20,8 @@ export interface NativeKernelOptions extends ObjectOptions {
 
 export interface NativeKernel extends Kernel {
   readonly object: BpfObject;
-  /** Delivers the records of the ring buffer; those of before too. */
-  readEvents(onRecord: (record: Uint8Array) => void): void;
+  /** Delivers the records of the ring buffer, those of before too, until the returned function is called. One reader at a time. */
+  readEvents(onRecord: (record: Uint8Array) => void): () => void;
   /** Key and, for each possible CPU, value of every row of the counters. */
   counters(): [key: Uint8Array, values: Uint8Array][];
   /** What did not fit since the maps were made: 8 bytes for each possible CPU, by enum loss. */
@@ -59,7 +59,9 @@ export function openNativeKernel(options: NativeKernelOptions, lock: Lock): Nati
     capacity: (name) => object.map(sideOf(name, 0)).info.maxEntries,
     gracePeriod: () => BpfMap.rcuGracePeriod(),
     readEvents: (onRecord) => {
-      ring = new RingBuffer(object.map('events'), onRecord).unref();
+      const reader = new RingBuffer(object.map('events'), onRecord).unref();
+      ring = reader;
+      return () => reader.close();
     },
     counters: () => object.map('counters').entries(),
     losses: () => object.map('losses').entries(),

@@ -7,16 +7,18 @@ import { BpfDataplane, type BpfDataplaneOptions } from './bpf-dataplane.ts';
 import type { Losses } from './events.ts';
 import { type NativeKernel, type NativeKernelOptions, openNativeKernel } from './kernel-native.ts';
 import { lockDirectory } from './lock.ts';
+import { BpfObservation } from './observation.ts';
 import { linksDirectory, mapDirectories, removeDirectory } from './pins.ts';
 import { clsactFilters, pinnedLinks, removeFilter, removePinned } from './tc-attachments.ts';
 
 export interface OpenOptions extends BpfDataplaneOptions, NativeKernelOptions {
-  /** Told of every verdict that the programs' `events` constant asks for. */
+  /** Told of every verdict that the programs' `events` constant asks for; else `observation.verdicts` has them. */
   readonly onEvent?: (event: VerdictEvent) => void;
 }
 
 /** The data plane on the real kernel. */
 export interface OpenedBpfDataplane extends BpfDataplane {
+  readonly observation: BpfObservation;
   /** The loaded object: for test-runs of its programs. */
   readonly object: BpfObject;
   counts(): VerdictCount[];
@@ -39,13 +41,15 @@ export async function openBpfDataplane(options: OpenOptions): Promise<OpenedBpfD
 }
 
 class NativeBpfDataplane extends BpfDataplane implements OpenedBpfDataplane {
+  readonly observation: BpfObservation;
   readonly #native: NativeKernel;
 
   constructor(kernel: NativeKernel, options: OpenOptions) {
     super(kernel, options);
     this.#native = kernel;
     const { onEvent } = options;
-    if (onEvent !== undefined) kernel.readEvents((record) => onEvent(this.events.event(record)));
+    this.observation = new BpfObservation(kernel, this);
+    if (onEvent !== undefined) this.observation.verdicts.subscribe(onEvent);
   }
 
   get object(): BpfObject {

@@ -101,6 +101,16 @@ export class TcAttachments implements Attachments {
     });
   }
 
+  missing(ifindex: number, role: LinkRole): readonly string[] {
+    return this.#programsFor(ifindex, role, true).filter((name) => {
+      const { direction } = HOOKS[name];
+      const mode = this.#tcx ? 'tcx' : 'clsact';
+      const { id } = this.#program(name).info;
+      const attached = unlessGone(() => listTc(ifindex, direction).map((one) => one.mode === mode && one.programId));
+      return attached !== undefined && !attached.includes(id);
+    });
+  }
+
   remove(ifindex: number, role: LinkRole): void {
     for (const name of namesOf(role)) {
       this.#running.delete(nameOf(name, ifindex));

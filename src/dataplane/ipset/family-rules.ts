@@ -13,6 +13,7 @@ import type { ChainRule } from './ruleset-chain.ts';
 import { type Script, tableText } from './script.ts';
 import { SideContent, type SideOptions, type Wanted } from './side-content.ts';
 import { takeSnapshot } from './snapshot.ts';
+import { type Compared, differencesOf, expectedOf } from './verify.ts';
 
 /** So many chains are read one by one, 5-8 ms each; the whole table takes 30-55 ms with 3,600 rules. */
 const READ_ALONE = 6;
@@ -110,6 +111,25 @@ export class FamilyRules {
     for (const [name, rules] of chains) if (snapshot.chains.get(name) !== rules) damages.push(`chain ${name}`);
     for (const [name, size] of sets) if (snapshot.sets.get(name) !== size) damages.push(`set ${name}`);
     return damages;
+  }
+
+  /** All that is in force against the wanted state, which is read before anything is waited for. */
+  async verify(wanted: Wanted): Promise<Compared> {
+    const { programs, hooks, field, nflogGroup } = this.#options;
+    // After a failure nobody here knows which side it is: then the kernel says so.
+    const expected = (side: Side) => {
+      return expectedOf(wanted, {
+        side,
+        family: this.family,
+        hooks,
+        field,
+        ...(nflogGroup !== undefined && { nflogGroup }),
+      });
+    };
+    const known = this.#inForce === undefined ? undefined : expected(this.#inForce);
+    const [rules, sets] = await Promise.all([programs.saveRules(this.family), programs.saveSets()]);
+    const side = known === undefined ? ((await takeSnapshot(programs, this.family)).inForce ?? 'L') : known.side;
+    return differencesOf(known ?? expected(side), { rules, sets });
   }
 
   get inForce(): Side | undefined {

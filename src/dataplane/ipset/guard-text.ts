@@ -73,6 +73,17 @@ export function ownedAddresses(listed: string): ReadonlyMap<string, readonly Add
   return owned;
 }
 
+/** Our own text, or what `nft list table` prints -> `bridge owned4 "veth1" . 10.0.0.1` for each element of each set. */
+export function guardElements(text: string): ReadonlySet<string> {
+  const elements = new Set<string>();
+  for (const [, family, table = ''] of text.matchAll(/^table (\w+) \w+ \{\n([\s\S]*?)^\}/gm)) {
+    for (const [, name, list = ''] of table.matchAll(/^\s+set (\w+) \{[^{}]*\{([^{}]*)\}/gm)) {
+      for (const element of list.split(',')) elements.add(`${family} ${name} ${element.trim()}`);
+    }
+  }
+  return elements;
+}
+
 const LINK_LOCAL = 'fe80::/10' as Prefix;
 
 /** A table can only be deleted where there is one. */

@@ -7,6 +7,7 @@
 import { type Address, type Family, familyOf } from '../../model/address.ts';
 import type { ObjectKey } from '../../model/cluster.ts';
 import type { RulesetId } from '../../model/compiled.ts';
+import type { Verification } from '../../model/observation.ts';
 import type { VerdictEvent } from '../../model/verdict-event.ts';
 import { type NflogPacket, NflogReader, netlink } from '../../native.ts';
 import type { Applied, Dataplane, DesiredState, Hint, LinkRole, Unprotected } from '../contract.ts';
@@ -15,9 +16,10 @@ import { missingBridgeSysctls, setBridgeSysctls } from './bridge-sysctls.ts';
 import { CountSums, type RuleCount } from './counters.ts';
 import { DropDecoder } from './drop-events.ts';
 import { FamilyRules } from './family-rules.ts';
-import { LOGGED_BYTES } from './guard-text.ts';
+import { type GuardedLink, LOGGED_BYTES } from './guard-text.ts';
 import { DEFAULT_MARK_FIELD, type MarkField, MarkNumbers } from './mark-field.ts';
 import type { Hook } from './names.ts';
+import { IpsetObservation } from './observation.ts';
 import { guardedLinks, PortGuard } from './port-guard.ts';
 import type { Programs } from './programs.ts';
 import type { Wanted } from './side-content.ts';
@@ -30,7 +32,7 @@ export interface IpsetDataplaneOptions {
   readonly markField?: MarkField;
   /** Told of every packet that is dropped. */
   readonly onEvent?: (event: VerdictEvent) => void;
-  /** NFLOG group that gets a copy of each dropped packet; 1505 when absent and events are asked for, else none. */
+  /** NFLOG group that gets a copy of each dropped packet, and is listened to; 1505 when absent and `onEvent` is there, else none. */
   readonly nflogGroup?: number;
   /** Families that the node has; both when absent. */
   readonly families?: readonly Family[];
@@ -60,6 +62,7 @@ const FAMILIES: readonly Family[] = [4, 6];
 
 export class IpsetDataplane implements Dataplane {
   readonly kind = 'ipset';
+  readonly observation: IpsetObservation;
   readonly #programs: Programs;
   readonly #options: IpsetDataplaneOptions;
   readonly #families: readonly FamilyRules[];
@@ -80,13 +83,14 @@ export class IpsetDataplane implements Dataplane {
     const hooks: readonly Hook[] = options.judgeOwnNode ? ['FORWARD', 'INPUT'] : ['FORWARD'];
     const { onEvent, nflogGroup = onEvent && NFLOG_GROUP } = options;
     this.#programs = programs;
+    this.observation = new IpsetObservation(this, programs);
     this.#options = options;
     this.#numbers = new MarkNumbers(field);
     this.#guard = new PortGuard(programs, nflogGroup);
     this.#families = (options.families ?? FAMILIES).map((family) => {
       return new FamilyRules({ family, hooks, programs, field, ...(nflogGroup !== undefined && { nflogGroup }) });
     });
-    if (onEvent !== undefined && nflogGroup !== undefined) this.#readEvents(nflogGroup, onEvent);
+    if (nflogGroup !== undefined) this.#readEvents(nflogGroup, onEvent);
     const every = options.auditEvery ?? AUDIT_EVERY;
     if (every > 0) this.#audit = setInterval(() => void this.audit(), every).unref();
   }
@@ -162,6 +166,21 @@ export class IpsetDataplane implements Dataplane {
     });
   }
 
+  /** Reads all that is in force and compares it with the state that was applied last; nothing before the first. */
+  verify(): Promise<Verification> {
+    return this.#inTurn(async () => {
+      const generation = Number(this.#generation);
+      if (this.#state === undefined) return { generation, compared: 0, differences: [] };
+      const { wanted, links } = this.#wanted(this.#state);
+      const parts = [
+        ...(await settledAll(this.#families.map((family) => family.verify(wanted)))),
+        await this.#guard.verify(links),
+      ];
+      const compared = parts.reduce((sum, part) => sum + part.compared, 0);
+      return { generation, compared, differences: parts.flatMap(({ differences }) => differences) };
+    });
+  }
+
   close(): void {
     this.#closed = true;
     clearInterval(this.#audit);
@@ -169,10 +188,12 @@ export class IpsetDataplane implements Dataplane {
     this.#options.lock?.release();
   }
 
-  #readEvents(group: number, onEvent: (event: VerdictEvent) => void): void {
+  #readEvents(group: number, onEvent: IpsetDataplaneOptions['onEvent']): void {
     const onPacket = (packet: NflogPacket) => {
       const event = this.#drops.event(packet, this.#generation);
-      if (event !== undefined) onEvent(event);
+      if (event === undefined) return;
+      onEvent?.(event);
+      this.observation.tell(event);
     };
     this.#reader = this.#programs.within(() => new NflogReader({ group, onPacket, bytes: LOGGED_BYTES }).unref());
   }
@@ -199,13 +220,15 @@ export class IpsetDataplane implements Dataplane {
 
   /** All of it in one go: an audit's state may change as soon as this waits. */
   #draft(state: DesiredState) {
+    const { wanted, links } = this.#wanted(state);
+    return { drafts: this.#families.map((family) => ({ family, draft: family.draft(wanted) })), links };
+  }
+
+  #wanted(state: DesiredState): { wanted: Wanted; links: readonly GuardedLink[] } {
     const { compiled } = state;
     const numbers = this.#numbers.follow(compiled.rulesets.keys());
-    const wanted: Wanted = { state: compiled, numbers, linkLocal: linkLocalOf(state) };
-    return {
-      drafts: this.#families.map((family) => ({ family, draft: family.draft(wanted) })),
-      links: guardedLinks(state, this.#bridged()),
-    };
+    const wanted = { state: compiled, numbers, linkLocal: linkLocalOf(state) };
+    return { wanted, links: guardedLinks(state, this.#bridged()) };
   }
 
   #forget(): void {

@@ -1,8 +1,10 @@
 /** Bindings and endpoints -> what every pod's interface may send, put in force around the flip of the rulesets. */
 import type { Address } from '../../model/address.ts';
+import type { Difference } from '../../model/observation.ts';
 import type { DesiredState } from '../contract.ts';
-import { countRules, GUARD_TABLE, type GuardedLink, guardRuleCounts, guardText } from './guard-text.ts';
+import { countRules, GUARD_TABLE, type GuardedLink, guardElements, guardRuleCounts, guardText } from './guard-text.ts';
 import type { Programs } from './programs.ts';
+import type { Compared } from './verify.ts';
 
 export class PortGuard {
   readonly #programs: Programs;
@@ -54,6 +56,28 @@ export class PortGuard {
       if (countRules(listed) !== wanted[family]) damages.push(`nftables' table ${family} ${GUARD_TABLE}`);
     }
     return damages;
+  }
+
+  /** Who may send from where, and how many rules there are. */
+  async verify(links: readonly GuardedLink[]): Promise<Compared> {
+    const counts = guardRuleCounts(links);
+    const wanted = guardElements(guardText(links));
+    const differences: Difference[] = [];
+    for (const family of ['bridge', 'inet'] as const) {
+      const place = `nftables' table ${family} ${GUARD_TABLE}`;
+      const listed = await this.#programs.listTable(family, GUARD_TABLE);
+      const rules = countRules(listed);
+      if (rules !== counts[family]) {
+        differences.push({ place, key: 'rules', wanted: `${counts[family]}`, found: `${rules}` });
+      }
+      const found = guardElements(listed);
+      for (const element of wanted) {
+        if (element.startsWith(`${family} `) && !found.has(element))
+          differences.push({ place, key: element, wanted: 'member' });
+      }
+      for (const element of found) if (!wanted.has(element)) differences.push({ place, key: element, found: 'member' });
+    }
+    return { compared: wanted.size + counts.bridge + counts.inet, differences };
   }
 
   forget(): void {

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { run } from '../../child-process.ts';
 import type { Family } from '../../model/address.ts';
+import type { MapFill } from '../../model/observation.ts';
 
 export type Variant = 'nft' | 'legacy';
 
@@ -70,6 +71,19 @@ export class Programs {
     const text = await this.#run('ipset', ['list', '-terse']);
     const found = text.matchAll(/^Name: (\S+)$[\s\S]*?^Number of entries: (\d+)$/gm);
     return new Map([...found].map(([, name = '', entries]) => [name, Number(entries)]));
+  }
+
+  async fillOfSets(): Promise<MapFill[]> {
+    const text = await this.#run('ipset', ['list', '-terse']);
+    const found = text.matchAll(/^Name: (\S+)$[\s\S]*?\bmaxelem (\d+)[\s\S]*?^Number of entries: (\d+)$/gm);
+    return [...found].map(([, name = '', capacity, entries]) => {
+      return { name, entries: Number(entries), capacity: Number(capacity) };
+    });
+  }
+
+  /** Every set with its members, in the format of `ipset restore`. */
+  saveSets(): Promise<string> {
+    return this.#run('ipset', ['save']);
   }
 
   /** One transaction. @throws {CommandError} */

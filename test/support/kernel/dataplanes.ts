@@ -74,6 +74,7 @@ export const NO_ATTACHMENTS: Attachments = {
   older: () => false,
   attached: () => [],
   alive: () => true,
+  missing: () => [],
   forget: () => {},
   remove: () => {},
 };

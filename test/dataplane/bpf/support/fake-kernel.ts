@@ -230,6 +230,10 @@ export class FakeAttachments implements Attachments {
     return [...this.links.values()];
   }
 
+  missing(): readonly string[] {
+    return [];
+  }
+
   alive(_ifindex: number): boolean {
     return true;
   }

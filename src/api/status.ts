@@ -1,0 +1,146 @@
+/** The running agent -> what `selvedge status` tells: of the node, or of one policy on its pods. */
+import { type Direction, keyOf, type NetworkPolicy, type ObjectKey, type Warning } from '../model/cluster.ts';
+import type { Binding } from '../model/links.ts';
+import { matches } from '../model/selector.ts';
+import type { AgentView } from './agent-view.ts';
+import type { PolicyStatus, PolicySummary, Status } from './contract.ts';
+
+export interface NodeFacts {
+  readonly version: string;
+  readonly source: Status['sources']['kind'];
+  /** Why this data plane. */
+  readonly reason: string;
+}
+
+const NO_LOSSES = { event: 0, counter: 0, flow: 0, fragment: 0 };
+
+export async function statusOf(view: AgentView, facts: NodeFacts): Promise<Status> {
+  const { inForce, node, dataplane } = view;
+  const faults = view.faults();
+  const bindings = [...(inForce?.state.bindings.values() ?? [])];
+  const endpoints = [...(inForce?.state.compiled.endpoints.values() ?? [])];
+  const [maps, losses] = await Promise.all([dataplane.observation?.fill(), dataplane.observation?.losses()]);
+  return {
+    node,
+    version: facts.version,
+    startedAt: view.startedAt.toISOString(),
+    ready: faults.length === 0,
+    faults,
+    dataplane: { kind: dataplane.kind, reason: facts.reason },
+    sources: { kind: facts.source, synced: view.change.synced },
+    interfaces: {
+      enforced: bindings.filter(({ kind }) => kind === 'endpoint').length,
+      pending: bindings.flatMap(pendingOf),
+    },
+    pods: {
+      known: endpoints.length,
+      isolated: endpoints.filter(({ ingress, egress }) => ingress !== undefined || egress !== undefined).length,
+    },
+    policies: summaries(view),
+    maps: maps ?? [],
+    losses: losses ?? NO_LOSSES,
+    ...(inForce && {
+      lastUpdate: {
+        at: inForce.at.toISOString(),
+        generation: Number(inForce.generation),
+        writes: inForce.writes,
+        milliseconds: Math.round(inForce.milliseconds * 100) / 100,
+      },
+    }),
+    warnings: [...view.change.warnings, ...selectsNothing(view)],
+  };
+}
+
+/** Undefined when there is no such policy. */
+export function policyStatus(view: AgentView, key: ObjectKey): PolicyStatus | undefined {
+  const policy = view.policy(key);
+  if (policy === undefined) return undefined;
+  const bound = new Map<ObjectKey, Binding>();
+  for (const binding of view.inForce?.state.bindings.values() ?? []) {
+    if (binding.kind === 'endpoint') bound.set(binding.pod, binding);
+  }
+  const compiled = view.inForce?.state.compiled;
+  const pods = podsUnder(view).get(key) ?? new Set();
+  const warnings = [...view.change.warnings, ...selectsNothing(view)];
+  return {
+    ...summary(policy, pods.size),
+    pods: [...pods].sort().map((pod) => {
+      if (!compiled?.endpoints.has(pod)) return { pod, state: 'pending' };
+      const since = view.since(key, pod)?.toISOString();
+      return { pod, state: bound.has(pod) ? 'enforced' : 'no-interface', ...(since && { since }) };
+    }),
+    warnings: warnings.filter(({ object }) => object === `NetworkPolicy ${key}`),
+  };
+}
+
+function pendingOf(binding: Binding): Status['interfaces']['pending'][number][] {
+  if (binding.kind === 'endpoint') return [];
+  const { link, verdict, reason } = binding;
+  return [{ name: link.name, verdict, reason }];
+}
+
+/** Those that select a pod of this node. */
+function summaries(view: AgentView): PolicySummary[] {
+  return [...podsUnder(view)]
+    .flatMap(([key, pods]) => {
+      const policy = view.policy(key);
+      return policy === undefined ? [] : [summary(policy, pods.size)];
+    })
+    .sort((a, b) => (a.policy < b.policy ? -1 : 1));
+}
+
+function summary(policy: NetworkPolicy, selects: number): PolicySummary {
+  return { policy: keyOf(policy), policyTypes: policy.policyTypes, selects };
+}
+
+/** Pods of this node by policy. */
+function podsUnder({ inForce }: AgentView): Map<ObjectKey, Set<ObjectKey>> {
+  const under = new Map<ObjectKey, Set<ObjectKey>>();
+  const compiled = inForce?.state.compiled;
+  for (const { pod, ingress, egress } of compiled?.endpoints.values() ?? []) {
+    for (const id of [ingress, egress]) {
+      for (const policy of (id && compiled?.rulesets.get(id)?.policies) ?? []) {
+        const pods = under.get(policy) ?? new Set();
+        under.set(policy, pods.add(pod));
+      }
+    }
+  }
+  return under;
+}
+
+/**
+ * Policies that select no pod of the cluster, and named ports that no pod under the policy has: both are valid, and seldom
+ * meant. A look at every policy and pod, so only when somebody asks.
+ */
+function selectsNothing(view: AgentView): Warning[] {
+  const podsOf = new Map<string, { labels: Readonly<Record<string, string>>; names: ReadonlySet<string> }[]>();
+  const policies: NetworkPolicy[] = [];
+  for (const object of view.objects()) {
+    if (object.kind === 'NetworkPolicy') policies.push(object);
+    if (object.kind !== 'Pod' || object.hostNetwork || object.finished) continue;
+    const pods = podsOf.get(object.namespace) ?? [];
+    pods.push({ labels: object.labels, names: new Set(object.ports.flatMap(({ name }) => name ?? [])) });
+    podsOf.set(object.namespace, pods);
+  }
+  return policies.flatMap((policy) => {
+    const object = `NetworkPolicy ${keyOf(policy)}`;
+    const selected = (podsOf.get(policy.namespace) ?? []).filter(({ labels }) => matches(policy.podSelector, labels));
+    if (selected.length === 0) return [{ object, field: 'spec.podSelector', message: 'selects no pod' }];
+    return unknownPortNames(policy, 'ingress', selected).map(({ field, name }) => {
+      return { object, field, message: `none of the pods that it selects has a port named ${name}` };
+    });
+  });
+}
+
+function unknownPortNames(
+  policy: NetworkPolicy,
+  direction: Direction,
+  selected: readonly { readonly names: ReadonlySet<string> }[],
+): { field: string; name: string }[] {
+  return policy[direction].flatMap(({ ports }, rule) => {
+    return ports.flatMap((port, index) => {
+      if (port.kind !== 'named' || selected.some(({ names }) => names.has(port.name))) return [];
+      return [{ field: `spec.${direction}[${rule}].ports[${index}].port`, name: port.name }];
+    });
+  });
+}

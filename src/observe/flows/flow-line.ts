@@ -1,0 +1,46 @@
+/** A verdict as the data plane tells it -> a line with everybody's name of the moment. */
+import type { Flow, FlowEnd } from '../../api/contract.ts';
+import type { Address } from '../../model/address.ts';
+import type { VerdictEvent } from '../../model/verdict-event.ts';
+import type { NameLookup } from '../name-index.ts';
+
+const PROTOCOLS: Readonly<Record<number, string>> = { 1: 'ICMP', 6: 'TCP', 17: 'UDP', 58: 'ICMPv6', 132: 'SCTP' };
+const WITH_PORTS: readonly number[] = [6, 17, 132];
+const IP: readonly number[] = [0x0800, 0x86dd];
+
+/** @param at of the packet, by the clock on the wall */
+export function flowLine(event: VerdictEvent, { node, names }: { node: string; names: NameLookup }, at: Date): Flow {
+  const { verdict, reason, direction, rule, policies } = event;
+  const hasPorts = WITH_PORTS.includes(event.protocol) && IP.includes(event.ethertype);
+  return {
+    kind: 'flow',
+    time: at.toISOString(),
+    node,
+    verdict,
+    reason,
+    direction,
+    from: endOf(event.source, names, event, 'egress'),
+    to: endOf(event.destination, names, event, 'ingress'),
+    protocol: protocolOf(event),
+    ...(hasPorts && { sourcePort: event.sourcePort, port: event.destinationPort }),
+    ...(rule && { rule: { policy: rule.policy, field: `spec.${rule.direction}[${rule.index}]` } }),
+    policies,
+    count: 1,
+  };
+}
+
+/** The pod whose direction decided is known by its interface, whatever address it writes on its packets. */
+function endOf(
+  address: Address | undefined,
+  names: NameLookup,
+  { pod, direction }: VerdictEvent,
+  own: VerdictEvent['direction'],
+): FlowEnd {
+  const known = address === undefined ? {} : { address, ...names.nameOf(address) };
+  return pod !== undefined && direction === own ? { ...known, pod } : known;
+}
+
+function protocolOf({ ethertype, protocol }: VerdictEvent): string {
+  if (!IP.includes(ethertype)) return `0x${ethertype.toString(16).padStart(4, '0')}`;
+  return PROTOCOLS[protocol] ?? String(protocol);
+}

@@ -1,0 +1,186 @@
+/**
+ * Verdicts as they come -> flows for whoever reads them: named at once, repetitions within a second told as one line with
+ * their number, the newest kept for those who come later. What is left out is counted and told.
+ */
+import type { Subscription } from 'rxjs';
+import type { Flow, FlowLine, FlowQuery, FlowsLost } from '../../api/contract.ts';
+import type { Observation } from '../../dataplane/contract.ts';
+import type { VerdictEvent } from '../../model/verdict-event.ts';
+import type { NameLookup } from '../name-index.ts';
+import { flowLine } from './flow-line.ts';
+import { type FlowFilter, flowFilter } from './flow-query.ts';
+
+export interface FlowLogParts {
+  readonly node: string;
+  readonly names: NameLookup;
+  readonly observation: Pick<Observation, 'verdicts' | 'losses'>;
+}
+
+/** Lines that are kept for readers who come later. */
+const KEPT = 4096;
+/** Lines that wait for one reader: a slow one misses some, and holds nobody up. */
+const WAITING = 1024;
+/** Different flows that are told in a second. */
+const TOLD_PER_SECOND = 1000;
+const SECOND_MS = 1000;
+
+interface Repeated {
+  readonly flow: Flow;
+  /** Of the same flow since it was told last. */
+  again: number;
+  last: VerdictEvent;
+}
+
+export class FlowLog {
+  readonly #parts: FlowLogParts;
+  readonly #kept: Flow[] = [];
+  readonly #readers = new Set<Reader>();
+  #recent = new Map<string, Repeated>();
+  #leftOut = 0;
+  #lostBefore: number | undefined;
+  #subscription: Subscription | undefined;
+  #second: NodeJS.Timeout | undefined;
+
+  constructor(parts: FlowLogParts) {
+    this.#parts = parts;
+  }
+
+  /** From now on flows are kept. */
+  start(): void {
+    this.#subscription ??= this.#parts.observation.verdicts.subscribe((event) => this.#note(event));
+  }
+
+  /** Ends all readers. Idempotent. */
+  close(): void {
+    this.#subscription?.unsubscribe();
+    clearInterval(this.#second);
+    for (const reader of this.#readers) reader.end();
+  }
+
+  /** Those that are kept and asked for and, to follow, those that come until the signal. @throws {FlowQueryError} */
+  open(query: FlowQuery, signal?: AbortSignal): AsyncIterable<FlowLine> {
+    const filter = flowFilter(query, Date.now());
+    const { since = 0, last } = filter;
+    const matching = this.#kept.filter((flow) => Date.parse(flow.time) >= since && filter.matches(flow));
+    const reader = new Reader(filter, last === undefined ? matching : last === 0 ? [] : matching.slice(-last));
+    if (!filter.follow) reader.end();
+    else this.#follow(reader, signal);
+    return reader.lines();
+  }
+
+  #follow(reader: Reader, signal: AbortSignal | undefined): void {
+    this.#readers.add(reader);
+    const end = () => {
+      this.#readers.delete(reader);
+      reader.end();
+    };
+    if (signal?.aborted) end();
+    signal?.addEventListener('abort', end, { once: true });
+  }
+
+  #note(event: VerdictEvent): void {
+    const key = keyOf(event);
+    const known = this.#recent.get(key);
+    if (known !== undefined) {
+      known.again++;
+      known.last = event;
+      return;
+    }
+    this.#second ??= setInterval(() => void this.#endSecond(), SECOND_MS).unref();
+    if (this.#recent.size >= TOLD_PER_SECOND) {
+      this.#leftOut++;
+      return;
+    }
+    const flow = flowLine(event, this.#parts, wallTime(event.time));
+    this.#recent.set(key, { flow, again: 0, last: event });
+    this.#tell(flow);
+  }
+
+  async #endSecond(): Promise<void> {
+    const recent = this.#recent;
+    this.#recent = new Map();
+    for (const [key, { flow, again, last }] of recent) {
+      if (again === 0) continue;
+      this.#tell({ ...flow, time: wallTime(last.time).toISOString(), count: again });
+      // It goes on: the next of it is no news for another second.
+      this.#recent.set(key, { flow, again: 0, last });
+    }
+    this.#tellLost('limit', this.#leftOut);
+    this.#leftOut = 0;
+    const { event: lost } = await this.#parts.observation.losses().catch(() => ({ event: this.#lostBefore ?? 0 }));
+    this.#tellLost('kernel', lost - (this.#lostBefore ?? lost));
+    this.#lostBefore = lost;
+    if (recent.size > 0 || this.#recent.size > 0) return;
+    clearInterval(this.#second);
+    this.#second = undefined;
+  }
+
+  #tell(flow: Flow): void {
+    this.#kept.push(flow);
+    if (this.#kept.length > KEPT) this.#kept.shift();
+    for (const reader of this.#readers) reader.offer(flow);
+  }
+
+  #tellLost(why: FlowsLost['why'], count: number): void {
+    if (count <= 0) return;
+    const line: FlowsLost = { kind: 'lost', time: new Date().toISOString(), count, why };
+    for (const reader of this.#readers) reader.offer(line);
+  }
+}
+
+/** What waits for one reader. */
+class Reader {
+  readonly #filter: FlowFilter;
+  readonly #waiting: FlowLine[];
+  #missed = 0;
+  #ended = false;
+  #wake: (() => void) | undefined;
+
+  constructor(filter: FlowFilter, first: readonly Flow[]) {
+    this.#filter = filter;
+    this.#waiting = [...first];
+  }
+
+  offer(line: FlowLine): void {
+    if (line.kind === 'flow' && !this.#filter.matches(line)) return;
+    if (this.#waiting.length >= WAITING) this.#missed++;
+    else this.#waiting.push(line);
+    this.#wake?.();
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#wake?.();
+  }
+
+  async *lines(): AsyncGenerator<FlowLine> {
+    while (true) {
+      const line = this.#waiting.shift();
+      if (line !== undefined) {
+        yield line;
+      } else if (this.#missed > 0) {
+        const count = this.#missed;
+        this.#missed = 0;
+        yield { kind: 'lost', time: new Date().toISOString(), count, why: 'reader' };
+      } else if (this.#ended) {
+        return;
+      } else {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+        this.#wake = undefined;
+      }
+    }
+  }
+}
+
+/** Source ports apart: attempts of one client at one server are one flow. */
+function keyOf(event: VerdictEvent): string {
+  const { source, destination, destinationPort, protocol, ethertype, ifindex, direction, reason } = event;
+  return `${ifindex} ${direction} ${reason} ${ethertype} ${protocol} ${source} ${destination} ${destinationPort}`;
+}
+
+/** @param monotonic nanoseconds of CLOCK_MONOTONIC, as `process.hrtime` has */
+function wallTime(monotonic: bigint): Date {
+  return new Date(Date.now() - Number(process.hrtime.bigint() - monotonic) / 1e6);
+}

@@ -1,0 +1,202 @@
+/** The running agent -> a page for Prometheus. What the kernel counts is read when somebody asks, and asked once a second at most. */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Subscription } from 'rxjs';
+import type { AgentView } from '../../api/agent-view.ts';
+import { verdictSamples } from './verdict-samples.ts';
+
+export interface MetricsFacts {
+  readonly version: string;
+  /** Why this data plane. */
+  readonly reason: string;
+  /** Admissions by rule too, not only by policy. */
+  readonly detail?: boolean;
+}
+
+const SECONDS = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+/** Scrapers that come at once share a page. */
+const FRESH_MS = 1000;
+
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #view: AgentView;
+  readonly #facts: MetricsFacts;
+  readonly #subscription: Subscription;
+  #page: { readonly at: number; readonly text: Promise<string> } | undefined;
+
+  constructor(view: AgentView, facts: MetricsFacts) {
+    this.#view = view;
+    this.#facts = facts;
+    collectDefaultMetrics({ register: this.#registry });
+    this.#defineState();
+    this.#defineKernel();
+    this.#subscription = this.#defineTimings();
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  text(): Promise<string> {
+    const now = performance.now();
+    if (this.#page === undefined || now - this.#page.at > FRESH_MS) {
+      this.#page = { at: now, text: this.#registry.metrics() };
+    }
+    return this.#page.text;
+  }
+
+  /** Idempotent. */
+  close(): void {
+    this.#subscription.unsubscribe();
+  }
+
+  #gauge<L extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly L[],
+    collect: (gauge: Gauge<L>) => void | Promise<void>,
+  ): void {
+    const registers = [this.#registry];
+    new Gauge({
+      name: `selvedge_${name}`,
+      help,
+      labelNames: [...labelNames],
+      registers,
+      collect() {
+        this.reset();
+        return collect(this as unknown as Gauge<L>);
+      },
+    });
+  }
+
+  #defineState(): void {
+    const view = this.#view;
+    const { version, reason } = this.#facts;
+    this.#gauge('build_info', 'Version of the agent; always 1.', ['version', 'node'], (gauge) => {
+      gauge.set({ version, node: view.node }, 1);
+    });
+    this.#gauge('dataplane_info', 'The data plane in use, and why; always 1.', ['kind', 'reason'], (gauge) => {
+      gauge.set({ kind: view.dataplane.kind, reason }, 1);
+    });
+    this.#gauge('ready', '1 when all that was seen is in force.', [], (gauge) => {
+      gauge.set(view.faults().length === 0 ? 1 : 0);
+    });
+    this.#gauge('source_synced', '1 when the source has told all that there is.', [], (gauge) => {
+      gauge.set(view.change.synced ? 1 : 0);
+    });
+    this.#gauge('object_warnings', 'Warnings about objects that stand now.', [], (gauge) => {
+      gauge.set(view.change.warnings.length);
+    });
+    this.#gauge('interfaces', 'Interfaces of pods by what is enforced on them.', ['state'], (gauge) => {
+      const states: Record<string, number> = { enforced: 0, 'pending-open': 0, 'pending-closed': 0 };
+      for (const binding of view.inForce?.state.bindings.values() ?? []) {
+        const state = binding.kind === 'endpoint' ? 'enforced' : `pending-${binding.verdict}`;
+        states[state] = (states[state] ?? 0) + 1;
+      }
+      for (const [state, count] of Object.entries(states)) gauge.set({ state }, count);
+    });
+    this.#gauge('unprotected_pods', 'Pods that the state in force does not protect, or not wholly.', [], (gauge) => {
+      gauge.set(new Set(view.unprotected().flatMap(({ pods }) => pods)).size);
+    });
+    this.#gauge('state_size', 'What the state in force holds on this node.', ['what'], (gauge) => {
+      const compiled = view.inForce?.state.compiled;
+      gauge.set({ what: 'pods' }, compiled?.endpoints.size ?? 0);
+      gauge.set({ what: 'rulesets' }, compiled?.rulesets.size ?? 0);
+      gauge.set({ what: 'sets' }, compiled?.sets.size ?? 0);
+      gauge.set({ what: 'addresses' }, compiled?.memberships.size ?? 0);
+    });
+    this.#gauge('state_generation', 'Number of the state in force.', [], (gauge) => {
+      gauge.set(Number(view.inForce?.generation ?? 0n));
+    });
+    this.#gauge('state_timestamp_seconds', 'When the state in force came into force.', [], (gauge) => {
+      gauge.set((view.inForce?.at.getTime() ?? 0) / 1000);
+    });
+  }
+
+  #defineKernel(): void {
+    const { dataplane } = this.#view;
+    const { detail = false } = this.#facts;
+    this.#gauge('map_entries', 'Entries of a map, or of a set, by its name.', ['map'], async (gauge) => {
+      for (const { name, entries } of (await dataplane.observation?.fill()) ?? []) gauge.set({ map: name }, entries);
+    });
+    this.#gauge('map_capacity', 'Entries that a map, or a set, has room for.', ['map'], async (gauge) => {
+      for (const { name, capacity } of (await dataplane.observation?.fill()) ?? []) gauge.set({ map: name }, capacity);
+    });
+    this.#counter('lost_total', 'What there was no room for, by what it was.', ['what'], async (counter) => {
+      const losses = await dataplane.observation?.losses();
+      for (const [what, count] of Object.entries(losses ?? {})) counter.inc({ what }, count);
+    });
+    this.#counter(
+      'verdicts_total',
+      'Drops (packets) and admissions (connections) at pods of this node.',
+      ['pod', 'direction', 'verdict', 'reason'],
+      async (counter) => {
+        for (const { labels, count } of verdictSamples((await dataplane.observation?.counts()) ?? [], 'pod')) {
+          counter.inc(labels as never, count);
+        }
+      },
+    );
+    const labels = detail
+      ? (['policy', 'direction', 'verdict', 'rule'] as const)
+      : (['policy', 'direction', 'verdict'] as const);
+    this.#counter(
+      'policy_verdicts_total',
+      'Connections that a policy admitted, packets that were dropped under it.',
+      labels,
+      async (counter) => {
+        const counts = (await dataplane.observation?.counts()) ?? [];
+        for (const { labels: of, count } of verdictSamples(counts, detail ? 'rule' : 'policy')) {
+          counter.inc(of as never, count);
+        }
+      },
+    );
+  }
+
+  /** Counted elsewhere: set anew at each scrape. */
+  #counter<L extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly L[],
+    collect: (counter: Counter<L>) => Promise<void>,
+  ): void {
+    const registers = [this.#registry];
+    new Counter({
+      name: `selvedge_${name}`,
+      help,
+      labelNames: [...labelNames],
+      registers,
+      collect() {
+        this.reset();
+        return collect(this as unknown as Counter<L>);
+      },
+    });
+  }
+
+  #defineTimings(): Subscription {
+    const registers = [this.#registry];
+    const histogram = (name: string, help: string) => {
+      return new Histogram({ name: `selvedge_${name}`, help, buckets: SECONDS, registers });
+    };
+    const histograms = {
+      update: histogram('update_seconds', 'From the oldest event that a state takes in to its being in force.'),
+      guard: histogram('interface_guard_seconds', "From a pod interface's event to its programs."),
+      pod: histogram('pod_enforce_seconds', 'From the record of a pod with its address to its enforcement.'),
+    };
+    const writes = new Counter({
+      name: 'selvedge_dataplane_writes_total',
+      help: 'Writes to maps or sets.',
+      registers,
+    });
+    const failures = new Counter({
+      name: 'selvedge_failures_total',
+      help: 'Steps that failed and are tried again.',
+      labelNames: ['step'],
+      registers,
+    });
+    for (const step of ['apply', 'guard', 'source']) failures.inc({ step }, 0);
+    return this.#view.timings.subscribe((timing) => {
+      if (timing.what === 'failure') failures.inc({ step: timing.of });
+      else histograms[timing.what].observe(timing.milliseconds / 1000);
+      if (timing.what === 'update') writes.inc(timing.writes);
+    });
+  }
+}
