@@ -1,0 +1,172 @@
+/** With the plugin a pod's first packet is judged: real plugin, real agent, veths as a CNI makes them, the API server still behind. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { FedNode } from '../agent/support/fed-node.ts';
+import type { NodeAgent } from '../agent/support/node-agent.ts';
+import { policy } from '../sources/kubernetes/objects.ts';
+import { describeAsRoot } from '../support/privilege.ts';
+import { callPlugin, environmentOf, resultOf } from './support/plugin.ts';
+
+describeAsRoot('with the chained plugin', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'selvedge-cni-'));
+  const socket = join(folder, 'agent.sock');
+  let fed: FedNode;
+  let agent: NodeAgent;
+
+  beforeAll(async () => {
+    fed = await FedNode.start();
+    fed.admit('api', 'web');
+    // What comes is open as long as nobody says whose it is: so that it is the plugin that closes it.
+    agent = fed.agent({ args: ['--socket', socket, '--pending', 'open', '--health-address', ''] });
+    for (const [place, name] of ['web', 'api', 'db'].entries()) fed.start(name, `10.66.0.${place + 10}`);
+    await agent.enforced('web', 'api', 'db');
+    for (const name of ['web', 'api', 'db']) await fed.node.whenUp(name);
+  }, 60_000);
+
+  afterAll(async () => {
+    await fed?.[Symbol.asyncDispose]();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  const netnsOf = (pod: string) => `/run/netns/${fed.node.namespace}-${pod}`;
+
+  function call(command: string, pod: string, { container = `c-${pod}`, address = '', ...more } = {}) {
+    const path = netnsOf(pod);
+    const prevResult = resultOf(address, `v${pod}`, path);
+    const config = { cniVersion: '1.0.0', name: 'cbr0', type: 'selvedge-cni', socket, timeout: 3, prevResult, ...more };
+    const environment = environmentOf({ pod, netns: path, container });
+    return callPlugin({ namespace: fed.node.namespace, command, config, environment });
+  }
+
+  /** Only to web, and only web to it. */
+  function isolate(name: string): void {
+    const web = [{ podSelector: { matchLabels: { app: 'web' } } }];
+    fed.server.put(
+      policy('shop', name, {
+        podSelector: { matchLabels: { app: name } },
+        policyTypes: ['Ingress', 'Egress'],
+        ingress: [{ from: web }],
+        egress: [{ to: web }],
+      }),
+    );
+  }
+
+  it('the first packet of an isolated pod is judged, and every one to it, though its record has no address yet', async () => {
+    isolate('late');
+    fed.record('late');
+    fed.node.addPod('late', '10.66.0.20');
+    const { code, printed } = await call('ADD', 'late', { address: '10.66.0.20' });
+    // Nothing is waited for from here on.
+    expect([fed.node.reaches('late', 'db'), fed.node.reaches('db', 'late')]).toEqual([false, false]);
+    expect([fed.node.reaches('late', 'web'), fed.node.reaches('web', 'late')]).toEqual([true, true]);
+    expect(code).toBe(0);
+    expect(printed).toEqual(resultOf('10.66.0.20', 'vlate', netnsOf('late')));
+    expect(Object.keys(printed as object)).toEqual(Object.keys(resultOf('', '', '')));
+    expect((await call('CHECK', 'late', { address: '10.66.0.20' })).code).toBe(0);
+    expect(await call('CHECK', 'late', { address: '10.66.0.99' })).toMatchObject({
+      code: 1,
+      printed: { msg: expect.stringContaining('10.66.0.99') },
+    });
+
+    fed.record('late', '10.66.0.20');
+    fed.start('marker', '10.66.0.21');
+    await agent.enforced('marker');
+    expect([fed.node.reaches('late', 'db'), fed.node.reaches('late', 'web')]).toEqual([false, true]);
+    fed.stop('marker');
+    fed.stop('late');
+  });
+
+  it('it is the plugin that does it: without, the first packet passes', async () => {
+    isolate('early');
+    fed.record('early');
+    fed.node.addPod('early', '10.66.0.22');
+    await fed.node.whenUp('early');
+    expect(fed.node.reaches('early', 'db')).toBe(true);
+    await call('ADD', 'early', { address: '10.66.0.22' });
+    expect(fed.node.reaches('early', 'db')).toBe(false);
+    fed.stop('early');
+  });
+
+  it('ADD waits for a record that comes late, and DEL gives the address to another at once', async () => {
+    isolate('tardy');
+    fed.node.addPod('tardy', '10.66.0.23');
+    const added = call('ADD', 'tardy', { address: '10.66.0.23' });
+    await agent.until(({ event, ifindex }) => event === 'guarded' && ifindex === fed.node.pod('tardy').ifindex);
+    fed.record('tardy');
+    expect((await added).code).toBe(0);
+    expect([fed.node.reaches('tardy', 'db'), fed.node.reaches('tardy', 'web')]).toEqual([false, true]);
+    fed.record('tardy', '10.66.0.23');
+
+    // Its record is still there, as while it terminates, and says that the address is its own.
+    fed.node.removePod('tardy');
+    expect((await call('DEL', 'tardy')).code).toBe(0);
+    fed.record('heir');
+    fed.node.addPod('heir', '10.66.0.23');
+    expect((await call('ADD', 'heir', { address: '10.66.0.23' })).code).toBe(0);
+    expect([fed.node.reaches('heir', 'db'), fed.node.reaches('heir', 'api')]).toEqual([true, false]);
+    fed.server.delete('Pod', 'shop/tardy');
+    fed.stop('heir');
+  });
+
+  it('a late DEL of an earlier sandbox takes nothing from the one that runs', async () => {
+    isolate('again');
+    fed.record('again');
+    fed.node.addPod('again', '10.66.0.24');
+    await call('ADD', 'again', { address: '10.66.0.24', container: 'second' });
+    expect((await call('DEL', 'again', { container: 'first' })).code).toBe(0);
+    expect((await call('CHECK', 'again', { address: '10.66.0.24' })).code).toBe(0);
+    expect([fed.node.reaches('again', 'web'), fed.node.reaches('again', 'db')]).toEqual([true, false]);
+    fed.stop('again');
+  });
+
+  it('a pod that nobody knows is not started when closed, and is when open', async () => {
+    fed.node.addPod('stranger', '10.66.0.25');
+    const address = '10.66.0.25';
+    expect(await call('ADD', 'stranger', { address, timeout: 0.2 })).toMatchObject({
+      code: 1,
+      printed: { code: 11, msg: expect.stringContaining('no pod shop/stranger is known on this node') },
+    });
+    const open = await call('ADD', 'stranger', { address, timeout: 0.2, onAgentDown: 'open' });
+    expect([open.code, open.printed]).toEqual([0, resultOf(address, 'vstranger', netnsOf('stranger'))]);
+    expect(open.stderr).toContain('no pod shop/stranger is known');
+    fed.node.removePod('stranger');
+  });
+
+  it('an ADD takes little', async () => {
+    const taken: number[] = [];
+    for (let place = 0; place < 20; place++) {
+      const [name, address] = [`quick${place}`, `10.66.0.${place + 100}`];
+      isolate(name);
+      fed.record(name);
+      fed.node.addPod(name, address);
+      const { code, milliseconds } = await call('ADD', name, { address });
+      expect(code).toBe(0);
+      expect([fed.node.reaches(name, 'db'), fed.node.reaches(name, 'web')]).toEqual([false, true]);
+      taken.push(milliseconds);
+    }
+    taken.sort((a, b) => a - b);
+    const at = (share: number) => (taken[Math.floor(taken.length * share)] as number).toFixed(1);
+    console.log(`ADD, process and all: median ${at(0.5)} ms, 90 % ${at(0.9)} ms, longest ${at(0.99)} ms`);
+    for (let place = 0; place < 20; place++) fed.stop(`quick${place}`);
+  }, 60_000);
+
+  it('an agent that is down: closed has no pod started, open starts it', async () => {
+    fed.record('lonely');
+    fed.node.addPod('lonely', '10.66.0.26');
+    await agent.end('SIGKILL');
+    const closed = await call('ADD', 'lonely', { address: '10.66.0.26' });
+    expect(closed).toMatchObject({ code: 1, printed: { code: 11, msg: expect.stringContaining(socket) } });
+    const open = await call('ADD', 'lonely', { address: '10.66.0.26', onAgentDown: 'open' });
+    expect([open.code, open.printed]).toEqual([0, resultOf('10.66.0.26', 'vlonely', netnsOf('lonely'))]);
+    for (const command of ['DEL', 'GC']) expect((await call(command, 'lonely', { cniVersion: '1.1.0' })).code).toBe(0);
+    expect(await call('STATUS', 'lonely', { cniVersion: '1.1.0' })).toMatchObject({ code: 1, printed: { code: 50 } });
+
+    agent = fed.agent({ args: ['--socket', socket, '--health-address', ''] });
+    await agent.ready();
+    expect((await call('ADD', 'lonely', { address: '10.66.0.26', timeout: 10 })).code).toBe(0);
+    expect((await call('STATUS', 'lonely', { cniVersion: '1.1.0' })).code).toBe(0);
+    fed.stop('lonely');
+  });
+});
