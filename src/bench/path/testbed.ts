@@ -1,0 +1,164 @@
+/**
+ * A world's compiled state in the maps of a real data plane that is attached to nothing, and the programs of
+ * bpf/bench.bpf.c over those maps: packets go through by test-run.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import { BpfDataplane } from '../../dataplane/bpf/bpf-dataplane.ts';
+import type { Attachments } from '../../dataplane/bpf/kernel.ts';
+import { type NativeKernel, openNativeKernel } from '../../dataplane/bpf/kernel-native.ts';
+import { lockDirectory } from '../../dataplane/bpf/lock.ts';
+import { cleanupBpfDataplane } from '../../dataplane/bpf/open.ts';
+import type { Address } from '../../model/address.ts';
+import { BpfObject, netlink, netns, RingBuffer, type SkbContext } from '../../native.ts';
+import { crowdAddress, desiredState, type End, LOCAL, type LocalPod, type WorldSize } from './world.ts';
+
+export type ProgramName = 'empty' | 'from_pod' | 'to_pod' | `drive_${'empty' | 'from_pod' | 'to_pod' | 'to_node'}`;
+/** `quiet` tells no event, `telling` each drop, `limited` only as many as the limit leaves. */
+export type Variant = 'quiet' | 'telling' | 'limited';
+
+/** Links that no program is given: the programs are only test-run. */
+const NOT_ATTACHED: Attachments = {
+  ensure: () => {},
+  renew: () => [],
+  older: () => false,
+  forget: () => {},
+  attached: () => [],
+  alive: () => true,
+  missing: () => [],
+  remove: () => {},
+};
+
+/** A network namespace with so many interfaces, for nothing but their indexes. */
+export class BenchNamespace implements Disposable {
+  readonly name = `slv${process.pid}path`;
+  readonly ifindexes: readonly number[];
+
+  constructor(interfaces: number) {
+    execFileSync('ip', ['netns', 'add', this.name]);
+    const pairs = Array.from({ length: Math.ceil(interfaces / 2) }, (_, index) => {
+      return `link add a${index} type veth peer name b${index}`;
+    });
+    this.run(() => execFileSync('ip', ['-batch', '-'], { input: pairs.join('\n') }));
+    const links = this.run(() => netlink.links()).filter(({ name }) => /^[ab]\d+$/.test(name));
+    this.ifindexes = links.map(({ ifindex }) => ifindex);
+  }
+
+  /** Runs a synchronous function with this thread in the namespace. */
+  run<T>(fn: () => T): T {
+    return netns.run(this.name, fn);
+  }
+
+  [Symbol.dispose](): void {
+    execFileSync('ip', ['netns', 'delete', this.name]);
+  }
+}
+
+export interface TestbedOptions {
+  readonly name: string;
+  readonly size: WorldSize;
+  readonly namespace: BenchNamespace;
+  /** policy.bpf.o and bench.bpf.o. */
+  readonly objects: { readonly policy: string; readonly bench: string };
+  readonly variants: readonly Variant[];
+}
+
+export class Testbed {
+  readonly size: WorldSize;
+  readonly #directory: string;
+  readonly #dataplane: BpfDataplane;
+  readonly #kernel: NativeKernel;
+  readonly #variants: ReadonlyMap<Variant, BpfObject>;
+  readonly #ring: RingBuffer;
+  readonly #ifindexes: readonly number[];
+
+  static async open(options: TestbedOptions): Promise<Testbed> {
+    const { name, size, namespace, objects } = options;
+    const directory = `/sys/fs/bpf/selvedge-bench-${process.pid}/${name}`;
+    const lock = lockDirectory(directory);
+    const kernel = openNativeKernel({ path: objects.policy, directory }, lock);
+    const dataplane = new BpfDataplane({ ...kernel, attachments: NOT_ATTACHED });
+    try {
+      await dataplane.apply(desiredState(size, namespace.ifindexes), undefined);
+      await dataplane.settled();
+      return new Testbed(options, { directory, kernel, dataplane });
+    } catch (error) {
+      dataplane.close();
+      await cleanupBpfDataplane(directory);
+      throw error;
+    }
+  }
+
+  private constructor(
+    { size, namespace, objects, variants }: TestbedOptions,
+    parts: { directory: string; kernel: NativeKernel; dataplane: BpfDataplane },
+  ) {
+    this.size = size;
+    this.#directory = parts.directory;
+    this.#kernel = parts.kernel;
+    this.#dataplane = parts.dataplane;
+    this.#ifindexes = namespace.ifindexes;
+    this.#variants = new Map(variants.map((variant) => [variant, this.#load(objects.bench, variant)]));
+    this.#ring = new RingBuffer(parts.kernel.object.map('events'), () => {}).unref();
+  }
+
+  program(variant: Variant, name: ProgramName) {
+    const object = this.#variants.get(variant);
+    if (object === undefined) throw new Error(`no variant ${variant} of this testbed`);
+    return object.program(name);
+  }
+
+  ifindexOf(pod: LocalPod | number): number {
+    const index = typeof pod === 'number' ? LOCAL.length + pod : LOCAL.indexOf(pod);
+    return this.#ifindexes[index] as number;
+  }
+
+  get crowd(): readonly { readonly index: number; readonly address: Address }[] {
+    return Array.from({ length: this.size.crowd ?? 0 }, (_, index) => ({ index, address: crowdAddress(index) }));
+  }
+
+  isLocal(end: End): end is LocalPod {
+    return (LOCAL as readonly string[]).includes(end);
+  }
+
+  /** Empties the ring buffer. */
+  consume(): void {
+    this.#ring.consume();
+  }
+
+  /** One packet at a hook; throws unless it ends as said. In the namespace. @returns its mark behind the hook */
+  pass(name: ProgramName, packet: Uint8Array, context: SkbContext): number {
+    const run = this.program('quiet', name).testRun({ packet, context });
+    if (run.returnValue !== -1) throw new Error(`${name} drops a packet that is to pass`);
+    return run.context?.mark ?? 0;
+  }
+
+  async close(): Promise<void> {
+    this.#ring.close();
+    for (const object of this.#variants.values()) object.close();
+    await this.#dataplane.settled();
+    this.#dataplane.close();
+    await cleanupBpfDataplane(this.#directory);
+  }
+
+  #load(path: string, variant: Variant): BpfObject {
+    const object = BpfObject.open(path);
+    const ours = this.#kernel.object;
+    for (const name of object.maps.keys()) if (!name.startsWith('.')) object.reuseMap(name, ours.map(name));
+    object.setRodata('conntrack', word(1));
+    object.setRodata('event_mask', word(variant === 'quiet' ? 0 : this.#kernel.abi.numbers.EVENTS_DROPS));
+    object.load();
+    return object;
+  }
+}
+
+export function word(value: number): Uint8Array {
+  return new Uint8Array(Uint32Array.of(value).buffer);
+}
+
+/** Where testbeds pin their maps. */
+export function makeBenchDirectory(): string {
+  const directory = `/sys/fs/bpf/selvedge-bench-${process.pid}`;
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  return directory;
+}
