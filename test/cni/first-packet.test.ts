@@ -9,6 +9,14 @@ import { policy } from '../sources/kubernetes/objects.ts';
 import { describeAsRoot } from '../support/privilege.ts';
 import { callPlugin, environmentOf, resultOf } from './support/plugin.ts';
 
+interface Settings {
+  readonly container?: string;
+  readonly address?: string;
+  readonly cniVersion?: string;
+  readonly timeout?: number;
+  readonly onAgentDown?: 'closed' | 'open';
+}
+
 describeAsRoot('with the chained plugin', () => {
   const folder = mkdtempSync(join(tmpdir(), 'selvedge-cni-'));
   const socket = join(folder, 'agent.sock');
@@ -32,7 +40,7 @@ describeAsRoot('with the chained plugin', () => {
 
   const netnsOf = (pod: string) => `/run/netns/${fed.node.namespace}-${pod}`;
 
-  function call(command: string, pod: string, { container = `c-${pod}`, address = '', ...more } = {}) {
+  function call(command: string, pod: string, { container = `c-${pod}`, address = '', ...more }: Settings = {}) {
     const path = netnsOf(pod);
     const prevResult = resultOf(address, `v${pod}`, path);
     const config = { cniVersion: '1.0.0', name: 'cbr0', type: 'selvedge-cni', socket, timeout: 3, prevResult, ...more };

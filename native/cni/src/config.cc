@@ -39,16 +39,16 @@ std::map<std::string, std::string> arguments(const std::string &text) {
 
 } // namespace
 
-Config read_config(std::istream &input) {
-  Config config;
+void read_config(std::istream &input, Config &config) {
   config.json = Json::parse(input, nullptr, false);
   if (config.json.is_discarded()) throw CniError(CniCode::kDecode, "the network configuration is no JSON");
   if (!config.json.is_object()) throw CniError(CniCode::kDecode, "the network configuration is no JSON object");
-  config.version = string_in(config.json, "cniVersion", "0.3.1");
-  if (std::find(kVersions.begin(), kVersions.end(), config.version) == kVersions.end()) {
-    throw CniError(CniCode::kIncompatibleVersion, "cniVersion " + config.version + " is not known here",
+  const std::string version = string_in(config.json, "cniVersion", "0.3.1");
+  if (std::find(kVersions.begin(), kVersions.end(), version) == kVersions.end()) {
+    throw CniError(CniCode::kIncompatibleVersion, "cniVersion " + version + " is not known here",
                    "0.3.1, 0.4.0, 1.0.0 and 1.1.0 are");
   }
+  config.version = version;
   config.socket = string_in(config.json, "socket", config.socket);
   if (const auto timeout = config.json.find("timeout"); timeout != config.json.end()) {
     const bool fits = timeout->is_number() && timeout->get<double>() > 0 && timeout->get<double>() <= 120;
@@ -58,7 +58,6 @@ Config read_config(std::istream &input) {
   const std::string down = string_in(config.json, "onAgentDown", "closed");
   if (down != "closed" && down != "open") fail_config("onAgentDown", "\"closed\" or \"open\"");
   config.on_agent_down = down == "open" ? OnAgentDown::kOpen : OnAgentDown::kClosed;
-  return config;
 }
 
 Environment read_environment() {

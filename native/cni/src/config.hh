@@ -15,7 +15,7 @@ inline const std::vector<std::string> kVersions = {"0.3.1", "0.4.0", "1.0.0", "1
 enum class OnAgentDown { kClosed, kOpen };
 
 struct Config {
-  std::string version;
+  std::string version = kVersions.back();
   std::string socket = "/run/selvedge/agent.sock";
   std::chrono::milliseconds timeout{5000};
   OnAgentDown on_agent_down = OnAgentDown::kClosed;
@@ -34,7 +34,7 @@ struct Environment {
   std::string pod_uid;
 };
 
-/// Throws CniError.
-Config read_config(std::istream &input);
+/// Throws CniError; `config.version` is set by then if it is one that is known.
+void read_config(std::istream &input, Config &config);
 /// Throws CniError where something is missing that the command needs.
 Environment read_environment();

@@ -23,17 +23,16 @@ int tell_versions() {
 } // namespace
 
 int main() {
-  std::string version = kVersions.back();
+  Config config;
   try {
     const Environment environment = read_environment();
     if (environment.command == "VERSION") return tell_versions();
-    const Config config = read_config(std::cin);
-    version = config.version;
+    read_config(std::cin, config);
     if (const auto result = run_command(environment, config)) std::cout << result->dump() << "\n";
     return 0;
   } catch (const CniError &error) {
-    return tell(version, error);
+    return tell(config.version, error);
   } catch (const std::exception &error) {
-    return tell(version, CniError(CniCode::kDecode, error.what()));
+    return tell(config.version, CniError(CniCode::kDecode, error.what()));
   }
 }

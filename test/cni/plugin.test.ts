@@ -1,0 +1,184 @@
+/** The plugin alone, as the CNI specification has it: versions, environment, what it is given, what it hands on. */
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, afterEach, expect, it } from 'vitest';
+import { ip, TestNamespace } from '../support/kernel/test-namespace.ts';
+import { describeAsRoot } from '../support/privilege.ts';
+import { callPlugin, environmentOf, resultOf } from './support/plugin.ts';
+
+const VERSIONS = ['0.3.1', '0.4.0', '1.0.0', '1.1.0'];
+const folder = mkdtempSync(join(tmpdir(), 'selvedge-cni-'));
+const socket = join(folder, 'agent.sock');
+let server: Server | undefined;
+
+afterEach(() => {
+  server?.close();
+  server?.closeAllConnections();
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const somewhere = environmentOf({ pod: 'web', netns: '/run/netns/none' });
+const failed = (code: number, msg: RegExp) => ({
+  code: 1,
+  printed: { cniVersion: '1.0.0', code, msg: expect.stringMatching(msg) },
+});
+
+it('tells its versions, whatever it is given', async () => {
+  for (const config of ['', '{}', '{"cniVersion":"9.9.9"}', 'rubbish']) {
+    expect(await callPlugin({ command: 'VERSION', config })).toMatchObject({
+      code: 0,
+      printed: { cniVersion: '1.1.0', supportedVersions: VERSIONS },
+    });
+  }
+});
+
+it('a version that it does not know is refused by its code, with those that it knows', async () => {
+  for (const cniVersion of ['0.2.0', '0.3.0', '1.2.0', '2.0.0']) {
+    const { code, printed } = await callPlugin({ command: 'ADD', config: { cniVersion }, environment: somewhere });
+    expect([code, printed]).toMatchObject([1, { code: 1, msg: expect.stringContaining(cniVersion) }]);
+  }
+});
+
+it('rubbish on its standard input is an error of the specification’s form, never a crash', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.oneof(
+        fc.json(),
+        fc.string(),
+        fc.constantFrom('', '[]', 'null', '{"cniVersion":7}', '{"prevResult":[]}', `${'['.repeat(50_000)}`),
+      ),
+      async (config) => {
+        const { code, printed } = await callPlugin({ command: 'ADD', config, environment: somewhere });
+        expect(code).toBe(1);
+        expect(printed).toMatchObject({
+          cniVersion: expect.any(String),
+          code: expect.any(Number),
+          msg: expect.any(String),
+        });
+      },
+    ),
+    { numRuns: 60 },
+  );
+});
+
+it('each setting that is wrong is named', async () => {
+  const of = (more: object) =>
+    callPlugin({ command: 'ADD', config: { cniVersion: '1.0.0', ...more }, environment: somewhere });
+  expect(await of({ timeout: -1 })).toMatchObject(failed(7, /^timeout is to be/));
+  expect(await of({ timeout: 'long' })).toMatchObject(failed(7, /^timeout is to be/));
+  expect(await of({ onAgentDown: 'ajar' })).toMatchObject(failed(7, /^onAgentDown is to be/));
+  expect(await of({ socket: 4 })).toMatchObject(failed(7, /^socket is to be/));
+  expect(await of({})).toMatchObject(failed(7, /^there is no prevResult/));
+});
+
+it('each variable that is missing is named', async () => {
+  for (const name of ['CNI_CONTAINERID', 'CNI_NETNS', 'CNI_IFNAME'] as const) {
+    const { [name]: _, ...environment } = somewhere;
+    const { code, printed } = await callPlugin({ command: 'ADD', config: {}, environment });
+    expect([code, printed]).toMatchObject([1, { code: 4, msg: `${name} is not set` }]);
+  }
+  expect((await callPlugin({ command: '', config: {} })).printed).toMatchObject({ code: 4 });
+  expect((await callPlugin({ command: 'PLEASE', config: {} })).printed).toMatchObject({
+    code: 4,
+    msg: 'CNI_COMMAND is not known: PLEASE',
+  });
+});
+
+it('what is not a pod of Kubernetes passes with what came before, in every version', async () => {
+  for (const cniVersion of VERSIONS) {
+    const prevResult = resultOf('10.66.0.9', 'veth9', '/run/netns/none', cniVersion);
+    const environment = { ...somewhere, CNI_ARGS: '' };
+    const { code, printed } = await callPlugin({
+      command: 'ADD',
+      config: { cniVersion, socket, prevResult },
+      environment,
+    });
+    expect([code, printed]).toEqual([0, prevResult]);
+  }
+});
+
+it('DEL and GC never fail for want of an agent', async () => {
+  expect(await callPlugin({ command: 'DEL', config: { socket }, environment: somewhere })).toMatchObject({
+    code: 0,
+    printed: undefined,
+  });
+  const config = { cniVersion: '1.1.0', socket, 'cni.dev/valid-attachments': [{ containerID: 'a', ifname: 'eth0' }] };
+  expect(await callPlugin({ command: 'GC', config })).toMatchObject({ code: 0, printed: undefined });
+});
+
+describeAsRoot('of a veth', () => {
+  it('the agent is told the node’s end, the pod’s own addresses of both families, and whose they are', async () => {
+    using node = disposable(new TestNamespace('cni', ['veth7']));
+    using pod = disposable(new TestNamespace('cnipod', []));
+    node.it.run(() => ip(['link', 'add', 'veth9', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', pod.it.name]));
+    const asked: unknown[] = [];
+    server = createServer((request, response) => {
+      let body = '';
+      request.on('data', (part) => {
+        body += part;
+      });
+      request.on('end', () => {
+        asked.push([request.method, request.url, JSON.parse(body)]);
+        response.end('{}');
+      });
+    });
+    const listening = server;
+    await new Promise<void>((resolve) => listening.listen(socket, resolve));
+    const netns = `/run/netns/${pod.it.name}`;
+    const prevResult = {
+      ...resultOf('10.66.0.9', 'veth9', netns),
+      ips: [
+        { interface: 2, address: '10.66.0.9/24' },
+        { address: 'fd00::9/64' },
+        // Of the bridge, and of nobody.
+        { interface: 0, address: '10.66.0.1/24' },
+        { interface: 9, address: 'rubbish' },
+      ],
+    };
+    const environment = environmentOf({ pod: 'web', netns, container: 'abc' });
+    const { code } = await callPlugin({
+      namespace: node.it.name,
+      command: 'ADD',
+      config: { socket, timeout: 1.5, prevResult },
+      environment,
+    });
+    expect(code).toBe(0);
+    const question = {
+      namespace: 'shop',
+      pod: 'web',
+      uid: 'u-web',
+      containerId: 'abc',
+      timeout: 1500,
+      ifindex: node.it.run(() => Number(ip(['-o', 'link', 'show', 'veth9']).split(':')[0])),
+      ifname: 'veth9',
+      addresses: ['10.66.0.9', 'fd00::9', 'rubbish'],
+    };
+    expect(asked).toEqual([['POST', '/v1/cni/add', question]]);
+  });
+
+  it('an interface that is none is an error, and so is one whose other end is not the node’s', async () => {
+    using node = disposable(new TestNamespace('cni', []));
+    using pod = disposable(new TestNamespace('cnipod', []));
+    const netns = `/run/netns/${pod.it.name}`;
+    const prevResult = resultOf('10.66.0.9', 'veth9', netns);
+    const environment = environmentOf({ pod: 'web', netns });
+    const call = () =>
+      callPlugin({
+        namespace: node.it.name,
+        command: 'ADD',
+        config: { cniVersion: '1.0.0', socket, prevResult },
+        environment,
+      });
+    expect(await call()).toMatchObject(failed(5, /RTM_GETLINK eth0: No such device/));
+    pod.it.run(() => ip(['link', 'add', 'eth0', 'type', 'bridge']));
+    expect(await call()).toMatchObject(failed(7, /is no veth whose other end is the node's/));
+  });
+});
+
+function disposable(namespace: TestNamespace) {
+  return { it: namespace, [Symbol.dispose]: () => namespace.close() };
+}
