@@ -93,19 +93,22 @@ struct {
   __type(value, struct port_range);
 } ports_left SEC(".maps"), ports_right SEC(".maps");
 
-/* One table per endpoint, made by user space like the template, put in at the endpoint's slot. */
+/*
+ * One table per endpoint, made by user space like the template, put in at the endpoint's slot. Sizes and no types: kernel 6.1
+ * takes a map with BTF and one without for different ones, and user space makes them without.
+ */
 struct flows4_table {
   __uint(type, BPF_MAP_TYPE_LRU_HASH);
   __uint(max_entries, FLOWS_PER_ENDPOINT);
-  __type(key, struct flow4_key);
-  __type(value, struct flow);
+  __uint(key_size, sizeof(struct flow4_key));
+  __uint(value_size, sizeof(struct flow));
 };
 
 struct flows6_table {
   __uint(type, BPF_MAP_TYPE_LRU_HASH);
   __uint(max_entries, FLOWS_PER_ENDPOINT);
-  __type(key, struct flow6_key);
-  __type(value, struct flow);
+  __uint(key_size, sizeof(struct flow6_key));
+  __uint(value_size, sizeof(struct flow));
 };
 
 struct {

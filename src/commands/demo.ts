@@ -6,6 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import pc from 'picocolors';
 import { firstValueFrom } from 'rxjs';
+import { followAgent } from '../api/client.ts';
+import { type Flow, type FlowLine, PATHS } from '../api/contract.ts';
 import type { DataplaneChoice } from '../dataplane/select.ts';
 import { Agents } from '../lab/agents.ts';
 import { type ClusterView, ClusterViews, warningText } from '../lab/cluster-view.ts';
@@ -17,6 +19,7 @@ import type { Backend } from '../lab/node-plan.ts';
 import { probeMatrix } from '../lab/probe-matrix.ts';
 import { STEPS, type Step, surprises } from '../lab/shop.ts';
 import type { VerdictCount } from '../model/verdict-event.ts';
+import { FlowTable } from '../observe/flows/flow-table.ts';
 import { formatMatrix } from '../observe/format-matrix.ts';
 import type { Matrix } from '../observe/matrix.ts';
 import { requireRoot } from '../privilege.ts';
@@ -26,6 +29,8 @@ import { dataplaneOption } from './options.ts';
 import { stopSignal } from './stop-signal.ts';
 import { terminal } from './terminal.ts';
 
+/** What an intruder is after. */
+const TREASURE = 'database/database';
 const SHOP = fileURLToPath(new URL('../../examples/shop', import.meta.url));
 
 export function demoCommand(): Command {
@@ -82,7 +87,9 @@ class Show {
       await agents.follow(lab.interfaces());
       let wrong = 0;
       for (const [index, step] of STEPS.entries()) {
+        const since = new Date().toISOString();
         wrong += await this.#play(step, index, { lab, agents, view: index === 0 ? view : await this.#apply(step) });
+        if (index === STEPS.length - 1) await showDenied(lab, agents, since);
       }
       return wrong;
     } finally {
@@ -126,6 +133,36 @@ class Show {
   }
 }
 
+/** What the agents have seen of those who tried to reach what they may not: the last step's, oldest first. */
+async function showDenied(lab: Lab, agents: Agents, since: string): Promise<void> {
+  const { bold, dim, ...colours } = pc.createColors(terminal().colour);
+  const parameters = { verdict: 'deny', to: TREASURE, since };
+  const told = await Promise.all(
+    lab.interfaces().map(({ namespace }) => {
+      return all(followAgent<FlowLine>(agents.socketOf(namespace), PATHS.flows, { parameters }));
+    }),
+  );
+  // Each attempt once: they went over both families, and were tried again.
+  const flows = new Map<string, Flow>();
+  for (const one of told.flat()) {
+    if (one.kind !== 'flow') continue;
+    // Said again by the second while it goes on: the last word counts, by the policies in force now.
+    flows.set(`${one.from.pod ?? one.from.address} ${one.port}`, { ...one, count: 1 });
+  }
+  say(`\n${bold(`Who was kept from ${TREASURE}, and by which policies`)}`);
+  say(`   selvedge flows --verdict deny --to ${TREASURE}\n`);
+  const table = new FlowTable({ dim, ...colours });
+  for (const flow of [...flows.values()].sort((a, b) => (a.time < b.time ? -1 : 1)))
+    process.stdout.write(`  ${table.line(flow).replaceAll(/\n(?=.)/g, '\n  ')}`);
+  if (flows.size === 0) throw new LabError(`the agents have seen nobody try to reach ${TREASURE}`);
+}
+
 function say(text: string): void {
   process.stdout.write(`${text}\n`);
+}
+
+async function all<T>(values: AsyncIterable<T>): Promise<T[]> {
+  const list: T[] = [];
+  for await (const value of values) list.push(value);
+  return list;
 }

@@ -103,10 +103,19 @@ export class Agents implements Enforcer {
   }
 
   /** Where the agent of a node pins. @throws {LabError} it has none */
+  /** Of the agent's API. */
+  socketOf(namespace: string): string {
+    return this.#agentOf(namespace).socket;
+  }
+
   pinDirOf(namespace: string): string {
-    const pinDir = this.#agents.get(namespace)?.agent.pinDir;
-    if (pinDir === undefined) throw new LabError(`no agent runs in ${namespace}`);
-    return pinDir;
+    return this.#agentOf(namespace).pinDir;
+  }
+
+  #agentOf(namespace: string): AgentProcess {
+    const agent = this.#agents.get(namespace)?.agent;
+    if (agent === undefined) throw new LabError(`no agent runs in ${namespace}`);
+    return agent;
   }
 
   /** What the agent of a node enforces with; undefined until it has said so. @throws {LabError} it has none */

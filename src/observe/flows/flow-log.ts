@@ -174,10 +174,10 @@ class Reader {
   }
 }
 
-/** Source ports apart: attempts of one client at one server are one flow. */
+/** Source ports apart: attempts of one client at one server are one flow, as long as the same policies decide. */
 function keyOf(event: VerdictEvent): string {
-  const { source, destination, destinationPort, protocol, ethertype, ifindex, direction, reason } = event;
-  return `${ifindex} ${direction} ${reason} ${ethertype} ${protocol} ${source} ${destination} ${destinationPort}`;
+  const { source, destination, destinationPort, protocol, ethertype, ifindex, direction, reason, policies } = event;
+  return `${ifindex} ${direction} ${reason} ${ethertype} ${protocol} ${source} ${destination} ${destinationPort} ${policies}`;
 }
 
 /** @param monotonic nanoseconds of CLOCK_MONOTONIC, as `process.hrtime` has */
