@@ -31,6 +31,7 @@ const STRUCTS = {
   port_range: ['from', 'to', 'protocol', 'verdict', 'rule'],
   counter_key: ['ifindex', 'rule', 'direction', 'reason'],
   counter: ['packets', 'bytes'],
+  tally: ['ifindex', 'rule', 'direction', 'reason', 'told', 'since', 'packets', 'bytes'],
   event: [
     'time',
     'generation',
@@ -80,7 +81,7 @@ const ENUMS = {
   identity: ['IDENTITY_WORLD'],
   port_protocol: ['PORTS_ANY', 'PORTS_OTHER'],
   copy: ['COPY_LEFT', 'COPY_RIGHT'],
-  limits: ['SLOTS_MAX', 'IFINDEX_ARRAY', 'EXTENSION_HEADERS_MAX', 'FLOWS_PER_ENDPOINT'],
+  limits: ['SLOTS_MAX', 'IFINDEX_ARRAY', 'EXTENSION_HEADERS_MAX', 'FLOWS_PER_ENDPOINT', 'TALLIES'],
   endpoint_flag: ['ENDPOINT_HAS_IPV4', 'ENDPOINT_HAS_IPV6', 'ENDPOINT_HAS_LINK_LOCAL'],
   address_flag: ['ADDRESS_OWN_NODE'],
   hook: ['HOOK_FROM_POD', 'HOOK_TO_POD', 'HOOK_TO_NODE'],
@@ -103,7 +104,7 @@ export const COPIED_MAPS = [
 ] as const;
 export type CopiedMap = (typeof COPIED_MAPS)[number];
 
-const SINGLE_MAPS = ['generation', 'flows4', 'flows6', 'fragments', 'counters', 'events', 'losses'] as const;
+const SINGLE_MAPS = ['generation', 'flows4', 'flows6', 'fragments', 'counters', 'tallies', 'events', 'losses'] as const;
 const PROGRAMS = ['from_pod', 'to_pod', 'to_node', 'to_node_l3'] as const;
 export type ProgramName = (typeof PROGRAMS)[number];
 

@@ -2,6 +2,7 @@
  * What the copy in force says, as wishes for the numbers of a fresh build: identities, rulesets, slots and extents then
  * stand where they stood, and a restarted agent writes only what differs. Meanings come from the wanted state alone.
  */
+import type { RulesetId } from '../../model/compiled.ts';
 import type { Place } from './blocks.ts';
 import type { AdmittedRange, EndpointRecord, Extent, IpcacheEntry, PolicyKey, SlotEntry } from './tables.ts';
 import { splitPolicyKey } from './tables.ts';
@@ -24,9 +25,12 @@ export class Adopted {
   /** Numbers from here on were in no use. */
   readonly freeIdentities: number;
   readonly freeRulesets: number;
+  readonly rulesets: ReadonlyMap<RulesetId, number>;
 
-  constructor(content: CopyContent) {
+  /** @param rulesets numbers of those that are known by name, as in no map */
+  constructor(content: CopyContent, rulesets: ReadonlyMap<RulesetId, number> = new Map()) {
     this.#content = content;
+    this.rulesets = rulesets;
     let identity = 0;
     let ruleset = 0;
     const seen = (number: number): void => {

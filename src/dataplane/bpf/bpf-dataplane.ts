@@ -51,6 +51,7 @@ export class BpfDataplane implements Dataplane {
   readonly #slots: SlotPool;
   /** Absent: to be built from a whole state, because nothing was applied yet or an update broke off. */
   #content: WantedContent | undefined;
+  #state: DesiredState | undefined;
   /** A call ended before its hint was looked at: the next one looks at everything. */
   #missedHint = false;
   /** A whole state was put in force by this process: what it does not name is left over. */
@@ -126,6 +127,7 @@ export class BpfDataplane implements Dataplane {
     await this.#copies.ready();
     this.#ensure(state);
     const content = this.#update(state, known);
+    this.#state = state;
     this.#missedHint = false;
     this.#checkCapacity(content);
     await this.#flowTables.prepare(content.endpoints.slots());
@@ -148,6 +150,11 @@ export class BpfDataplane implements Dataplane {
   forget(ifindex: number): void {
     this.#kernel.attachments.forget(ifindex);
     this.#hasGone = true;
+  }
+
+  /** The state that the maps are to hold: the one that was put in force last, or failed to be. */
+  get state(): DesiredState | undefined {
+    return this.#state;
   }
 
   /** What the maps are to hold, once no call of `apply` is on its way; undefined before the first. Good until anything is awaited. */

@@ -70,7 +70,7 @@ export class EventDecoder {
     };
   }
 
-  /** One row of the counters; `values` holds one struct counter for each possible CPU. */
+  /** One row of the counters; `values` holds so many of struct counter, which add up to it. */
   count(keyBytes: Uint8Array, values: Uint8Array, generation: bigint): VerdictCount {
     const { abi, names, ruleNumbers } = this.#parts;
     const key = abi.codecs.counter_key.decode(keyBytes);

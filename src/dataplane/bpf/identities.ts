@@ -45,6 +45,11 @@ export class Identities {
     this.#numbers = new NumberPool(world + 1, avoid);
   }
 
+  /** Those that there are, the world's too. */
+  all(): Iterable<Identity> {
+    return this.#byKey.values();
+  }
+
   /** Everything that has an identity. */
   places(): Iterable<Place> {
     return this.#ofPlace.keys();

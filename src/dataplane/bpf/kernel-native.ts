@@ -2,7 +2,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { BpfMap, type BpfObject, type MapSpec, RingBuffer } from '../../native.ts';
 import type { CopiedMap } from './abi.ts';
-import { removeCounts } from './counts.ts';
+import { type CountRow, readCounts, removeCounts } from './counts.ts';
 import { earlierSlots } from './earlier-slots.ts';
 import type { FlowFamily, FlowTableId, FlowTableStore, Kernel } from './kernel.ts';
 import type { Lock } from './lock.ts';
@@ -22,8 +22,8 @@ export interface NativeKernel extends Kernel {
   readonly object: BpfObject;
   /** Delivers the records of the ring buffer, those of before too, until the returned function is called. One reader at a time. */
   readEvents(onRecord: (record: Uint8Array) => void): () => void;
-  /** Key and, for each possible CPU, value of every row of the counters. */
-  counters(): [key: Uint8Array, values: Uint8Array][];
+  /** Key of every row of the counters, and values that add up to it. */
+  counters(): CountRow[];
   /** What did not fit since the maps were made: 8 bytes for each possible CPU, by enum loss. */
   losses(): [key: Uint8Array, values: Uint8Array][];
 }
@@ -48,6 +48,7 @@ export function openNativeKernel(options: NativeKernelOptions, lock: Lock): Nati
     mode: options.attach ?? 'auto',
     program: (name) => object.program(name),
   });
+  const counts = { counters: object.map('counters'), tallies: object.map('tallies') };
   let ring: RingBuffer | undefined;
   return {
     abi,
@@ -63,9 +64,9 @@ export function openNativeKernel(options: NativeKernelOptions, lock: Lock): Nati
       ring = reader;
       return () => reader.close();
     },
-    counters: () => object.map('counters').entries(),
+    counters: () => readCounts(counts, abi),
     losses: () => object.map('losses').entries(),
-    forgetCounts: (isGone) => removeCounts(object.map('counters'), abi, isGone),
+    forgetCounts: (isGone) => removeCounts(counts, abi, isGone),
     earlierSlots: () => earlierSlots(pins?.others() ?? []),
     removeOtherLayouts: () => pins?.removeOthers(),
     close: () => {

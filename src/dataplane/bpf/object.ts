@@ -14,6 +14,8 @@ export interface Constants {
   readonly markShift?: number;
   /** Which verdicts become events: all drops when absent. */
   readonly events?: { readonly drops: boolean; readonly admitted: boolean };
+  /** Events of a pod, in one direction and of one verdict, that each CPU tells in a tenth of a second; 0: all of them. */
+  readonly eventLimit?: number;
   /** Seconds without a packet after which a flow is forgotten, by the names of bpf/settings.h: `idle_udp` ... */
   readonly idleSeconds?: Readonly<Record<string, number>>;
   /** Whether conntrack is asked about packets without an entry; absent: where the kernel has the call. */
@@ -112,8 +114,10 @@ function setConstants(object: BpfObject, abi: Abi, constants: Constants, conntra
     const { drops, admitted } = constants.events;
     set('event_mask', (drops ? abi.numbers.EVENTS_DROPS : 0) | (admitted ? abi.numbers.EVENTS_ADMITTED : 0));
   }
+  if (constants.eventLimit !== undefined) set('event_limit', constants.eventLimit);
   if (layout.variables.has('conntrack')) set('conntrack', conntrack ? 1 : 0);
   const ticks = NANOSECONDS / features.tickNanoseconds();
+  set('event_window', Math.max(1, Math.round(ticks / 10)));
   for (const name of idleNames(layout)) {
     const seconds = constants.idleSeconds?.[name] ?? u32(object.rodata(name).bytes) / DEFAULT_TICKS;
     set(name, Math.max(1, Math.round(seconds * ticks)));

@@ -51,11 +51,10 @@ export class BpfObservation implements Observation {
   }
 
   async verify(state: DesiredState): Promise<Verification> {
-    const content = await this.#dataplane.content();
-    const { generation, ruleNumbers } = this.#dataplane;
-    if (content === undefined) return { generation: Number(generation), compared: 0, differences: [] };
-    const policies = new Map(content.rows.policies());
+    const known = await this.#dataplane.content();
+    const { ruleNumbers, state: latest } = this.#dataplane;
     const settings = (of: DesiredState) => this.#dataplane.settings(of);
-    return verifyMaps({ kernel: this.#kernel, ruleNumbers, settings, tables: content.tables, policies }, state);
+    // Another state may have come while this waited for its turn.
+    return verifyMaps({ kernel: this.#kernel, ruleNumbers, settings, known }, latest ?? state);
   }
 }

@@ -3,90 +3,89 @@
  * asks for is worked out from nothing but the state, with the numbers that this process uses; so a defect of the
  * incremental way shows here as well as what somebody else has written into the maps.
  */
-import type { ObjectKey } from '../../model/cluster.ts';
+import type { RulesetId } from '../../model/compiled.ts';
 import type { Difference, Verification } from '../../model/observation.ts';
 import type { DesiredState } from '../contract.ts';
 import { Adopted, type CopyContent } from './adopted.ts';
 import { readTable } from './copies.ts';
+import { EntryNames } from './entry-names.ts';
 import type { Kernel } from './kernel.ts';
 import { SlotPool } from './slot-pool.ts';
 import type { CopyIndex, Table } from './table.ts';
-import { type PolicyKey, splitPolicyKey, type Tables } from './tables.ts';
+import { makeTables, type Tables } from './tables.ts';
 import { WantedContent, type WantedContentParts } from './wanted-content.ts';
 
 export interface VerifyParts extends Pick<WantedContentParts, 'ruleNumbers' | 'settings'> {
   readonly kernel: Kernel;
-  /** What this process wants in the maps: for the meaning of numbers. */
-  readonly tables: Tables;
-  /** Who holds which ruleset number: the policies, by number. */
-  readonly policies: ReadonlyMap<number, readonly ObjectKey[]>;
+  /** What this process wants in the maps: its numbers, not what they stand for. Absent, after an update that broke off: those in the maps. */
+  readonly known: WantedContent | undefined;
 }
 
-/** The maps change with the next state: to be called when none is being applied, and to its end without waiting. */
+/** To be called when no state is on its way: it reads all maps without ever waiting, so that none can come in between. */
 export function verifyMaps(parts: VerifyParts, state: DesiredState): Verification {
-  const generation = parts.kernel.generation.load();
+  const { kernel } = parts;
+  const generation = kernel.generation.load();
   const copy = Number(generation & 1n) as CopyIndex;
-  const expected = expectedTables(parts, state);
-  const differences: Difference[] = [];
-  let compared = 0;
-  for (const table of Object.values(expected) as Table<unknown, unknown>[]) {
-    const found = readTable(parts.kernel.map(table.codec.name, copy), table);
-    compared += table.wanted.size;
-    differences.push(...differencesOf(table, found, (key) => keyText(table.codec.name, key, parts)));
-  }
-  const programs = programsOf(parts.kernel, state);
-  return {
-    generation: Number(generation),
-    compared: compared + programs.compared,
-    differences: [...differences, ...programs.differences],
-  };
+  const found = contentOf(makeTables(kernel.abi), (table) => readTable(kernel.map(table.codec.name, copy), table));
+  const expected = expectedContent(parts, state, found);
+  const { tables } = expected;
+  const names = new EntryNames({ abi: kernel.abi, state, expected, found, ruleNumbers: parts.ruleNumbers });
+  const programs = programsOf(kernel, state);
+  const differences = [
+    ...Object.values(tables).flatMap((table) => differencesOf(table as AnyTable, found, names)),
+    ...programs.differences,
+  ];
+  let { compared } = programs;
+  for (const { wanted } of Object.values(tables)) compared += wanted.size;
+  // What it has taken for itself; the names of rules are this process's.
+  for (const id of [...expected.rows.ids()]) expected.rows.remove(id);
+  return { generation: Number(generation), compared, differences };
 }
 
-function expectedTables({ kernel, tables, ruleNumbers, settings }: VerifyParts, state: DesiredState): Tables {
-  const known = Object.entries(tables).map(([name, { wanted }]) => [name, wanted]);
+type AnyTable = Table<unknown, unknown>;
+
+function contentOf(tables: Tables, of: (table: AnyTable) => ReadonlyMap<unknown, unknown>): CopyContent {
+  const content = Object.values(tables).map((table) => [table.codec.name, of(table as AnyTable)]);
+  return Object.fromEntries(content) as CopyContent;
+}
+
+function expectedContent(
+  { kernel, known, ruleNumbers, settings }: VerifyParts,
+  state: DesiredState,
+  found: CopyContent,
+): WantedContent {
+  const rulesets = new Map<RulesetId, number>();
+  for (const id of known?.rows.ids() ?? []) rulesets.set(id, known?.rows.get(id)?.number as number);
+  const numbered = known === undefined ? found : contentOf(known.tables, ({ wanted }) => wanted);
   const content = new WantedContent({
     abi: kernel.abi,
     ruleNumbers,
     slots: new SlotPool(kernel.capacity('endpoints'), []),
-    adopted: new Adopted(Object.fromEntries(known) as unknown as CopyContent),
+    adopted: new Adopted(numbered, rulesets),
     portsCapacity: kernel.capacity('ports'),
     settings,
   });
   content.update(state, undefined);
-  return content.tables;
+  return content;
 }
 
-function differencesOf<K, V>(
-  { codec, wanted }: Table<K, V>,
-  found: ReadonlyMap<K, V>,
-  text: (key: K) => string,
-): Difference[] {
+function differencesOf({ codec, wanted }: AnyTable, content: CopyContent, names: EntryNames): Difference[] {
+  const place = codec.name;
+  const found = (content as unknown as Record<string, ReadonlyMap<unknown, unknown>>)[place] as typeof wanted;
   const differences: Difference[] = [];
   for (const [key, value] of wanted) {
     const there = found.get(key);
     if (there !== undefined && codec.same(there, value)) continue;
-    const is = there === undefined ? {} : { found: valueText(there) };
-    differences.push({ place: codec.name, key: text(key), wanted: valueText(value), ...is });
+    const is = there === undefined ? {} : { found: names.value(place, there, 'found') };
+    differences.push({ place, key: names.key(place, key), wanted: names.value(place, value, 'wanted'), ...is });
   }
   // In a pool nobody looks at what is not referred to.
   if (codec.kind === 'pool') return differences;
   for (const [key, value] of found) {
-    if (!wanted.has(key)) differences.push({ place: codec.name, key: text(key), found: valueText(value) });
+    if (wanted.has(key)) continue;
+    differences.push({ place, key: names.key(place, key), found: names.value(place, value, 'found') });
   }
   return differences;
-}
-
-function keyText(name: string, key: unknown, { policies }: VerifyParts): string {
-  if (name !== 'policy') return String(key);
-  const { ruleset, identity } = splitPolicyKey(key as PolicyKey);
-  const names = policies.get(ruleset)?.join(', ') ?? `ruleset ${ruleset}`;
-  return `${names} for identity ${identity}`;
-}
-
-function valueText(value: unknown): string {
-  if (typeof value !== 'object' || value === null) return String(value);
-  const fields = Object.entries(value).filter(([, field]) => field !== undefined);
-  return fields.map(([name, field]) => `${name} ${String(field)}`).join(', ');
 }
 
 /** Every interface of the state has its programs, those of this process. */

@@ -10,7 +10,7 @@ import type { Abi } from './abi.ts';
 import type { Adopted } from './adopted.ts';
 import { Blocks, isPrefix, type Place } from './blocks.ts';
 import { Endpoints } from './endpoints.ts';
-import { Identities, type PlaceSets } from './identities.ts';
+import { Identities, type Identity, type PlaceSets } from './identities.ts';
 import { NumberPool } from './number-pool.ts';
 import { PolicyRows } from './policy-rows.ts';
 import { PortSets } from './port-sets.ts';
@@ -83,6 +83,11 @@ export class WantedContent {
       rulesetNumber: (id) => this.#rulesetNumber(id),
       identityOf: (address) => this.#identities.numberOf(address) ?? abi.numbers.IDENTITY_WORLD,
     });
+  }
+
+  /** What each number in ipcache, cidrs and policy means. */
+  identities(): Iterable<Identity> {
+    return this.#identities.all();
   }
 
   /** After an exception the content is unusable: build a fresh one. */
@@ -269,7 +274,7 @@ export class WantedContent {
 
   /** Numbers that the copy in force has for what an endpoint holds. */
   #wishes({ bindings, compiled }: DesiredState): Map<RulesetId, number> {
-    const wishes = new Map<RulesetId, number>();
+    const wishes = new Map(this.#adopted?.rulesets);
     if (this.#adopted === undefined) return wishes;
     for (const [ifindex, binding] of bindings) {
       if (binding.kind !== 'endpoint') continue;
