@@ -2,6 +2,7 @@
 export {
   type AttachedProgram,
   attachTc,
+  attachTcInBackground,
   BpfError,
   BpfMap,
   BpfObject,

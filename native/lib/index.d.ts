@@ -26,6 +26,7 @@ export {
   type AttachedProgram,
   type AttachTcOptions,
   attachTc,
+  attachTcInBackground,
   type ClsactFilter,
   detachTc,
   listTc,

@@ -14,4 +14,4 @@ export { NflogReader } from './nflog.js';
 export { PacketSocket } from './packet-socket.js';
 export { RingBuffer } from './ring-buffer.js';
 export * as socket from './socket.js';
-export { attachTc, detachTc, listTc, TcLink } from './tc-link.js';
+export { attachTc, attachTcInBackground, detachTc, listTc, TcLink } from './tc-link.js';

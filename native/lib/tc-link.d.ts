@@ -75,6 +75,15 @@ export class TcLink extends Handle {
 
 /** @throws BpfError ENODEV, EPERM, EEXIST */
 export function attachTc(program: BpfProgram, options: AttachTcOptions): TcLink;
+/**
+ * The same in a worker thread of libuv, while JavaScript goes on: the kernel waits for a grace period of 10 to 30 ms for
+ * each, and for every other change of interfaces, so more than two at a time gain nothing. Resolves once the program
+ * runs; a tcx link is pinned then, and `pinPath` is required. Whatever is closed meanwhile, it goes on.
+ * Which interface has the index is looked up when the kernel comes to it, perhaps not the one of the call.
+ * It rejects with what `attachTc` throws, and with EPERM from setns where the pool's threads are in another network
+ * namespace than the caller and may not change it. Arguments are checked at the call.
+ */
+export function attachTcInBackground(program: BpfProgram, options: AttachTcOptions): Promise<void>;
 /** Removes a clsact filter of the caller's namespace. @returns whether there was one */
 export function detachTc(filter: ClsactFilter): boolean;
 /** Programs attached, in the order in which they run: tcx first. @throws BpfError ENODEV */

@@ -54,6 +54,21 @@ export class TcLink extends Handle {
 }
 
 export function attachTc(program, options) {
+  const { loaded, ifindex, direction, mode, priority, handle, pin } = checkAttachment(program, options);
+  const link =
+    mode === 'tcx'
+      ? addon.TcLink.attachTcx(loaded, ifindex, direction, pin)
+      : addon.TcLink.attachClsact(loaded, ifindex, direction, priority, handle);
+  return new TcLink(internal, link, mode, labelOf(ifindex, direction));
+}
+
+export function attachTcInBackground(program, options) {
+  const { loaded, ifindex, direction, mode, priority, handle, pin } = checkAttachment(program, options);
+  if (mode === 'tcx' && pin === '') throw new TypeError('pinPath: a tcx link without a pin would end at once');
+  return addon.TcLink.attachInBackground(loaded, ifindex, direction, priority, handle, mode === 'tcx' ? pin : '');
+}
+
+function checkAttachment(program, options) {
   const loaded = native(checkInstance('program', program, BpfProgram));
   checkOptions('options', options, [...FILTER_OPTIONS, 'mode', 'pinPath']);
   const { ifindex, direction, mode = 'auto', priority = 0, handle = 0, pinPath } = options;
@@ -64,11 +79,7 @@ export function attachTc(program, options) {
   checkInteger('handle', handle, 0, 0xffffffff);
   const pin = pinPath === undefined ? '' : checkString('pinPath', pinPath);
   const chosen = mode === 'auto' ? (hasTcx() ? 'tcx' : 'clsact') : mode;
-  const link =
-    chosen === 'tcx'
-      ? addon.TcLink.attachTcx(loaded, ifindex, direction, pin)
-      : addon.TcLink.attachClsact(loaded, ifindex, direction, priority, handle);
-  return new TcLink(internal, link, chosen, labelOf(ifindex, direction));
+  return { loaded, ifindex, direction, mode: chosen, priority, handle, pin };
 }
 
 export function detachTc(filter) {

@@ -30,18 +30,19 @@ std::string to_string(const ClsactPlace &place) {
          std::to_string(place.handle);
 }
 
-void clsact_attach(Napi::Env env, int program_fd, ClsactPlace &place) {
+StepResult clsact_attach(int program_fd, ClsactPlace &place) {
   bpf_tc_hook hook = hook_of(place);
   const int created = bpf_tc_hook_create(&hook);
-  if (created != -EEXIST) checked(env, created, "RTM_NEWQDISC", to_string(place));
+  if (created < 0 && created != -EEXIST) return {created, "RTM_NEWQDISC"};
   LIBBPF_OPTS(bpf_tc_opts, options);
   options.prog_fd = program_fd;
   options.priority = place.priority;
   options.handle = place.handle;
   if (place.priority != 0 && place.handle != 0) options.flags = BPF_TC_F_REPLACE;
-  checked(env, bpf_tc_attach(&hook, &options), "RTM_NEWTFILTER", to_string(place));
+  if (const int attached = bpf_tc_attach(&hook, &options); attached < 0) return {attached, "RTM_NEWTFILTER"};
   place.priority = options.priority;
   place.handle = options.handle;
+  return {0, nullptr};
 }
 
 void clsact_update(Napi::Env env, int program_fd, const ClsactPlace &place) {

@@ -16,8 +16,15 @@ struct ClsactPlace {
 
 std::string to_string(const ClsactPlace &place);
 
+/// How a step of several ended: 0, or an error number and the request that it was for.
+struct StepResult {
+  int error;
+  const char *request;
+};
+
 /// Adds the qdisc where missing and the filter, replacing one in that very place; fills in what the kernel chose.
-void clsact_attach(Napi::Env env, int program_fd, ClsactPlace &place);
+/// Of any thread: no JavaScript.
+StepResult clsact_attach(int program_fd, ClsactPlace &place);
 /// Swaps the program of an existing filter, atomically.
 void clsact_update(Napi::Env env, int program_fd, const ClsactPlace &place);
 /// False where there is no such filter, qdisc or device.

@@ -7,12 +7,14 @@
 #include "error.hh"
 #include "netns.hh"
 #include "program.hh"
+#include "tc_attach.hh"
 
 void TcLink::define(Napi::Env env, Napi::Object exports) {
   const Napi::Function constructor = DefineClass(env, "TcLink",
                                                  {
                                                      StaticMethod<&TcLink::attach_tcx>("attachTcx"),
                                                      StaticMethod<&TcLink::attach_clsact>("attachClsact"),
+                                                     StaticMethod<&TcLink::attach_in_background>("attachInBackground"),
                                                      StaticMethod<&TcLink::open_pinned>("openPinned"),
                                                      StaticMethod<&TcLink::open_clsact>("openClsact"),
                                                      StaticMethod<&TcLink::detach_clsact>("detachClsact"),
@@ -68,9 +70,17 @@ Napi::Value TcLink::attach_clsact(const Napi::CallbackInfo &info) {
   Init init{};
   init.place = place_of(info, 1);
   init.netns = open_current_netns(info.Env());
-  clsact_attach(info.Env(), Program::unwrap(info[0]).fd(), init.place);
+  init.label = to_string(init.place);
+  const StepResult result = clsact_attach(Program::unwrap(info[0]).fd(), init.place);
+  checked(info.Env(), result.error, result.request ? result.request : "", init.label);
   init.label = to_string(init.place);
   return construct(Addon::of(info.Env()).tc_link_class, init);
+}
+
+// attachInBackground(program, ifindex, direction, priority, handle, path of a pin for tcx or '' for clsact)
+Napi::Value TcLink::attach_in_background(const Napi::CallbackInfo &info) {
+  const Program &program = Program::unwrap(info[0]);
+  return attach_task(info.Env(), {program.fd(), program.label(), place_of(info, 1), string_of(info[5])});
 }
 
 Napi::Value TcLink::open_pinned(const Napi::CallbackInfo &info) {

@@ -20,6 +20,7 @@ public:
 private:
   static Napi::Value attach_tcx(const Napi::CallbackInfo &info);
   static Napi::Value attach_clsact(const Napi::CallbackInfo &info);
+  static Napi::Value attach_in_background(const Napi::CallbackInfo &info);
   static Napi::Value open_pinned(const Napi::CallbackInfo &info);
   static Napi::Value open_clsact(const Napi::CallbackInfo &info);
   static Napi::Value detach_clsact(const Napi::CallbackInfo &info);

@@ -110,6 +110,25 @@ describeAsRoot('a worker thread', () => {
     expect(heldFds()).toEqual(before);
   });
 
+  test('that is ended while programs are being attached leaves none of their handles behind', async () => {
+    const before = heldFds();
+    const name = makeNetns();
+    for (let i = 0; i < 5; i++) {
+      const { worker, errors } = await run(`
+        const { parentPort } = await import('node:worker_threads');
+        const attaching = B.netns.run(${JSON.stringify(name)}, () => ['ingress', 'egress'].flatMap((direction) =>
+          Array.from({ length: 4 }, (_, i) => B.attachTcInBackground(object.program('pass'),
+            { ifindex: 1, direction, mode: 'clsact', priority: 1 + i, handle: 1 }))));
+        parentPort.postMessage('attaching');
+        await Promise.all(attaching);`);
+      await once(worker, 'message');
+      await worker.terminate();
+      expect(errors).toEqual([]);
+    }
+    expect(heldFds()).toEqual(before);
+    removeNetns(name);
+  });
+
   test('can live in a network namespace of its own', async () => {
     const name = makeNetns();
     const here = netns.inode();
@@ -157,6 +176,20 @@ describeAsRoot('a process', () => {
       for (let i = 0; i < 50 && open() > start; i++) { gc(); await setImmediate(); }
       console.log(open() - start);`);
     expect(result).toEqual({ code: 0, signal: null, output: '0\n' });
+  });
+
+  test('can exit while programs are being attached', async () => {
+    const name = makeNetns();
+    const result = await runProcess(`
+      B.netns.run(${JSON.stringify(name)}, () => {
+        for (let i = 0; i < 8; i++) {
+          B.attachTcInBackground(object.program('pass'),
+            { ifindex: 1, direction: 'ingress', mode: 'clsact', priority: 1 + i, handle: 1 });
+        }
+      });
+      process.exit(7);`);
+    expect(result).toEqual({ code: 7, signal: null, output: '' });
+    removeNetns(name);
   });
 
   test('that ends takes its tcx links with it, and leaves clsact filters', async () => {

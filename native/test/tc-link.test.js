@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { attachTc, BpfError, detachTc, features, listTc, netns, TcLink } from '../lib/index.js';
+import { attachTc, attachTcInBackground, BpfError, detachTc, features, listTc, netns, TcLink } from '../lib/index.js';
 import { loadFixture } from './support/fixture.js';
 import { ip, makePair, pinPath } from './support/namespaces.js';
 import { describeAsRoot } from './support/privilege.js';
@@ -180,6 +180,73 @@ describeAsRoot('attaching', () => {
       link.detach();
       link.close();
     }
+  });
+
+  /** A function that runs in a namespace returns no promise: wrapped. */
+  const inBackground = (side, program, options) => {
+    const all = { ifindex: side.ifindex, direction: 'ingress', ...options };
+    const [attaching] = netns.run(side.name, () => [attachTcInBackground(object.program(program), all)]);
+    return attaching;
+  };
+
+  test('in the background attaches in the namespace of the caller, and pins', async () => {
+    const path = pinPath('background');
+    const attaching = inBackground(pair.right, 'drop', { mode: 'tcx', pinPath: path });
+    expect(await attaching).toBeUndefined();
+    expect(traffic.passes(false)).toBe(false);
+    expect(list(pair.right, 'ingress')).toMatchObject([{ mode: 'tcx', programId: object.program('drop').info.id }]);
+    const link = TcLink.openPinned(path);
+    expect(link.info).toMatchObject({ ifindex: pair.right.ifindex, direction: 'ingress' });
+    link.detach();
+    link.unpin(path);
+    link.close();
+    expect(traffic.passes(true)).toBe(true);
+  });
+
+  test('in the background by clsact, many at a time, in several namespaces', async () => {
+    const place = { mode: 'clsact', priority: 7, handle: 3 };
+    await Promise.all(
+      [pair.left, pair.right].flatMap((side) =>
+        ['ingress', 'egress'].map((direction) => inBackground(side, 'pass', { ...place, direction })),
+      ),
+    );
+    for (const side of [pair.left, pair.right]) {
+      for (const direction of ['ingress', 'egress']) {
+        expect(list(side, direction)).toMatchObject([{ mode: 'clsact', priority: 7, handle: 3 }]);
+      }
+    }
+    expect(traffic.passes(true)).toBe(true);
+  });
+
+  test('in the background says what failed, and then leaves nothing attached', async () => {
+    await expect(inBackground(pair.right, 'drop', { mode: 'tcx', pinPath: '/run/nowhere/x' })).rejects.toMatchObject({
+      code: 'ENOENT',
+      syscall: 'BPF_OBJ_PIN',
+      message: expect.stringContaining('/run/nowhere/x'),
+    });
+    expect(list(pair.right, 'ingress')).toEqual([]);
+    const missing = { ifindex: 0x7ffffffe };
+    await expect(
+      inBackground(pair.right, 'drop', { ...missing, mode: 'tcx', pinPath: pinPath('none') }),
+    ).rejects.toMatchObject({ code: 'ENODEV', syscall: 'BPF_LINK_CREATE' });
+    await expect(inBackground(pair.right, 'drop', { ...missing, mode: 'clsact' })).rejects.toBeInstanceOf(BpfError);
+    expect(() => inBackground(pair.right, 'drop', { mode: 'tcx' })).toThrow(/^pinPath: /);
+    expect(() => inBackground(pair.right, 'drop', { direction: 'in' })).toThrow(/^direction: /);
+  });
+
+  test('in the background goes on when program and object are closed meanwhile', async () => {
+    const other = loadFixture();
+    const path = pinPath('closed');
+    const { ifindex, name } = pair.right;
+    const options = { ifindex, direction: 'ingress', mode: 'tcx', pinPath: path };
+    const [attaching] = netns.run(name, () => [attachTcInBackground(other.program('drop'), options)]);
+    other.close();
+    await attaching;
+    expect(traffic.passes(false)).toBe(false);
+    const link = TcLink.openPinned(path);
+    link.detach();
+    link.unpin(path);
+    link.close();
   });
 
   test('names an interface that is not there, and wrong arguments', () => {

@@ -1,6 +1,7 @@
 // Compiled only, by declarations.test.js: the declarations as a strict program uses them.
 import {
   attachTc,
+  attachTcInBackground,
   BpfError,
   BpfMap,
   BpfObject,
@@ -30,6 +31,11 @@ const made = BpfMap.create({ type: 'hash', keySize: 4, valueSize: 4, maxEntries:
 const r = o.program('p').testRun({ packet: Buffer.alloc(60), context: { mark: 3 } });
 const mark: number | undefined = r.context?.mark;
 const link: TcLink = attachTc(o.program('p'), { ifindex: 3, direction: 'egress' });
+const attaching: Promise<void> = attachTcInBackground(o.program('p'), {
+  ifindex: 3,
+  direction: 'egress',
+  pinPath: '/p',
+});
 const w = netlink.watch((event) => {
   if (event.kind === 'link') console.log(event.link.name);
   else if (event.kind === 'address') console.log(event.address.address);
@@ -57,6 +63,7 @@ console.log(
   links,
   p,
   ring,
+  attaching,
   listTc(3, 'ingress'),
   detachTc({ ifindex: 3, direction: 'egress', priority: 1, handle: 1 }),
   features.hasTcx(),
