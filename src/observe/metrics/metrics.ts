@@ -2,6 +2,8 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Subscription } from 'rxjs';
 import type { AgentView } from '../../api/agent-view.ts';
+import type { MapFill } from '../../model/observation.ts';
+import type { VerdictCount } from '../../model/verdict-event.ts';
 import { verdictSamples } from './verdict-samples.ts';
 
 export interface MetricsFacts {
@@ -15,12 +17,18 @@ export interface MetricsFacts {
 const SECONDS = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 /** Scrapers that come at once share a page. */
 const FRESH_MS = 1000;
+const NONE = Promise.resolve([]);
 
 export class Metrics {
   readonly #registry = new Registry();
   readonly #view: AgentView;
   readonly #facts: MetricsFacts;
   readonly #subscription: Subscription;
+  /** What the kernel said for the page that is being made. */
+  #read: { readonly counts: Promise<readonly VerdictCount[]>; readonly fill: Promise<readonly MapFill[]> } = {
+    counts: NONE,
+    fill: NONE,
+  };
   #page: { readonly at: number; readonly text: Promise<string> } | undefined;
 
   constructor(view: AgentView, facts: MetricsFacts) {
@@ -39,9 +47,19 @@ export class Metrics {
   text(): Promise<string> {
     const now = performance.now();
     if (this.#page === undefined || now - this.#page.at > FRESH_MS) {
+      const { observation } = this.#view.dataplane;
+      // Several metrics are made of the same rows.
+      this.#read = { counts: observation?.counts() ?? NONE, fill: observation?.fill() ?? NONE };
+      for (const one of Object.values(this.#read)) one.catch(() => {});
       this.#page = { at: now, text: this.#registry.metrics() };
     }
     return this.#page.text;
+  }
+
+  /** Names of a metric's labels; none of one that there is not. */
+  labelsOf(name: string): readonly string[] {
+    const metric = this.#registry.getSingleMetric(name) as { readonly labelNames?: readonly string[] } | undefined;
+    return metric?.labelNames ?? [];
   }
 
   /** Idempotent. */
@@ -116,10 +134,10 @@ export class Metrics {
     const { dataplane } = this.#view;
     const { detail = false } = this.#facts;
     this.#gauge('map_entries', 'Entries of a map, or of a set, by its name.', ['map'], async (gauge) => {
-      for (const { name, entries } of (await dataplane.observation?.fill()) ?? []) gauge.set({ map: name }, entries);
+      for (const { name, entries } of await this.#read.fill) gauge.set({ map: name }, entries);
     });
     this.#gauge('map_capacity', 'Entries that a map, or a set, has room for.', ['map'], async (gauge) => {
-      for (const { name, capacity } of (await dataplane.observation?.fill()) ?? []) gauge.set({ map: name }, capacity);
+      for (const { name, capacity } of await this.#read.fill) gauge.set({ map: name }, capacity);
     });
     this.#counter('lost_total', 'What there was no room for, by what it was.', ['what'], async (counter) => {
       const losses = await dataplane.observation?.losses();
@@ -130,7 +148,7 @@ export class Metrics {
       'Drops (packets) and admissions (connections) at pods of this node.',
       ['pod', 'direction', 'verdict', 'reason'],
       async (counter) => {
-        for (const { labels, count } of verdictSamples((await dataplane.observation?.counts()) ?? [], 'pod')) {
+        for (const { labels, count } of verdictSamples(await this.#read.counts, 'pod')) {
           counter.inc(labels as never, count);
         }
       },
@@ -143,7 +161,7 @@ export class Metrics {
       'Connections that a policy admitted, packets that were dropped under it.',
       labels,
       async (counter) => {
-        const counts = (await dataplane.observation?.counts()) ?? [];
+        const counts = await this.#read.counts;
         for (const { labels: of, count } of verdictSamples(counts, detail ? 'rule' : 'policy')) {
           counter.inc(of as never, count);
         }
