@@ -10,6 +10,8 @@ export class CommandError extends Error {
   /** Absent when it could not be started or was ended by a signal. */
   readonly exitCode: number | undefined;
   readonly stderr: string;
+  /** What it said before it failed; absent where that is not kept. */
+  readonly stdout: string | undefined;
 
   constructor(command: string, outcome: Outcome) {
     const { exitCode, signal, stderr, cause } = outcome;
@@ -24,6 +26,7 @@ export class CommandError extends Error {
     this.command = command;
     this.exitCode = exitCode ?? undefined;
     this.stderr = stderr;
+    this.stdout = outcome.stdout;
   }
 }
 
@@ -31,6 +34,7 @@ interface Outcome {
   readonly exitCode: number | null;
   readonly signal: NodeJS.Signals | null;
   readonly stderr: string;
+  readonly stdout?: string;
   readonly cause?: Error | undefined;
 }
 
@@ -63,7 +67,7 @@ export function run(command: string, args: readonly string[], options: RunOption
     });
     child.on('close', (exitCode, signal) => {
       if (exitCode === 0 && failure === undefined) resolve(stdout);
-      else reject(new CommandError(lineOf(command, args), { exitCode, signal, stderr, cause: failure }));
+      else reject(new CommandError(lineOf(command, args), { exitCode, signal, stderr, stdout, cause: failure }));
     });
   });
 }

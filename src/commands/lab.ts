@@ -34,6 +34,7 @@ interface Options {
   readonly dataplane: DataplaneChoice | 'none';
   readonly agent: boolean;
   readonly services: boolean;
+  readonly cni: boolean;
   readonly queries?: string;
   readonly output: 'text' | 'jsonl';
 }
@@ -48,6 +49,7 @@ export function labCommand(): Command {
     .addOption(dataplaneOption(['none']))
     .option('--no-agent', 'only the network: everything passes (as --dataplane none)')
     .option('--services', 'nodes translate Services and host ports, as kube-proxy has iptables do it', false)
+    .option('--cni', 'wire pods by real CNI plugins with the configuration that Flannel gives them', false)
     .option('--queries <file>', 'probe what the lines of this file ask (- for stdin), print the answers and end')
     .addOption(
       new Option('-o, --output <format>', 'of the answers to queries').choices(['text', 'jsonl']).default('text'),
@@ -72,6 +74,7 @@ and family one that both ends have unless given. Enter a pod with: ip netns exec
 interface LabKind {
   readonly backend: Backend;
   readonly services: boolean;
+  readonly cni: boolean;
   /** Whether anybody enforces policies, so that what is measured can be compared with what they say. */
   readonly enforced: boolean;
   readonly enforcer: (lab: Lab) => Enforcer;
@@ -85,6 +88,7 @@ async function run(command: Command, options: Options): Promise<void> {
   const lab: LabKind = {
     backend: options.backend,
     services: options.services,
+    cni: options.cni,
     enforced: dataplane !== 'none',
     enforcer: (started) => {
       return dataplane === 'none'

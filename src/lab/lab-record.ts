@@ -61,7 +61,8 @@ function startOf(pid: number): string | undefined {
     .split(' ')[19];
 }
 
-function folderOf(lab: LabId): string {
+/** Goes with the lab. */
+export function folderOf(lab: LabId): string {
   return `${ROOT}/${lab}`;
 }
 

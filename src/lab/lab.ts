@@ -7,6 +7,7 @@ import { keyOf, type ObjectKey, type Protocol } from '../model/cluster.ts';
 import type { Query } from '../model/query.ts';
 import { BpfError, netlink, netns } from '../native.ts';
 import { OUTSIDE } from '../observe/matrix.ts';
+import { CniWiring } from './cni-wiring.ts';
 import { inParallel } from './in-parallel.ts';
 import type { LabCluster } from './lab-cluster.ts';
 import { LabError } from './lab-error.ts';
@@ -15,7 +16,7 @@ import { Listeners } from './listeners.ts';
 import { type LabId, podInterface } from './names.ts';
 import { Network, type NetworkChange } from './network.ts';
 import { planNetwork } from './network-plan.ts';
-import type { Backend } from './node-plan.ts';
+import { type Backend, podMtu } from './node-plan.ts';
 import { NodeServices } from './node-services.ts';
 import { probe } from './probe.ts';
 import type { Probe, ProbeOutcome } from './probe-attempt.ts';
@@ -27,6 +28,8 @@ export interface LabOptions {
   readonly backend: Backend;
   /** Whether the nodes translate the cluster's Services and host ports; default false. */
   readonly services?: boolean;
+  /** Whether pods are wired by real CNI plugins, as on a Flannel node; default false. */
+  readonly cni?: boolean;
 }
 
 export interface NodeInterfaces {
@@ -46,6 +49,7 @@ export class Lab {
   readonly #backend: Backend;
   readonly #network = new Network();
   readonly #services: NodeServices | undefined;
+  readonly #cni: CniWiring | undefined;
   readonly #listeners = new Listeners();
   readonly #outside = new Set<Address>(Object.values(OUTSIDE));
   #cluster: LabCluster;
@@ -59,6 +63,7 @@ export class Lab {
     this.id = claimLab();
     this.#backend = options.backend;
     this.#services = options.services ? new NodeServices() : undefined;
+    this.#cni = options.cni ? new CniWiring(this.id) : undefined;
     this.#cluster = options.cluster;
     this.#stations = new Stations(this.id, options.cluster);
     process.on('exit', this.#onExit);
@@ -106,7 +111,7 @@ export class Lab {
       const indexes = new Map(netns.run(namespace, () => netlink.links()).map((link) => [link.name, link.ifindex]));
       const pods = plans.flatMap(({ name, place: other }): [number, ObjectKey][] => {
         if (other.kind !== 'pod' || other.node !== place.node || contested.has(other.pod)) return [];
-        return [[indexes.get(podInterface(name)) ?? 0, other.pod]];
+        return [[indexes.get(this.#cni?.portOf(name) ?? podInterface(name)) ?? 0, other.pod]];
       });
       return [{ node: place.node, namespace, inode: netns.inode(namespace), pods: new Map(pods) }];
     });
@@ -144,10 +149,13 @@ export class Lab {
   }
 
   async #build(cluster: LabCluster, outside: ReadonlySet<Address>): Promise<NetworkChange> {
-    const plans = planNetwork(this.id, cluster, this.#backend, [...outside]);
+    const cabled = planNetwork(this.id, cluster, this.#backend, [...outside]);
+    const plans = this.#cni?.plans(cabled, cluster) ?? cabled;
     const { removed } = this.#network.compare(plans);
     this.#listeners.closeIn(new Set(removed.map(({ name }) => name)));
+    await this.#cni?.remove(removed);
     const change = await this.#network.apply(plans);
+    await this.#cni?.add(plans, cluster, podMtu({ backend: this.#backend, nodes: cluster.nodes }));
     await this.#services?.apply(cluster, plans);
     this.#stations = new Stations(this.id, cluster, this.#services && serviceAddresses(cluster));
     return change;

@@ -18,6 +18,7 @@ export interface LiveLabOptions {
   readonly backend: Backend;
   /** See LabOptions. */
   readonly services?: boolean;
+  readonly cni?: boolean;
   readonly enforcer: (lab: Lab) => Enforcer;
   /** Every state as it is seen, before anything is done about it. */
   readonly onView?: (view: ClusterView) => void;

@@ -42,8 +42,10 @@ export interface Shape {
   readonly announced: ReadonlyMap<Address, LabNode>;
 }
 
+type WithAddresses = Pick<LabNode, 'addresses'>;
+
 /** Bytes of a packet of pods, from the IP header on. */
-export function podMtu({ backend, nodes }: Shape): number {
+export function podMtu({ backend, nodes }: Pick<Shape, 'backend'> & { nodes: readonly WithAddresses[] }): number {
   if (backend === 'host-gw') return 1500;
   return nodes.some((node) => addressIn(6, node.addresses)) ? VXLAN[6].mtu : VXLAN[4].mtu;
 }

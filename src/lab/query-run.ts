@@ -12,6 +12,7 @@ export interface QueryRun {
   readonly backend: Backend;
   /** See LabOptions. */
   readonly services?: boolean;
+  readonly cni?: boolean;
   readonly enforcer: (lab: Lab) => Enforcer;
 }
 
