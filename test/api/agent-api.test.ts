@@ -179,7 +179,7 @@ describeAsRoot('what is not as the agent left it', () => {
         map.set(key, before);
         expect(code, name).toBe(1);
         expect(stdout, name).toMatch(
-          new RegExp(`^different: 1 of \\d+ entries[^]*^  ${name} .*: should be .*; is `, 'm'),
+          new RegExp(`^different: 1 of \\d+ entries[\\s\\S]*^  ${name} .*: should be .*; is `, 'm'),
         );
       }
       expect((await verify()).code).toBe(0);
