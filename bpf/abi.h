@@ -107,6 +107,7 @@ enum limits {
   IFINDEX_ARRAY = 1 << 16,         /* interface indexes below this are looked up in an array, others in a hash */
   EXTENSION_HEADERS_MAX = 8,       /* IPv6 extension headers walked; more is malformed */
   FLOWS_PER_ENDPOINT = 4096,       /* default size of each endpoint's table, for each family */
+  TALLIES = 2048,                  /* four for each of 512 slots; others share them */
 };
 
 /* ---- records ------------------------------------------------------------------------------------------- */
@@ -279,6 +280,22 @@ struct counter {
   __u64 bytes;
 };
 
+/*
+ * The row of the counters that an endpoint counted last, for each direction and verdict: what is in here is not in
+ * `counters` yet, and is added there when another row takes the place. Also how many events were told of it lately.
+ * An element of the per-CPU array `tallies`, at (slot << 2 | direction << 1 | verdict) modulo TALLIES.
+ */
+struct tally {
+  __u32 ifindex; /* these as in struct counter_key */
+  __u32 rule;
+  __u8 direction;
+  __u8 reason;
+  __u16 told;    /* events, in the window that began at */
+  __u32 since;   /* jiffies, low 32 bits */
+  __u64 packets; /* 0: no row */
+  __u64 bytes;
+};
+
 /* A verdict worth telling: every drop and, by option, every new admitted connection. */
 struct event {
   __u64 time;       /* bpf_ktime_get_ns: CLOCK_MONOTONIC */
@@ -315,7 +332,7 @@ enum event_wanted {
 
 /* What did not fit; index of the per-CPU array `losses` of __u64 counts. */
 enum loss {
-  LOSS_EVENT = 0,    /* the ring buffer was full */
+  LOSS_EVENT = 0,    /* the ring buffer was full, or the endpoint had told as many as it may */
   LOSS_COUNTER = 1,  /* no room for a new row of counters */
   LOSS_FLOW = 2,     /* no entry for a new connection: its replies are judged as requests */
   LOSS_FRAGMENT = 3, /* no entry for a first fragment: the later ones may be dropped */

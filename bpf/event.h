@@ -4,23 +4,65 @@
 
 #include "judge.h"
 
-static __always_inline void count(const struct __sk_buff *skb, const struct side *side, __u32 direction) {
+/* What a tally holds, into the row of the counters that it was counted for. */
+CHECKED_ALONE int tally_flush(const struct tally *tally) {
+  if (!tally) return 0;
   struct counter_key key = {
-      .ifindex = side->ifindex,
-      .rule = side->reason == REASON_DROP_POLICY ? side->ruleset : side->rule,
-      .direction = direction,
-      .reason = side->reason,
+      .ifindex = tally->ifindex,
+      .rule = tally->rule,
+      .direction = tally->direction,
+      .reason = tally->reason,
   };
   struct counter *counter = LOOKUP(counters, &key);
 
   if (likely(counter)) {
-    counter->packets++;
-    counter->bytes += skb->len;
-    return;
+    counter->packets += tally->packets;
+    counter->bytes += tally->bytes;
+    return 0;
   }
-  struct counter fresh = {1, skb->len};
+  struct counter fresh = {tally->packets, tally->bytes};
 
   if (bpf_map_update_elem(&counters, &key, &fresh, BPF_ANY)) loss_count(LOSS_COUNTER);
+  return 0;
+}
+
+/*
+ * A flood counts one row again and again: that takes no look-up in a hash. Returns the row's tally; there is always
+ * one, but the verifier does not know it.
+ */
+static __always_inline struct tally *count(const struct __sk_buff *skb, const struct side *side, __u32 direction) {
+  __u32 rule = side->reason == REASON_DROP_POLICY ? side->ruleset : side->rule;
+  __u32 index = (side->slot << 2 | direction << 1 | reason_allows(side->reason)) & (TALLIES - 1);
+  struct tally *tally = LOOKUP(tallies, &index);
+
+  if (!tally) return 0;
+  if (unlikely(tally->ifindex != side->ifindex || tally->rule != rule || tally->reason != side->reason)) {
+    if (tally->packets) tally_flush(tally);
+    tally->ifindex = side->ifindex;
+    tally->rule = rule;
+    tally->direction = direction;
+    tally->reason = side->reason;
+    tally->packets = 0;
+    tally->bytes = 0;
+  }
+  tally->packets++;
+  tally->bytes += skb->len;
+  return tally;
+}
+
+/* Whether one more event may be told: in a flood, those that are left out say nothing new. */
+static __always_inline bool tally_may_tell(struct tally *tally, __u32 now) {
+  if (!event_limit || !tally) return true;
+  if (now - tally->since >= event_window) {
+    tally->since = now;
+    tally->told = 0;
+  }
+  if (tally->told >= event_limit) {
+    loss_count(LOSS_EVENT);
+    return false;
+  }
+  tally->told++;
+  return true;
 }
 
 /* Source and destination in the order of the wire. */
@@ -74,8 +116,9 @@ CHECKED_ALONE int tell_side(struct __sk_buff *skb, const struct run *run, const 
 /* A verdict of this side: counted, and told when it is wanted. */
 static __always_inline void record(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
                                    const struct side *side, int direction) {
-  count(skb, side, direction);
-  if (event_mask & (reason_allows(side->reason) ? EVENTS_ADMITTED : EVENTS_DROPS))
+  struct tally *tally = count(skb, side, direction);
+
+  if (event_mask & (reason_allows(side->reason) ? EVENTS_ADMITTED : EVENTS_DROPS) && tally_may_tell(tally, run->now))
     tell_side(skb, run, packet, side, direction);
 }
 
@@ -83,7 +126,11 @@ static __always_inline void record(struct __sk_buff *skb, const struct run *run,
 static __always_inline void record_own(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
                                        __u32 reason) {
   struct endpoint *endpoint = endpoint_in_slot(run, run->slot);
-  struct side side = {.ifindex = endpoint ? endpoint->ifindex : run->ifindex, .reason = reason};
+  struct side side = {
+      .ifindex = endpoint ? endpoint->ifindex : run->ifindex,
+      .reason = reason,
+      .slot = run->slot,
+  };
 
   record(skb, run, packet, &side, hook_from_local(run->hook) ? DIRECTION_EGRESS : DIRECTION_INGRESS);
 }

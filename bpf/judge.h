@@ -25,7 +25,8 @@ struct side {
   __u32 ifindex; /* 0: not judged */
   __u32 ruleset;
   __u32 rule;
-  __u32 reason;
+  __u16 reason; /* enum reason */
+  __u16 slot;
 };
 
 struct judgement {
@@ -76,7 +77,8 @@ static __always_inline const struct endpoint *own_end(const struct packet *packe
 /* "By default, a pod is non-isolated": then all is allowed in that direction. */
 static __always_inline void judge(const struct run *run, const struct packet *packet, const struct question *question,
                                   struct judgement *judgement, const int family) {
-  const struct endpoint *local = endpoint_in_slot(run, run->slot), *peer = endpoint_in_slot(run, question->peer_slot);
+  __u32 local_slot = run->slot, peer_slot = question->peer_slot;
+  const struct endpoint *local = endpoint_in_slot(run, local_slot), *peer = endpoint_in_slot(run, peer_slot);
   bool by_local = question->origin == FLOW_BY_LOCAL, spare_peer = question->spare_peer;
   const struct endpoint *requester = by_local ? local : peer, *responder = by_local ? peer : local;
   __u32 port = port_of(packet, by_local ? packet->peer_port : packet->local_port), copy = run->copy, ignored;
@@ -86,6 +88,7 @@ static __always_inline void judge(const struct run *run, const struct packet *pa
     __u32 ruleset = requester->egress_ruleset;
 
     side->ifindex = requester->ifindex;
+    side->slot = by_local ? local_slot : peer_slot;
     side->ruleset = ruleset;
     side->reason = REASON_ALLOW_UNISOLATED;
     if (ruleset) {
@@ -101,6 +104,7 @@ static __always_inline void judge(const struct run *run, const struct packet *pa
     __u32 ruleset = responder->ingress_ruleset;
 
     side->ifindex = responder->ifindex;
+    side->slot = by_local ? peer_slot : local_slot;
     side->ruleset = ruleset;
     side->reason = REASON_ALLOW_UNISOLATED;
     if (ruleset) {

@@ -142,6 +142,13 @@ struct {
 
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, TALLIES);
+  __type(key, __u32);
+  __type(value, struct tally);
+} tallies SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, LOSS_MAX);
   __type(key, __u32);
   __type(value, __u64);

@@ -49,6 +49,7 @@ struct abi {
   struct fragment fragment;
   struct counter_key counter_key;
   struct counter counter;
+  struct tally tally;
   struct event event;
 };
 

@@ -15,6 +15,9 @@
 const volatile __u32 mark_shift = 16;
 /* Bits of enum event_wanted. */
 const volatile __u32 event_mask = EVENTS_DROPS;
+/* Events of an endpoint, in one direction and of one verdict, that each CPU tells in so many jiffies; 0: all of them. */
+const volatile __u32 event_limit = 20;
+const volatile __u32 event_window = TICKS_PER_SECOND / 10;
 /* 1 where the kernel has bpf_skb_ct_lookup; with 0 the call is never reached and need not exist. */
 const volatile __u32 conntrack = 0;
 

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { checkAbi } from '../dataplane/bpf/abi.ts';
+import { readCounts } from '../dataplane/bpf/counts.ts';
 import { EventDecoder } from '../dataplane/bpf/events.ts';
 import { makeNames } from '../dataplane/bpf/names.ts';
 import { mapDirectories } from '../dataplane/bpf/pins.ts';
@@ -25,10 +26,12 @@ export function readKernelCounts({ directory, pods, policies }: CountsOptions): 
   const names = makeNames();
   names.pods.record(0n, pods);
   using object = BpfObject.open(OBJECT);
-  const decoder = new EventDecoder({ abi: checkAbi(object), names, ruleNumbers: numbersOf(policies) });
+  const abi = checkAbi(object);
+  const decoder = new EventDecoder({ abi, names, ruleNumbers: numbersOf(policies) });
   return mapDirectories(directory).flatMap((path) => {
-    using map = BpfMap.openPinned(join(path, 'counters'));
-    return map.entries().map(([key, values]) => decoder.count(key, values, 0n));
+    using counters = BpfMap.openPinned(join(path, 'counters'));
+    using tallies = BpfMap.openPinned(join(path, 'tallies'));
+    return readCounts({ counters, tallies }, abi).map(([key, values]) => decoder.count(key, values, 0n));
   });
 }
 

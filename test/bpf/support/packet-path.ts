@@ -3,6 +3,7 @@
  * idle copy and put in force as the agent does, packets go through by test-run, events tell the reasons.
  */
 import { abiOf, type StructName } from '../../../src/dataplane/bpf/abi.ts';
+import { readCounts } from '../../../src/dataplane/bpf/counts.ts';
 import { type FieldValue, StructCodec } from '../../../src/dataplane/bpf/struct-codec.ts';
 import { BpfMap, BpfObject, type MappedMap, RingBuffer } from '../../../src/native.ts';
 import { TestNamespace } from '../../support/kernel/test-namespace.ts';
@@ -54,7 +55,7 @@ export class PacketPath {
       for (const side of SIDES) this.object.setMaxEntries(`${name}_${side}`, size);
     }
     this.object.setMaxEntries('events', 65536);
-    for (const [name, value] of Object.entries(rodata)) this.object.setRodata(name, word(value));
+    for (const [name, value] of Object.entries({ event_limit: 0, ...rodata })) this.object.setRodata(name, word(value));
     this.object.load();
     this.#generation = this.object.map('generation').mmap();
     for (const { slot } of Object.values(ENDPOINTS)) {
@@ -161,7 +162,8 @@ export class PacketPath {
   /** Packets counted, summed over CPUs, by `REASON/direction/rule`. */
   counts(ifindex: number): Map<string, number> {
     const counts = new Map<string, number>();
-    for (const [key, value] of this.object.map('counters').entries()) {
+    const maps = { counters: this.object.map('counters'), tallies: this.object.map('tallies') };
+    for (const [key, value] of readCounts(maps, abiOf(this.object.layout))) {
       const row = this.decode('counter_key', key);
       if (row.ifindex !== ifindex) continue;
       const direction = row.direction === this.number('DIRECTION_INGRESS') ? 'ingress' : 'egress';

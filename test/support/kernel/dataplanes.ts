@@ -34,8 +34,10 @@ export function openTestDataplane(options: TestDataplaneOptions = {}): Promise<T
 }
 
 async function openIn(directory: string, options: TestDataplaneOptions): Promise<TestDataplane> {
-  const { replace, ...more } = options;
-  const kernel = openNativeKernel({ path: OBJECT, ...more, directory }, lockDirectory(directory));
+  const { replace, constants, ...more } = options;
+  // Every drop is told: tests ask what became of each packet.
+  const all = { path: OBJECT, ...more, constants: { eventLimit: 0, ...constants }, directory };
+  const kernel = openNativeKernel(all, lockDirectory(directory));
   const dataplane = new BpfDataplane({ ...kernel, ...replace?.(kernel) });
   const remove = () => {
     process.off('exit', remove);
