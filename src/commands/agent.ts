@@ -86,8 +86,9 @@ export function agentCommand(): Command {
     )
     .option('--metrics-detail', 'metrics by rule, not only by policy', false)
     .addOption(
-      new Option('--dry-run', 'say what would be written to enforce by BPF, write nothing and end').conflicts(
-        'dataplane',
+      new Option(
+        '--dry-run',
+        'say what would be written by BPF, or with --dataplane ipset by that; write nothing and end',
       ),
     )
     .addOption(new Option('--log-level <level>', 'least level that is logged').choices(LOG_LEVELS).default('info'))
@@ -107,7 +108,10 @@ async function run(options: Options): Promise<void> {
     pending: options.pending,
     log,
   };
-  if (options.dryRun) return await dryRun({ ...parts, pinDir: options.pinDir }, stop.signal);
+  const { pinDir, dataplane: choice, setSysctls, events } = options;
+  if (options.dryRun) {
+    return await dryRun({ ...parts, pinDir, dataplane: choice, setSysctls, events }, stop.signal);
+  }
   const { dataplane, reason } = await openDataplane(options, log);
   const agent = new Agent({ ...parts, dataplane });
   let served: Disposable | undefined;

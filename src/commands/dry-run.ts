@@ -3,28 +3,58 @@ import { EOL } from 'node:os';
 import type { Logger } from 'pino';
 import { Agent, type AgentParts } from '../agent.ts';
 import { DryRun, type DryRunReport, type RulesetDifference } from '../dataplane/bpf/dry-run.ts';
+import { IpsetDryRun, type IpsetDryRunReport, type PlaceDifference } from '../dataplane/ipset/dry-run.ts';
+import { NFLOG_GROUP } from '../dataplane/ipset/ipset-dataplane.ts';
+import type { DataplaneChoice } from '../dataplane/select.ts';
+import type { EventsChoice } from './open-dataplane.ts';
 import { BPF_OBJECT } from './options.ts';
 import { writeOutput } from './output.ts';
 
 export interface DryRunOptions extends Omit<AgentParts, 'dataplane'> {
   readonly pinDir: string;
+  /** `auto` stands for BPF: what works here is found out by doing, and nothing is done. */
+  readonly dataplane: DataplaneChoice;
+  readonly setSysctls: boolean;
+  readonly events: EventsChoice;
   readonly log: Logger;
 }
 
 /** Resolves once the state is told, or the signal is given. */
-export async function dryRun({ pinDir, ...parts }: DryRunOptions, signal: AbortSignal): Promise<void> {
+export async function dryRun(options: DryRunOptions, signal: AbortSignal): Promise<void> {
+  const { pinDir, dataplane: choice, setSysctls, events, ...parts } = options;
   // That a state is in force, and the like, is not so.
   parts.log.level = 'warn';
-  const dataplane = new DryRun({ path: BPF_OBJECT, directory: pinDir });
+  const nflog = events === 'none' ? {} : { nflogGroup: NFLOG_GROUP };
+  const dataplane =
+    choice === 'ipset'
+      ? await IpsetDryRun.open({ setSysctls, ...nflog })
+      : new DryRun({ path: BPF_OBJECT, directory: pinDir });
   const agent = new Agent({ ...parts, dataplane });
   const stopped = new Promise<undefined>((resolve) => signal.addEventListener('abort', () => resolve(undefined)));
   await agent.start();
   try {
     const report = await Promise.race([dataplane.report, stopped]);
-    if (report !== undefined) await writeOutput([dryRunText(report)]);
+    if (report !== undefined) await writeOutput(['places' in report ? ipsetText(report) : dryRunText(report)]);
   } finally {
     await agent.close();
   }
+}
+
+export function ipsetText({ variant, reason, inForce, places, unprotected }: IpsetDryRunReport): string {
+  const families = inForce.map((family) => `IPv${family}`).join(' and ');
+  const lines = [
+    `iptables-${variant}: ${reason}`,
+    families === '' ? 'nothing is in force that could be taken over' : `in force: rules for ${families}`,
+    ...unprotected.map((one) => `not protected: ${one.pods.join(', ')}: ${one.reason}`),
+    ...places.map((place) => `${place.place}: ${amounts(place)}`),
+  ];
+  if (places.length === 0) lines.push('nothing would be other than it is');
+  return lines.map((line) => `${line}${EOL}`).join('');
+}
+
+function amounts({ whole, added, changed, removed }: PlaceDifference): string {
+  if (whole !== undefined) return whole === 'goes' ? 'to remove' : `to make, ${whole.comes}`;
+  return `${added} to add, ${changed} to change, ${removed} to remove`;
 }
 
 export function dryRunText(report: DryRunReport): string {

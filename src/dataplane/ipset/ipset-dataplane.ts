@@ -291,7 +291,7 @@ async function settledAll<T>(promises: readonly Promise<T>[]): Promise<T[]> {
   });
 }
 
-function linkLocalOf({ bindings }: DesiredState): Map<ObjectKey, readonly Address[]> {
+export function linkLocalOf({ bindings }: DesiredState): Map<ObjectKey, readonly Address[]> {
   const addresses = new Map<ObjectKey, readonly Address[]>();
   for (const binding of bindings.values()) {
     if (binding.kind !== 'endpoint') continue;

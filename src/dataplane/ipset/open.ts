@@ -51,11 +51,8 @@ async function openLocked(
   programs: Record<Variant, Programs>,
   lock: Lock,
 ): Promise<OpenedIpsetDataplane> {
-  const { variant, within, paths, ...rest } = options;
-  const choice: VariantChoice =
-    variant === undefined ? await detectVariant(programs) : { variant, reason: 'it was asked for', both: false };
-  const chosen = programs[choice.variant];
-  const families = rest.families ?? (await familiesOf(chosen));
+  const { variant: _, within: _within, paths: _paths, ...rest } = options;
+  const { chosen, choice, families } = await lookAround(options, programs);
   const nflogGroup = rest.nflogGroup ?? (rest.onEvent && NFLOG_GROUP);
   await needed('ipset', () => chosen.listSets());
   for (const family of families) {
@@ -64,6 +61,21 @@ async function openLocked(
   await needed('nft, and nftables for bridges', () => chosen.listTable('bridge', GUARD_TABLE));
   const inherited = (await isIpsetInForce(options)) ? { inherited: await boundBefore(chosen) } : {};
   return { dataplane: new IpsetDataplane(chosen, { ...inherited, ...rest, families, lock }), choice };
+}
+
+export interface Surroundings {
+  readonly choice: VariantChoice;
+  readonly chosen: Programs;
+  readonly families: readonly Family[];
+}
+
+/** Which programs would write, and for which families; nothing is written. */
+export async function lookAround(options: OpenOptions, programs = programsOf(options)): Promise<Surroundings> {
+  const { variant } = options;
+  const choice: VariantChoice =
+    variant === undefined ? await detectVariant(programs) : { variant, reason: 'it was asked for', both: false };
+  const chosen = programs[choice.variant];
+  return { choice, chosen, families: options.families ?? (await familiesOf(chosen)) };
 }
 
 /** Whether packets come to rules of ours, in either variant: an agent before has left them. */
@@ -121,7 +133,7 @@ async function removeAll(programs: Record<Variant, Programs>): Promise<number> {
 }
 
 /** By ifindex, what the guard of an agent before ties each interface to. */
-async function boundBefore(programs: Programs): Promise<ReadonlyMap<number, readonly Address[]>> {
+export async function boundBefore(programs: Programs): Promise<ReadonlyMap<number, readonly Address[]>> {
   const owned = new Map<string, readonly Address[]>();
   for (const family of ['bridge', 'inet'] as const) {
     for (const [name, addresses] of ownedAddresses(await programs.listTable(family, GUARD_TABLE))) {

@@ -36,6 +36,9 @@ export interface Found {
 
 export type Compared = Pick<Verification, 'compared' | 'differences'>;
 
+/** Key of a difference that is about a chain or a set as such. */
+export const WHOLE = 'all of it';
+
 /** What the side in force must hold, worked out from nothing but the state. @throws {CapacityError} */
 export function expectedOf(wanted: Wanted, options: SideOptions & Pick<Expected, 'hooks'>): Expected {
   const { side, family, hooks } = options;
@@ -55,7 +58,7 @@ export function differencesOf(expected: Expected, found: Found): Compared {
   const sets = savedSets(found.sets.split('\n'));
   const differences = [
     ...generationDifferences(expected, sets),
-    ...expected.hooks.flatMap((hook) => hookDifferences(hook, there.get(hook) ?? [])),
+    ...expected.hooks.flatMap((hook) => hookDifferences(hook, there.get(hook) ?? [], expected)),
     ...[...expected.chains].flatMap(([chain, rules]) => chainDifferences(chain, rules, there.get(chain), expected)),
     ...[...expected.sets].flatMap(([name, members]) => setDifferences(name, members, sets.get(name), expected)),
     ...leftovers(expected, there.keys(), sets.keys()),
@@ -102,9 +105,9 @@ function generationDifferences(
   });
 }
 
-function hookDifferences(hook: Hook, rules: readonly string[]): Difference[] {
+function hookDifferences(hook: Hook, rules: readonly string[], expected: Expected): Difference[] {
   const jump = `-j ${HOOKS[hook]}`;
-  return rules.includes(jump) ? [] : [{ place: `chain ${hook}`, key: 'jump', wanted: jump }];
+  return rules.includes(jump) ? [] : [{ place: placeOf('chain', hook, expected), key: 'jump', wanted: jump }];
 }
 
 function chainDifferences(
@@ -114,7 +117,7 @@ function chainDifferences(
   expected: Expected,
 ): Difference[] {
   const place = placeOf('chain', chain, expected);
-  if (found === undefined) return [{ place, key: 'the whole chain', wanted: `${wanted.length} rules` }];
+  if (found === undefined) return [{ place, key: WHOLE, wanted: `${wanted.length} rules` }];
   const differences: Difference[] = [];
   for (let at = 0; at < Math.max(wanted.length, found.length); at++) {
     const [one, other] = [wanted[at], found[at]];
@@ -137,7 +140,7 @@ function setDifferences(
   expected: Expected,
 ): Difference[] {
   const place = placeOf('set', name, expected);
-  if (found === undefined) return [{ place, key: 'the whole set', wanted: `${wanted.size} members` }];
+  if (found === undefined) return [{ place, key: WHOLE, wanted: `${wanted.size} members` }];
   return [...new Set([...wanted.keys(), ...found.keys()])].flatMap((member) => {
     const [one, other] = [wanted.get(member), found.get(member)];
     if (one === other) return [];
@@ -155,10 +158,10 @@ function setDifferences(
 function* leftovers(expected: Expected, chains: Iterable<string>, sets: Iterable<string>): Generator<Difference> {
   for (const chain of chains) {
     if (chain in HOOKS || expected.chains.has(chain)) continue;
-    yield { place: placeOf('chain', chain, expected), key: 'the whole chain', found: 'there' };
+    yield { place: placeOf('chain', chain, expected), key: WHOLE, found: 'there' };
   }
   for (const name of sets) {
     if (!name.startsWith(sidePrefix(expected.side, expected.family)) || expected.sets.has(name)) continue;
-    yield { place: placeOf('set', name, expected), key: 'the whole set', found: 'there' };
+    yield { place: placeOf('set', name, expected), key: WHOLE, found: 'there' };
   }
 }

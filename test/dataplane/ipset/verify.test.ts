@@ -108,7 +108,9 @@ for (const variant of ['nft', 'legacy'] as const) {
 
     it('tell of a jump, a chain and a whole table that went', async () => {
       run(`iptables-${variant} -t mangle -D FORWARD -j SELVEDGE-FORWARD`);
-      expect(await differences()).toEqual([{ place: 'chain FORWARD', key: 'jump', wanted: '-j SELVEDGE-FORWARD' }]);
+      expect(await differences()).toEqual([
+        { place: 'IPv4 chain FORWARD', key: 'jump', wanted: '-j SELVEDGE-FORWARD' },
+      ]);
       run(`iptables-${variant} -t mangle -F`);
       expect((await differences()).length).toBeGreaterThan(10);
       run('nft delete table bridge selvedge');
