@@ -5,10 +5,12 @@ import { createServer, type Server } from 'node:http';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 import packageJson from '../../package.json' with { type: 'json' };
+import { withPlugin } from '../../src/cni/conf-list.ts';
 import { clock } from '../../src/doctor/checks/kernel.ts';
 import { CHECKS } from '../../src/doctor/checks.ts';
 import { examine } from '../../src/doctor/examine.ts';
 import { NodeFacts } from '../../src/doctor/node-facts.ts';
+import { FedNode } from '../agent/support/fed-node.ts';
 import { describeAsRoot } from '../support/privilege.ts';
 import { ExaminedNode } from './support/examined-node.ts';
 
@@ -215,4 +217,40 @@ describeAsRoot('of a node', () => {
     );
     expect(none).toMatchObject({ status: 'failure', found: expect.stringContaining('does not answer') });
   });
+
+  it('whose list names the plugin: a failure without its binary, a warning without an agent', async () => {
+    using node = new ExaminedNode();
+    node.file(CONFLIST, FLANNEL);
+    expect(await node.findOne('first-packet')).toMatchObject({ status: 'ok', found: 'selvedge-cni is not in use' });
+    const settings = { socket: SOCKET, timeout: 3, onAgentDown: 'closed' } as const;
+    node.file(CONFLIST, withPlugin(FLANNEL, settings) as string);
+    expect((await node.findOne('first-packet')).status).toBe('failure');
+    node.file('/opt/cni/bin/selvedge-cni', '');
+    expect((await node.findOne('first-packet')).status).toBe('warning');
+    node.file(SOCKET, '');
+    expect(await node.findOne('first-packet')).toMatchObject({
+      status: 'ok',
+      found: 'selvedge-cni is in 10-flannel.conflist, a pod waits up to 3 s for its policies',
+    });
+  });
+
+  it('whose agent is a real one', async () => {
+    await using fed = await FedNode.start();
+    using node = new ExaminedNode();
+    const path = join(node.root, 'agent.sock');
+    const agent = fed.agent({ args: ['--socket', path, '--health-address', ''] });
+    await agent.ready();
+    const ask = async () =>
+      (
+        await examine(
+          { root: node.root, socket: 'agent.sock', pinDir: '' },
+          CHECKS.filter(({ id }) => id === 'agent'),
+        )
+      )[0];
+    await expect
+      .poll(ask)
+      .toMatchObject({ status: 'ok', found: `version ${packageJson.version} on bpf, 0 interfaces enforced` });
+    await agent.end('SIGKILL');
+    expect(await ask()).toMatchObject({ status: 'failure', found: expect.stringContaining('does not answer') });
+  }, 30_000);
 });

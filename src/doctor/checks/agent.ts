@@ -1,13 +1,15 @@
 /** The agent of this node, as its socket tells. */
 import { statSync } from 'node:fs';
-import { request } from 'node:http';
-import { text } from 'node:stream/consumers';
 import packageJson from '../../../package.json' with { type: 'json' };
-import { PATHS, type Status } from '../../api/contract.ts';
+import { askAgent } from '../../api/client.ts';
+import { DEFAULT_SOCKET, PATHS, type Status } from '../../api/contract.ts';
+import { PLUGIN, type PluginSettings } from '../../cni/conf-list.ts';
 import { CannotKnowError, type Check, type Finding, failure, ok, warning } from '../check.ts';
 import type { NodeFacts } from '../node-facts.ts';
+import { cniConf } from './cni.ts';
 
 const PATIENCE_MS = 2_000;
+const PLUGIN_FOLDERS = ['/opt/cni/bin', '/usr/lib/cni', '/var/lib/rancher/k3s/data/current/bin'];
 
 export const agentChecks: readonly Check[] = [
   {
@@ -16,6 +18,12 @@ export const agentChecks: readonly Check[] = [
     looksAt: 'the agent’s socket: whether it answers, is ready, of which version it is',
     run: (node) => agent(node),
   },
+  {
+    id: 'first-packet',
+    group: 'agent',
+    looksAt: 'the chained plugin selvedge-cni: in the list that is in use, among the plugins, with an agent to ask',
+    run: (node) => firstPacket(node),
+  },
 ];
 
 async function agent(node: NodeFacts): Promise<Finding> {
@@ -23,7 +31,7 @@ async function agent(node: NodeFacts): Promise<Finding> {
   if (!node.exists(node.socket)) return ok('none runs here', `nothing listens on ${node.socket}: as before installing`);
   let status: Status;
   try {
-    status = JSON.parse(await ask(path));
+    status = await askAgent<Status>(path, PATHS.status, { signal: AbortSignal.timeout(PATIENCE_MS) });
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'EACCES') throw new CannotKnowError(`${node.socket} is not this user's to ask`, { cause: error });
@@ -62,15 +70,20 @@ function judged({ version, ready, faults, dataplane, interfaces }: Status, mode:
   return ok(found);
 }
 
-function ask(socketPath: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const options = { socketPath, path: PATHS.status, timeout: PATIENCE_MS };
-    const asked = request(options, (response) => {
-      const body = text(response);
-      if (response.statusCode === 200) resolve(body);
-      else body.then((words) => reject(new Error(`HTTP ${response.statusCode}: ${words.slice(0, 200)}`)), reject);
-    });
-    asked.on('timeout', () => asked.destroy(new Error(`no answer within ${PATIENCE_MS / 1_000} s`)));
-    asked.on('error', reject).end();
-  });
+/** The plugin that has pods wait for their policies, where the container runtime would find it. */
+function firstPacket(node: NodeFacts): Finding {
+  const conf = cniConf(node);
+  const entry = conf?.plugins.find(({ type }) => type === PLUGIN) as Partial<PluginSettings> | undefined;
+  if (conf === undefined || entry === undefined) {
+    return ok('selvedge-cni is not in use', 'a pod that starts is judged from the moment its record has its address');
+  }
+  const found = `selvedge-cni is in ${conf.file}`;
+  if (!PLUGIN_FOLDERS.some((folder) => node.exists(`${folder}/${PLUGIN}`))) {
+    const means = 'the container runtime cannot call it: no pod starts here';
+    return failure(`${found}, but not in ${PLUGIN_FOLDERS.join(' or ')}`, means, 'selvedge cni install, or uninstall');
+  }
+  if (!node.exists(entry.socket ?? DEFAULT_SOCKET) && entry.onAgentDown !== 'open') {
+    return warning(`${found}, and no agent runs`, 'no pod with a network of its own starts', 'start the agent');
+  }
+  return ok(`${found}, a pod waits up to ${entry.timeout ?? 5} s for its policies`);
 }

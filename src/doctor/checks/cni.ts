@@ -93,8 +93,8 @@ export const cniChecks: readonly Check[] = [
   },
 ];
 
-/** @throws {CannotKnowError} a file that is no JSON */
-function cniConf(node: NodeFacts): CniConf | undefined {
+/** Of the first file; undefined where there is none. @throws {CannotKnowError} a file that is no JSON */
+export function cniConf(node: NodeFacts): CniConf | undefined {
   const files = node.list(CONF_DIR).filter((name) => /\.(conf|conflist|json)$/.test(name));
   const [file] = files;
   if (file === undefined) return undefined;
