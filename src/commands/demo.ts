@@ -17,6 +17,7 @@ import { Lab } from '../lab/lab.ts';
 import { LabError } from '../lab/lab-error.ts';
 import type { Backend } from '../lab/node-plan.ts';
 import { probeMatrix } from '../lab/probe-matrix.ts';
+import { readRuleCounts } from '../lab/rule-counts.ts';
 import { STEPS, type Step, surprises } from '../lab/shop.ts';
 import type { VerdictCount } from '../model/verdict-event.ts';
 import { FlowTable } from '../observe/flows/flow-table.ts';
@@ -107,17 +108,17 @@ class Show {
     const matrix = await probeMatrix(lab);
     this.#signal.throwIfAborted();
     const nodes = lab.interfaces();
-    // Rules of iptables count for policies, not for pods.
-    const counted = nodes.filter(({ namespace }) => agents.dataplaneOf(namespace) === 'bpf');
-    const counts = counted.flatMap(({ namespace, pods }) => {
+    const counted = nodes.map(async ({ namespace, pods }) => {
+      if (agents.dataplaneOf(namespace) !== 'bpf') return readRuleCounts(namespace);
       return readKernelCounts({ directory: agents.pinDirOf(namespace), pods, policies: view.policies });
     });
+    const counts = (await Promise.all(counted)).flat();
     const { bold, red } = pc.createColors(terminal().colour);
     const wrong = surprises(matrix, step);
     say(`\n${bold(`${index + 1}. ${step.title}`)}`);
     for (const file of step.files) say(`   examples/shop/${file}`);
     say(`\n${formatMatrix(matrix, { before: this.#matrix, sentences: false, ...terminal() })}`);
-    if (counted.length > 0) say(`\n${formatCounts(counts, this.#counts, terminal().colour)}`);
+    say(`\n${formatCounts(counts, this.#counts, terminal().colour)}`);
     for (const surprise of wrong) say(red(`  ${surprise}`));
     this.#matrix = matrix;
     this.#counts = counts;
