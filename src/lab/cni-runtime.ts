@@ -50,6 +50,9 @@ export interface Sandbox {
 /** Where Debian, and the CNI project's own archives, put plugins. */
 const FOLDERS = ['/usr/lib/cni', '/opt/cni/bin'];
 
+/** Runtimes call it by themselves, before the list. */
+const LOOPBACK: PluginConf = { type: 'loopback' };
+
 export class CniRuntime {
   readonly #options: RuntimeOptions;
   readonly #results = new Map<string, CniResult>();
@@ -62,6 +65,7 @@ export class CniRuntime {
   async add(sandbox: Sandbox): Promise<CniResult> {
     let result: CniResult | undefined;
     try {
+      await this.#call('ADD', LOOPBACK, sandbox, undefined);
       for (const plugin of this.#options.list.plugins) {
         result = (await this.#call('ADD', plugin, sandbox, result)) as CniResult;
       }
@@ -83,6 +87,7 @@ export class CniRuntime {
   async remove(sandbox: Sandbox): Promise<void> {
     const result = this.#results.get(sandbox.namespace);
     for (const plugin of this.#options.list.plugins.toReversed()) await this.#call('DEL', plugin, sandbox, result);
+    await this.#call('DEL', LOOPBACK, sandbox, undefined);
     this.#results.delete(sandbox.namespace);
   }
 
@@ -99,10 +104,10 @@ export class CniRuntime {
       name: list.name,
       cniVersion: list.cniVersion,
       ...own,
-      ...(addresses.length > 0 && { args: { cni: { ips: addresses } } }),
+      ...(addresses.length > 0 && own !== LOOPBACK && { args: { cni: { ips: addresses } } }),
       ...(prevResult !== undefined && { prevResult }),
     };
-    const args = [...environment(command, sandbox), fileOf(own.type)];
+    const args = [...environment(command, sandbox, own === LOOPBACK ? 'lo' : 'eth0'), fileOf(own.type)];
     const started = netns.run(namespace, () => ({ output: run('env', args, { input: JSON.stringify(config) }) }));
     try {
       const text = await started.output;
@@ -119,13 +124,13 @@ export function hostEndOf({ interfaces = [] }: CniResult): string | undefined {
   return interfaces.findLast(({ sandbox }) => sandbox === undefined || sandbox === '')?.name;
 }
 
-function environment(command: string, { namespace, pod }: Sandbox): string[] {
+function environment(command: string, { namespace, pod }: Sandbox, ifname: string): string[] {
   const [podNamespace, name] = pod.split('/');
   return [
     `CNI_COMMAND=${command}`,
     `CNI_CONTAINERID=${namespace}`,
     `CNI_NETNS=/run/netns/${namespace}`,
-    'CNI_IFNAME=eth0',
+    `CNI_IFNAME=${ifname}`,
     `CNI_PATH=${FOLDERS.join(':')}`,
     `CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAMESPACE=${podNamespace};K8S_POD_NAME=${name};K8S_POD_INFRA_CONTAINER_ID=${namespace}`,
   ];

@@ -47,7 +47,7 @@ export class CniWiring {
     return plans.map((plan) => {
       if (plan.place.kind === 'pod') {
         const { cable: _, ...rest } = plan;
-        return { ...rest, sysctls: pluginsOwn(plan.sysctls), setup: ['link set lo up'], entries: [] };
+        return { ...rest, sysctls: pluginsOwn(plan.sysctls), setup: [], entries: [] };
       }
       if (plan.place.kind !== 'node') return plan;
       const others = (lines: readonly string[]) => lines.filter((line) => !/\bcni0\b/.test(line));
