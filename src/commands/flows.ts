@@ -4,6 +4,7 @@ import pc from 'picocolors';
 import { followAgent } from '../api/client.ts';
 import { type FlowLine, PATHS } from '../api/contract.ts';
 import { FlowTable } from '../observe/flows/flow-table.ts';
+import { flowsEverywhere } from './flows-everywhere.ts';
 import { socketOption } from './options.ts';
 import { stopSignal } from './stop-signal.ts';
 import { terminal } from './terminal.ts';
@@ -13,6 +14,11 @@ interface Options {
   readonly last?: number;
   readonly output: 'table' | 'json';
   readonly socket: string;
+  readonly allNodes: boolean;
+  readonly kubeconfig?: string;
+  readonly context?: string;
+  readonly agentNamespace: string;
+  readonly agentSelector: string;
 }
 
 const FILTERS = {
@@ -36,11 +42,20 @@ export function flowsCommand(): Command {
       new Option('-o, --output <format>', 'json: one object in a line').choices(['table', 'json']).default('table'),
     )
     .addOption(socketOption())
+    .option('--all-nodes', 'ask the agents of all nodes, found through the API server', false)
+    .option('--kubeconfig <path>', 'with --all-nodes: how to reach the API server')
+    .option('--context <name>', 'with --all-nodes: context of the kubeconfig')
+    .option('--agent-namespace <name>', "with --all-nodes: of the agents' pods", 'kube-system')
+    .option(
+      '--agent-selector <selector>',
+      "with --all-nodes: labels of the agents' pods",
+      'app.kubernetes.io/name=selvedge',
+    )
     .action(run);
 }
 
 async function run(options: Options & Readonly<Record<keyof typeof FILTERS, string | undefined>>): Promise<void> {
-  const { follow, last, output, socket } = options;
+  const { follow, last, output, socket, allNodes } = options;
   const parameters: Record<string, string> = {};
   for (const name of Object.keys(FILTERS) as (keyof typeof FILTERS)[]) {
     const value = options[name];
@@ -50,9 +65,25 @@ async function run(options: Options & Readonly<Record<keyof typeof FILTERS, stri
   if (last !== undefined) parameters.last = String(last);
   using stop = stopSignal();
   const table = new FlowTable(pc.createColors(terminal().colour));
-  for await (const one of followAgent<FlowLine>(socket, PATHS.flows, { parameters, signal: stop.signal })) {
+  const onLine = (one: FlowLine) => {
     process.stdout.write(output === 'json' ? `${JSON.stringify(one)}\n` : table.line(one));
-  }
+  };
+  if (allNodes) return await everywhere(options, parameters, { onLine, signal: stop.signal });
+  for await (const one of followAgent<FlowLine>(socket, PATHS.flows, { parameters, signal: stop.signal })) onLine(one);
+}
+
+async function everywhere(
+  { kubeconfig, context, agentNamespace: namespace, agentSelector: selector }: Options,
+  parameters: Readonly<Record<string, string>>,
+  { onLine, signal }: { readonly onLine: (line: FlowLine) => void; readonly signal: AbortSignal },
+): Promise<void> {
+  const args = Object.entries(parameters).flatMap(([name, value]) => {
+    return name === 'follow' ? ['--follow'] : [`--${name}`, value];
+  });
+  const onTrouble = (node: string, message: string) => process.stderr.write(`selvedge: ${node}: ${message}\n`);
+  const where = { ...(kubeconfig !== undefined && { kubeconfig }), ...(context !== undefined && { context }) };
+  const failed = await flowsEverywhere({ ...where, namespace, selector, args, onLine, onTrouble, signal });
+  if (failed > 0) process.exitCode = 1;
 }
 
 function count(text: string): number {
