@@ -53,7 +53,8 @@ function connect(
   const query = new URLSearchParams(parameters).toString();
   return new Promise((resolve, reject) => {
     const asked = request(
-      { socketPath, method, path: query === '' ? path : `${path}?${query}`, ...(signal && { signal }) },
+      // A connection of its own: one that was kept open may be an agent's that has gone.
+      { agent: false, socketPath, method, path: query === '' ? path : `${path}?${query}`, ...(signal && { signal }) },
       resolve,
     );
     asked.on('error', (error) => reject(unreachable(socketPath, error)));

@@ -61,6 +61,10 @@ export class ApiServer {
     void this.#listen();
   }
 
+  get listening(): boolean {
+    return this.#listening;
+  }
+
   /** Idempotent. */
   close(): void {
     if (this.#ends.signal.aborted) return;
