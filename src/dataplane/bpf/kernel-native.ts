@@ -50,6 +50,7 @@ export function openNativeKernel(options: NativeKernelOptions, lock: Lock): Nati
   });
   const counts = { counters: object.map('counters'), tallies: object.map('tallies') };
   let ring: RingBuffer | undefined;
+  let closed = false;
   return {
     abi,
     object,
@@ -60,6 +61,7 @@ export function openNativeKernel(options: NativeKernelOptions, lock: Lock): Nati
     capacity: (name) => object.map(sideOf(name, 0)).info.maxEntries,
     gracePeriod: () => BpfMap.rcuGracePeriod(),
     readEvents: (onRecord) => {
+      if (closed) return () => {};
       const reader = new RingBuffer(object.map('events'), onRecord).unref();
       ring = reader;
       return () => reader.close();
@@ -70,6 +72,7 @@ export function openNativeKernel(options: NativeKernelOptions, lock: Lock): Nati
     earlierSlots: () => earlierSlots(pins?.others() ?? []),
     removeOtherLayouts: () => pins?.removeOthers(),
     close: () => {
+      closed = true;
       ring?.close();
       memory.close();
       object.close();

@@ -5,6 +5,7 @@ import type { VerdictCount, VerdictEvent } from '../../model/verdict-event.ts';
 import type { DesiredState, Observation } from '../contract.ts';
 import type { BpfDataplane } from './bpf-dataplane.ts';
 import type { NativeKernel } from './kernel-native.ts';
+import { readPaced } from './paced-reader.ts';
 import type { Table } from './table.ts';
 import { verifyMaps } from './verify.ts';
 
@@ -22,7 +23,8 @@ export class BpfObservation implements Observation {
     this.#kernel = kernel;
     this.#dataplane = dataplane;
     this.verdicts = new Observable<VerdictEvent>((subscriber) => {
-      return kernel.readEvents((record) => subscriber.next(dataplane.events.event(record)));
+      const tell = (record: Uint8Array) => subscriber.next(dataplane.events.event(record));
+      return readPaced((onRecord) => kernel.readEvents(onRecord), tell);
     }).pipe(share());
   }
 
