@@ -1,5 +1,5 @@
 /** With the plugin a pod's first packet is judged: real plugin, real agent, veths as a CNI makes them, the API server still behind. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -182,5 +182,31 @@ describeAsRoot('with the chained plugin', () => {
     expect((await call('ADD', 'lonely', { address: '10.66.0.26', timeout: 10 })).code).toBe(0);
     expect((await call('STATUS', 'lonely', { cniVersion: '1.1.0' })).code).toBe(0);
     fed.stop('lonely');
+  });
+
+  it('an agent that is told to keeps the plugin installed, and one that is installed works', async () => {
+    const [confDir, binDir] = [join(folder, 'net.d'), join(folder, 'bin')];
+    mkdirSync(confDir);
+    await agent.end('SIGTERM');
+    agent = fed.agent({
+      args: ['--socket', socket, '--health-address', '', '--cni-conf-dir', confDir, '--cni-bin-dir', binDir],
+    });
+    await agent.until(
+      ({ event, err }) => event === 'cni-failed' && String(JSON.stringify(err)).includes('install the CNI first'),
+    );
+    for (const name of ['cbr0', 'cbr1']) {
+      const said = agent.said.length;
+      writeFileSync(
+        join(confDir, '10-flannel.conflist'),
+        JSON.stringify({ cniVersion: '1.0.0', name, plugins: [{ type: 'flannel' }] }),
+      );
+      await agent.until(({ event }) => event === 'cni-installed', said);
+    }
+    const list = JSON.parse(readFileSync(join(confDir, '10-flannel.conflist'), 'utf8'));
+    expect(list).toMatchObject({
+      name: 'cbr1',
+      plugins: [{ type: 'flannel' }, { type: 'selvedge-cni', socket, timeout: 5, onAgentDown: 'closed' }],
+    });
+    expect(readdirSync(binDir)).toEqual(['selvedge-cni']);
   });
 });

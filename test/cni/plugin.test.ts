@@ -2,6 +2,7 @@
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
+import { createServer as createRawServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -108,6 +109,27 @@ it('DEL and GC never fail for want of an agent', async () => {
   });
   const config = { cniVersion: '1.1.0', socket, 'cni.dev/valid-attachments': [{ containerID: 'a', ifname: 'eth0' }] };
   expect(await callPlugin({ command: 'GC', config })).toMatchObject({ code: 0, printed: undefined });
+});
+
+it.each(['', 'rubbish', 'HTTP/1.1 200', `HTTP/1.1 200 OK\r\n\r\n${'x'.repeat(100_000)}`])(
+  'what answers %j on the socket is taken for no agent',
+  async (answer) => {
+    const rubbish = createRawServer((connection) => void connection.on('error', () => {}).end(answer));
+    await new Promise<void>((resolve) => rubbish.listen(socket, resolve));
+    const config = { cniVersion: '1.1.0', socket };
+    const { code, printed } = await callPlugin({ command: 'STATUS', config });
+    rubbish.close();
+    expect([code, printed]).toMatchObject([1, { code: 50, msg: expect.stringContaining('selvedge: ') }]);
+  },
+);
+
+it('an agent that says nothing is not waited for for ever', async () => {
+  const silent = createRawServer((connection) => void connection.on('error', () => {}).resume());
+  await new Promise<void>((resolve) => silent.listen(socket, resolve));
+  const config = { cniVersion: '1.1.0', socket, timeout: 0.1 };
+  const { code, printed } = await callPlugin({ command: 'STATUS', config });
+  silent.close();
+  expect([code, printed]).toMatchObject([1, { msg: 'selvedge: the agent gave no answer in time' }]);
 });
 
 describeAsRoot('of a veth', () => {
