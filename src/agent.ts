@@ -39,6 +39,7 @@ const SOURCE_RETRY_MS = 1_000;
 /** A state that takes longer to come into force makes the node not ready. */
 const PATIENCE_MS = 10_000;
 const STALE_RETRY_MS = 2_000;
+const GUARD_RETRY_MS = 1_000;
 
 export class Agent implements AgentView {
   readonly startedAt = new Date();
@@ -59,6 +60,7 @@ export class Agent implements AgentView {
   readonly #told: AgentLog;
   readonly #policyTimes = new PolicyTimes();
   #current: InForce | undefined;
+  #toldBindings: DesiredState['bindings'] | undefined;
   /** The data plane may hold anything. */
   #unknown = true;
   #ready = false;
@@ -160,14 +162,15 @@ export class Agent implements AgentView {
     this.#told.exits(links.exits);
     if (links.missed)
       for (const ifindex of [...links.pods.keys(), ...links.exits.keys()]) this.dataplane.forget(ifindex);
+    const before = this.#links;
+    // Those that went while a step was on its way are still news to the next.
+    this.#links = { ...links, gone: before?.gone.union(links.gone) ?? links.gone };
     for (const role of ['pods', 'exits'] as const) {
       for (const link of links[role].values()) {
-        const isNew = links.gone.has(link.ifindex) || !this.#links?.[role].has(link.ifindex);
+        const isNew = links.gone.has(link.ifindex) || !before?.[role].has(link.ifindex);
         if (isNew || links.missed) this.#guard(link, role, isNew ? links.since : undefined);
       }
     }
-    // Those that went while a step was on its way are still news to the next.
-    this.#links = { ...links, gone: this.#links?.gone.union(links.gone) ?? links.gone };
     this.#mark();
   }
 
@@ -182,21 +185,38 @@ export class Agent implements AgentView {
     this.#reconciler.mark();
   }
 
-  /** One interface that cannot be guarded must not keep the others from it; the next step tries again. */
+  /** One interface that cannot be guarded must not keep the others from it; it is tried again. */
   #guard(link: { ifindex: number; name: string }, role: 'pods' | 'exits', since: number | undefined): void {
-    const { ifindex } = link;
     try {
-      this.dataplane.guard(ifindex, role === 'pods' ? 'pod' : 'exit');
-      this.#faults.linkIsWell(ifindex);
-      if (role === 'exits' || since === undefined) return;
-      this.#arrivals.noteLink(ifindex, since);
-      this.#told.guarded(link, since);
-      this.timings.next({ what: 'guard', milliseconds: performance.now() - since });
+      const attached = this.dataplane.guard(link.ifindex, role === 'pods' ? 'pod' : 'exit');
+      if (attached === undefined) this.#onGuarded(link, role, since);
+      else
+        attached.then(() => this.#onGuarded(link, role, since)).catch((error) => this.#onUnguarded(link, role, error));
     } catch (error) {
-      this.#faults.link(ifindex, error);
-      this.timings.next({ what: 'failure', of: 'guard' });
-      this.#told.failed('guard-failed', 'interface not guarded', error, { ifindex });
+      this.#onUnguarded(link, role, error);
     }
+  }
+
+  #onGuarded(link: { ifindex: number; name: string }, role: 'pods' | 'exits', since: number | undefined): void {
+    const { ifindex } = link;
+    if (!this.#links?.[role].has(ifindex)) return;
+    this.#faults.linkIsWell(ifindex);
+    if (role === 'exits' || since === undefined) return;
+    this.#arrivals.noteLink(ifindex, since);
+    this.#told.guarded(link, since);
+    this.timings.next({ what: 'guard', milliseconds: performance.now() - since });
+  }
+
+  #onUnguarded(link: { ifindex: number; name: string }, role: 'pods' | 'exits', error: unknown): void {
+    const { ifindex } = link;
+    if (this.#subscriptions.closed || !this.#links?.[role].has(ifindex)) return;
+    this.#faults.link(ifindex, error);
+    this.timings.next({ what: 'failure', of: 'guard' });
+    this.#told.failed('guard-failed', 'interface not guarded', error, { ifindex });
+    const again = () => {
+      if (!this.#subscriptions.closed && this.#links?.[role].has(ifindex)) this.#guard(link, role, undefined);
+    };
+    setTimeout(again, GUARD_RETRY_MS).unref();
   }
 
   #onChange({ events, ...change }: ClusterChange): void {
@@ -218,14 +238,21 @@ export class Agent implements AgentView {
     this.#applyingSince ??= this.#behindSince;
     this.#behindSince = undefined;
     const hint = this.#compile();
-    const state = this.#desired(links);
+    const state = this.#desired(links, hint);
     this.#links = { ...links, gone: new Set() };
     const applied = await this.dataplane.apply(state, hint);
     this.#unknown = false;
-    this.#told.bindings(state.bindings);
+    this.#tellBindings(state.bindings);
     this.#told.applied(state, applied, revision);
     this.#tell(state, hint, applied);
     this.#onApplied(applied);
+  }
+
+  /** The very map of the state before has nothing new to say. */
+  #tellBindings(bindings: DesiredState['bindings']): void {
+    if (bindings === this.#toldBindings) return;
+    this.#toldBindings = bindings;
+    this.#told.bindings(bindings);
   }
 
   #tell(state: DesiredState, hint: StateChanges | undefined, { generation, writes }: Applied): void {
@@ -291,10 +318,10 @@ export class Agent implements AgentView {
     return whole ? undefined : hint;
   }
 
-  #desired(links: NodeLinks): DesiredState {
+  #desired(links: NodeLinks, hint: StateChanges | undefined): DesiredState {
     const compiled = this.#compiler.state;
     const { exits, ownAddresses } = links;
-    const bindings = this.#bindings.update(links, compiled);
+    const bindings = this.#bindings.update(links, compiled, hint?.endpoints);
     return { compiled, bindings, exits, ownAddresses, pending: this.#bindings.pendingVerdict(compiled) };
   }
 }

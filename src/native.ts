@@ -1,6 +1,7 @@
 /** The only importer of the native binding: what the rest of src uses of it. */
 export {
   type AttachedProgram,
+  type AttachTcOptions,
   attachTc,
   attachTcInBackground,
   BpfError,

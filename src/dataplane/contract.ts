@@ -33,7 +33,10 @@ export interface DesiredState {
   readonly pending: 'open' | 'closed';
 }
 
-/** What may differ from the state that was applied before; absent for "anything". Bindings, exits and own addresses are few: always compared. */
+/**
+ * What may differ from the state that was applied before; absent for "anything". Bindings, exits and own addresses are few:
+ * always compared, but that a map which is the very one of the state before has not changed.
+ */
 export type Hint = StateChanges | undefined;
 
 export interface Applied {
@@ -90,8 +93,9 @@ export interface Dataplane {
   /**
    * Gives an interface its program at once, before the next state is applied; it is pending until a state binds it.
    * Asks the kernel what is there. Idempotent; an interface that is gone is not an error.
+   * @returns nothing, when it has them; else a promise that resolves then, or rejects. No state has to wait for it.
    */
-  guard(ifindex: number, role?: LinkRole): void;
+  guard(ifindex: number, role?: LinkRole): Promise<void> | undefined | void;
   /**
    * The interface went, and its index may come back as another one's: what runs there is asked of the kernel again when it
    * is guarded or applied next.

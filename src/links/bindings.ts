@@ -29,6 +29,16 @@ interface Claims {
   readonly pending: 'open' | 'closed';
 }
 
+type Links = Pick<NodeLinks, 'pods' | 'ownAddresses' | 'gone'>;
+
+/** What the last call was given, as far as it is compared, and what it gave. */
+interface Last {
+  readonly pods: NodeLinks['pods'];
+  readonly own: NodeLinks['ownAddresses'];
+  readonly pending: 'open' | 'closed';
+  readonly bindings: ReadonlyMap<number, Binding>;
+}
+
 export class Bindings {
   readonly #mode: PendingMode;
   readonly #held = new Map<number, Held>();
@@ -36,6 +46,7 @@ export class Bindings {
   readonly #once = new Set<number>();
   /** Addresses that links were bound by before this process; each until its link is looked at with pods there. */
   readonly #inForce: Map<number, string>;
+  #last: Last | undefined;
 
   /** @param inForce addresses of the endpoint on each interface that the kernel enforces already, by ifindex */
   constructor(mode: PendingMode, inForce: ReadonlyMap<number, readonly Address[]> = new Map()) {
@@ -43,8 +54,22 @@ export class Bindings {
     this.#inForce = new Map([...inForce].map(([ifindex, addresses]) => [ifindex, textOf(addresses)]));
   }
 
-  /** Binds every link; of links that are new in one call the older index claims first. */
-  update(links: Pick<NodeLinks, 'pods' | 'ownAddresses' | 'gone'>, state: BindingsView): ReadonlyMap<number, Binding> {
+  /**
+   * Binds every link; of links that are new in one call the older index claims first.
+   * @param changed pods of this node whose endpoints may differ since the last call; absent: any
+   * @returns the very map of the last call when nothing has changed that it depends on
+   */
+  update(links: Links, state: BindingsView, changed?: ReadonlySet<ObjectKey>): ReadonlyMap<number, Binding> {
+    const pending = this.pendingVerdict(state);
+    const last = this.#last;
+    const sameLinks = last?.pods === links.pods && last.own === links.ownAddresses && links.gone.size === 0;
+    if (changed?.size === 0 && sameLinks && last.pending === pending) return last.bindings;
+    const bindings = this.#bindAll(links, state, pending);
+    this.#last = { pods: links.pods, own: links.ownAddresses, pending, bindings };
+    return bindings;
+  }
+
+  #bindAll(links: Links, state: BindingsView, pending: 'open' | 'closed'): ReadonlyMap<number, Binding> {
     this.#forget(links);
     this.#takeOver(state);
     const claims: Claims = {
@@ -52,7 +77,7 @@ export class Bindings {
       own: links.ownAddresses,
       owners: ownersOf(state.endpoints),
       holders: this.#keepStanding(state),
-      pending: this.pendingVerdict(state),
+      pending,
     };
     const sorted = [...links.pods.values()].sort((a, b) => a.ifindex - b.ifindex);
     return new Map(sorted.map((link) => [link.ifindex, this.#bind(link, claims)]));

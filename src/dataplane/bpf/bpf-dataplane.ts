@@ -18,7 +18,7 @@ import { Adopted, type CopyContent } from './adopted.ts';
 import { Copies, readTable } from './copies.ts';
 import { EventDecoder } from './events.ts';
 import { FlowTables } from './flow-tables.ts';
-import type { Kernel } from './kernel.ts';
+import type { Kernel, LinkOf } from './kernel.ts';
 import { makeNames } from './names.ts';
 import { RuleNumbers } from './rule-numbers.ts';
 import { SlotPool } from './slot-pool.ts';
@@ -56,6 +56,17 @@ export class BpfDataplane implements Dataplane {
   #missedHint = false;
   /** A whole state was put in force by this process: what it does not name is left over. */
   #whole = false;
+  /** What the last state had, when all of its programs were there; the same maps again are the same interfaces. */
+  #ensured: (Pick<DesiredState, 'bindings' | 'exits'> & { readonly version: number }) | undefined;
+  /** Pods' interfaces that get their programs just now, because somebody guards them. */
+  readonly #guarding = new Set<number>();
+  /** Interfaces may have come or gone, or their programs, since left-overs were looked for. */
+  #unswept = true;
+  #sweptVersion: number | undefined;
+  /** The bindings and exits that `#known` is of. */
+  #noted: Pick<DesiredState, 'bindings' | 'exits'> | undefined;
+  /** Tables of flows may be left over. */
+  #tablesLeft = true;
   /** Interfaces of the state in force, by role. */
   #known = { pod: new Set<number>(), exit: new Set<number>() };
   /** Interfaces that a state had and the next one had not. */
@@ -125,7 +136,7 @@ export class BpfDataplane implements Dataplane {
     const known = this.#missedHint ? undefined : hint;
     this.#missedHint = true;
     await this.#copies.ready();
-    this.#ensure(state);
+    await this.#ensure(state);
     const content = this.#update(state, known);
     this.#state = state;
     this.#missedHint = false;
@@ -142,14 +153,19 @@ export class BpfDataplane implements Dataplane {
     return stale.length === 0 ? applied : { ...applied, stale };
   }
 
-  guard(ifindex: number, role: LinkRole = 'pod'): void {
+  guard(ifindex: number, role: LinkRole = 'pod'): Promise<void> | undefined {
     this.#left[role].delete(ifindex);
-    this.#kernel.attachments.ensure(ifindex, role, true);
+    this.#unswept = true;
+    const attached = this.#kernel.attachments.ensure(ifindex, role, true);
+    if (attached === undefined || role === 'exit') return attached;
+    this.#guarding.add(ifindex);
+    return attached.finally(() => this.#guarding.delete(ifindex));
   }
 
   forget(ifindex: number): void {
     this.#kernel.attachments.forget(ifindex);
     this.#hasGone = true;
+    this.#unswept = true;
   }
 
   /** The state that the maps are to hold: the one that was put in force last, or failed to be. */
@@ -174,6 +190,7 @@ export class BpfDataplane implements Dataplane {
 
   /** Resolves when the copy that the last `apply` retired is up to date too, and nothing is left over. */
   async settled(): Promise<void> {
+    await this.#kernel.attachments.settled();
     await this.#copies.settled();
     await this.#collecting;
   }
@@ -186,21 +203,40 @@ export class BpfDataplane implements Dataplane {
     this.#kernel.close();
   }
 
-  #ensure({ bindings, exits }: DesiredState): void {
-    for (const ifindex of bindings.keys()) this.#kernel.attachments.ensure(ifindex, 'pod');
-    for (const ifindex of exits.keys()) this.#kernel.attachments.ensure(ifindex, 'exit');
+  /** Resolves when all programs are attached that this state needs to be in force. @throws {BpfError} */
+  async #ensure({ bindings, exits }: DesiredState): Promise<void> {
+    const { attachments } = this.#kernel;
+    const { version } = attachments;
+    const ensured = this.#ensured;
+    if (ensured?.bindings === bindings && ensured.exits === exits && ensured.version === version) return;
+    const needed: Promise<void>[] = [];
+    for (const [ifindex, { kind }] of bindings) {
+      const attached = attachments.ensure(ifindex, 'pod');
+      attached?.catch(() => {}); // It is waited for below, unless another one fails at once.
+      // Nothing is said yet of an unknown interface; whoever guards it waits for its programs, and the others need not.
+      if (attached !== undefined && !(kind === 'pending' && this.#guarding.has(ifindex))) needed.push(attached);
+    }
+    for (const ifindex of exits.keys()) {
+      const attached = attachments.ensure(ifindex, 'exit');
+      attached?.catch(() => {});
+      if (attached !== undefined) needed.push(attached);
+    }
+    if (needed.length > 0) await Promise.all(needed);
+    // Of what went or came meanwhile the next state asks again.
+    else this.#ensured = { bindings, exits, version: attachments.version };
   }
 
   /** The state is in force: what stands in the way of its programs somewhere is tried again, and undoes nothing. */
   #renew(): StaleLink[] {
     clearTimeout(this.#renewal);
-    const links = (['pod', 'exit'] as const).flatMap((role) => {
-      return [...this.#known[role]].map((ifindex) => ({ ifindex, role }));
-    });
-    const stale = this.#kernel.attachments.renew(links);
+    const stale = this.#kernel.attachments.older() ? this.#kernel.attachments.renew(this.#knownLinks()) : [];
     if (stale.length > 0) this.#renewal = setTimeout(() => this.#renew(), RENEWAL_MS).unref();
     else this.#removeOtherLayouts();
     return stale;
+  }
+
+  #knownLinks(): LinkOf[] {
+    return (['pod', 'exit'] as const).flatMap((role) => [...this.#known[role]].map((ifindex) => ({ ifindex, role })));
   }
 
   /** Their maps are needed by their programs, and the slots there by whoever reads those programs' marks. */
@@ -225,6 +261,7 @@ export class BpfDataplane implements Dataplane {
   }
 
   #build(): WantedContent {
+    this.#tablesLeft = true;
     return new WantedContent({
       abi: this.#kernel.abi,
       ruleNumbers: this.ruleNumbers,
@@ -263,14 +300,22 @@ export class BpfDataplane implements Dataplane {
   async #collect(): Promise<void> {
     if (this.#content === undefined || !this.#whole || this.#closed) return;
     this.#collecting = Promise.all([this.#collecting, this.#collectTables(this.#content)]);
+    this.#sweep();
+    this.#removeOtherLayouts();
+    this.#forgetCounts();
+  }
+
+  /** Takes programs off interfaces that are left over. */
+  #sweep(): void {
     const { attachments } = this.#kernel;
+    if (!this.#unswept && this.#sweptVersion === attachments.version) return;
     for (const { ifindex, role } of [...attachments.attached()]) {
       if (!this.#isLeft(ifindex, role)) continue;
       attachments.remove(ifindex, role);
       this.#hasGone = true;
     }
-    this.#removeOtherLayouts();
-    this.#forgetCounts();
+    this.#unswept = false;
+    this.#sweptVersion = attachments.version;
   }
 
   /** Counts of interfaces that neither a state names nor a guard. */
@@ -285,12 +330,20 @@ export class BpfDataplane implements Dataplane {
   /** Never rejects: tables that stay, and with them their slots, are collected the next time. */
   async #collectTables({ endpoints }: WantedContent): Promise<void> {
     const retired = endpoints.takeRetired();
-    const freed = await this.#flowTables.collect(endpoints.slots()).catch(() => []);
+    if (retired.length === 0 && !this.#tablesLeft) return;
+    this.#tablesLeft = false;
+    const freed = await this.#flowTables.collect(endpoints.slots()).catch(() => {
+      this.#tablesLeft = true;
+      return [];
+    });
     const left = this.#flowTables.slots();
     for (const slot of new Set([...retired, ...freed])) if (!left.has(slot)) this.#slots.release(slot);
   }
 
   #noteLinks({ bindings, exits }: DesiredState): void {
+    if (this.#noted?.bindings === bindings && this.#noted.exits === exits) return;
+    this.#noted = { bindings, exits };
+    this.#unswept = true;
     const known = { pod: new Set(bindings.keys()), exit: new Set(exits.keys()) };
     for (const role of ['pod', 'exit'] as const) {
       for (const ifindex of this.#known[role]) this.#left[role].add(ifindex);

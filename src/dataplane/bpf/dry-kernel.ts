@@ -99,9 +99,13 @@ class DryAttachments implements Attachments {
     }
   }
 
-  ensure(ifindex: number, role: LinkRole): void {
+  readonly version = 0;
+
+  ensure(ifindex: number, role: LinkRole): undefined {
     if (!this.alive(ifindex, role) && this.#living.has(ifindex)) this.recorded.attached.push({ ifindex, role });
   }
+
+  async settled(): Promise<void> {}
 
   renew(links: Iterable<LinkOf>): [] {
     for (const link of links) if (this.alive(link.ifindex, link.role)) this.recorded.swapped.push(link);

@@ -58,7 +58,7 @@ export function openNativeKernel(options: NativeKernelOptions, lock: Lock): Nati
     generation: { load: () => memory.load64(0), store: (value) => memory.store64(0, value) },
     flows: new NativeFlowTables(object, tableSpecs),
     map: (name, copy) => object.map(sideOf(name, copy)),
-    capacity: (name) => object.map(sideOf(name, 0)).info.maxEntries,
+    capacity: capacities(object),
     gracePeriod: () => BpfMap.rcuGracePeriod(),
     readEvents: (onRecord) => {
       if (closed) return () => {};
@@ -73,11 +73,25 @@ export function openNativeKernel(options: NativeKernelOptions, lock: Lock): Nati
     removeOtherLayouts: () => pins?.removeOthers(),
     close: () => {
       closed = true;
+      attachments.close();
       ring?.close();
       memory.close();
       object.close();
       lock.release();
     },
+  };
+}
+
+/** They stay as they were loaded, and are asked for with every state. */
+function capacities(object: BpfObject): (name: CopiedMap) => number {
+  const known = new Map<CopiedMap, number>();
+  return (name) => {
+    let capacity = known.get(name);
+    if (capacity === undefined) {
+      capacity = object.map(sideOf(name, 0)).info.maxEntries;
+      known.set(name, capacity);
+    }
+    return capacity;
   };
 }
 

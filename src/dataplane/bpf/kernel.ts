@@ -43,10 +43,16 @@ export interface LinkOf {
 
 export interface Attachments {
   /**
-   * Attaches what the role needs and is not there. Idempotent; an interface that is gone is not an error.
+   * Attaches what the role needs and is not there. Idempotent; an interface that is gone is not an error. It begins at once;
+   * the kernel takes its time, while everything else goes on.
    * @param verify asks the kernel even about what this process has attached: the index may belong to a new interface
+   * @returns undefined: all is there; else when it is. It rejects with the BpfError, and the next call begins anew.
    */
-  ensure(ifindex: number, role: LinkRole, verify?: boolean): void;
+  ensure(ifindex: number, role: LinkRole, verify?: boolean): Promise<void> | undefined;
+  /** Grows with every change of what is known to be attached: as long as it stays, `ensure` has nothing new to say. */
+  readonly version: number;
+  /** Resolves when nothing is on its way any more. */
+  settled(): Promise<void>;
   /**
    * Swaps programs that an agent before this one has attached for ours, once our maps are in force: all that mark packets
    * first, then those that judge by the marks. @returns what could not be swapped, and goes on as it was
@@ -56,7 +62,7 @@ export interface Attachments {
   older(): boolean;
   /** The interface went: what runs behind its index, in either role, is asked of the kernel before it is relied on. */
   forget(ifindex: number): void;
-  /** Interfaces that were given programs, by this agent or one before. */
+  /** Interfaces that were given programs, by this agent or one before; those that get some just now are left out. */
   attached(): Iterable<LinkOf>;
   /** Whether the interface that was given programs still exists. */
   alive(ifindex: number, role: LinkRole): boolean;

@@ -7,7 +7,9 @@ import { existsSync, readdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   type AttachedProgram,
+  type AttachTcOptions,
   attachTc,
+  attachTcInBackground,
   BpfError,
   type BpfProgram,
   detachTc,
@@ -20,6 +22,7 @@ import {
 import type { LinkRole, StaleLink } from '../contract.ts';
 import type { ProgramName } from './abi.ts';
 import type { Attachments, LinkOf } from './kernel.ts';
+import { Turns } from './turns.ts';
 
 /** The tc hook of each program, and the role of interfaces that have it; first what marks packets, then what reads the marks. */
 const HOOKS: Readonly<Record<ProgramName, { readonly direction: TcDirection; readonly role: LinkRole }>> = {
@@ -42,33 +45,63 @@ export interface TcAttachmentsOptions {
   program(name: ProgramName): BpfProgram;
 }
 
+/** The program of this process, or that of an agent before; `unverified`: perhaps a corpse's. */
+type Running = 'ours' | 'older' | 'unverified';
+
+/** A program on its way to an interface. */
+interface Underway {
+  readonly done: Promise<void>;
+  /** The interface went meanwhile: whose the index was when the kernel came to it is not known. */
+  doubtful: boolean;
+}
+
+/**
+ * Attachments at a time: the kernel makes each wait for a grace period while it holds its one lock of the network, so more
+ * gain nothing, and other work waits for the same few threads.
+ */
+const AT_A_TIME = 2;
+
 export class TcAttachments implements Attachments {
   readonly #directory: string;
   readonly #tcx: boolean;
   readonly #program: (name: ProgramName) => BpfProgram;
-  /** By `PROGRAM_IFINDEX`: the program of this process, or that of an agent before; `unverified`: perhaps a corpse's. */
-  readonly #running = new Map<string, 'ours' | 'older' | 'unverified'>();
+  /** Both by `PROGRAM_IFINDEX`. */
+  readonly #running = new Map<string, Running>();
+  readonly #underway = new Map<string, Underway>();
+  readonly #turns = new Turns(AT_A_TIME);
+  /** Of those that run, how many are not known to be ours. */
+  #others = 0;
+  #version = 0;
+  #closed = false;
 
   constructor({ directory, mode = 'auto', program }: TcAttachmentsOptions) {
     this.#directory = directory;
     this.#tcx = mode === 'auto' ? features.hasTcx() : mode === 'tcx';
     this.#program = program;
     const before = this.#tcx ? pinnedLinks(directory) : clsactFilters();
-    for (const { program: name, ifindex } of before) this.#running.set(nameOf(name, ifindex), 'unverified');
+    for (const { program: name, ifindex } of before) this.#note(nameOf(name, ifindex), 'unverified');
   }
 
-  ensure(ifindex: number, role: LinkRole, verify = false): void {
+  get version(): number {
+    return this.#version;
+  }
+
+  ensure(ifindex: number, role: LinkRole, verify = false): Promise<void> | undefined {
+    const underway: Promise<void>[] = [];
     for (const name of this.#programsFor(ifindex, role, verify)) {
-      const running = this.#running.get(nameOf(name, ifindex));
-      if (!verify && running !== undefined && running !== 'unverified') continue;
-      const now = unlessGone(() => {
-        const there = this.#open(name, ifindex);
-        if (there === undefined) this.#attach(name, ifindex);
-        there?.close();
-        return there !== undefined && running !== 'ours' ? 'older' : 'ours';
-      });
-      this.#note(name, ifindex, now);
+      const done = this.#ensure(name, ifindex, verify);
+      if (done !== undefined) underway.push(done);
     }
+    return underway.length === 0 ? undefined : allOf(underway);
+  }
+
+  /** What has not begun yet is left to whoever comes next. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  async settled(): Promise<void> {
+    while (this.#underway.size > 0) await Promise.allSettled([...this.#underway.values()].map(({ done }) => done));
   }
 
   renew(links: Iterable<LinkOf>): StaleLink[] {
@@ -77,24 +110,29 @@ export class TcAttachments implements Attachments {
   }
 
   older(): boolean {
-    return [...this.#running.values()].some((running) => running !== 'ours');
+    return this.#others > 0;
   }
 
   forget(ifindex: number): void {
     for (const name of PROGRAMS) {
-      if (this.#running.has(nameOf(name, ifindex))) this.#running.set(nameOf(name, ifindex), 'unverified');
+      const key = nameOf(name, ifindex);
+      if (this.#running.has(key)) this.#note(key, 'unverified');
+      const underway = this.#underway.get(key);
+      if (underway !== undefined) underway.doubtful = true;
     }
   }
 
   *attached(): Generator<{ ifindex: number; role: LinkRole }> {
     for (const key of this.#running.keys()) {
       const { program, ifindex } = parseName(key) as { program: ProgramName; ifindex: number };
-      yield { ifindex, role: HOOKS[program].role };
+      const { role } = HOOKS[program];
+      if (!namesOf(role).some((name) => this.#underway.has(nameOf(name, ifindex)))) yield { ifindex, role };
     }
   }
 
   alive(ifindex: number, role: LinkRole): boolean {
     return namesOf(role).some((name) => {
+      if (this.#underway.has(nameOf(name, ifindex))) return true;
       if (!this.#running.has(nameOf(name, ifindex))) return false;
       using link = this.#open(name, ifindex);
       return link !== undefined;
@@ -113,16 +151,65 @@ export class TcAttachments implements Attachments {
 
   remove(ifindex: number, role: LinkRole): void {
     for (const name of namesOf(role)) {
-      this.#running.delete(nameOf(name, ifindex));
-      removePinned(join(this.#directory, nameOf(name, ifindex)));
+      const key = nameOf(name, ifindex);
+      this.#note(key, undefined);
+      removePinned(join(this.#directory, key));
       if (!this.#tcx) removeFilter(name, ifindex);
     }
   }
 
-  /** @param now undefined: the interface is gone */
-  #note(name: ProgramName, ifindex: number, now: 'ours' | 'older' | undefined): void {
-    if (now === undefined) this.#running.delete(nameOf(name, ifindex));
-    else this.#running.set(nameOf(name, ifindex), now);
+  /** @returns undefined: the program is there; else when it is, or the interface turned out to be gone */
+  #ensure(name: ProgramName, ifindex: number, verify: boolean): Promise<void> | undefined {
+    const key = nameOf(name, ifindex);
+    const underway = this.#underway.get(key);
+    if (underway !== undefined) {
+      if (!verify && !underway.doubtful) return underway.done;
+      // It may be on its way to an interface that had the index before: looked at when it has come to its end.
+      const again = () => this.#ensure(name, ifindex, verify);
+      return underway.done.then(again, again);
+    }
+    const running = this.#running.get(key);
+    if (!verify && running !== undefined && running !== 'unverified') return undefined;
+    const there = unlessGone(() => {
+      using link = this.#open(name, ifindex);
+      return link !== undefined;
+    });
+    if (there === false) return this.#attachInBackground(name, ifindex);
+    this.#note(key, there === undefined ? undefined : running === 'ours' ? 'ours' : 'older');
+    return undefined;
+  }
+
+  #attachInBackground(name: ProgramName, ifindex: number): Promise<void> {
+    const key = nameOf(name, ifindex);
+    const attach = async (): Promise<void> => {
+      let now: Running | undefined;
+      try {
+        await this.#turns.take(async () => {
+          if (this.#closed) return;
+          await attachTcInBackground(this.#program(name), this.#howTo(name, ifindex));
+          now = underway.doubtful ? 'unverified' : 'ours';
+        });
+      } catch (error) {
+        if (!isGone(error)) throw error;
+      } finally {
+        this.#underway.delete(key);
+        this.#note(key, now);
+      }
+    };
+    const underway: Underway = { done: Promise.resolve().then(attach), doubtful: false };
+    this.#underway.set(key, underway);
+    // Who asked may have failed at another program before it could wait for this one.
+    underway.done.catch(() => {});
+    return underway.done;
+  }
+
+  /** @param now undefined: none of ours runs there, or the interface is gone */
+  #note(key: string, now: Running | undefined): void {
+    const before = this.#running.get(key);
+    this.#others += (isOther(now) ? 1 : 0) - (isOther(before) ? 1 : 0);
+    if (now === undefined) this.#running.delete(key);
+    else this.#running.set(key, now);
+    this.#version++;
   }
 
   #renew(name: ProgramName, { ifindex, role }: LinkOf): StaleLink[] {
@@ -134,7 +221,7 @@ export class TcAttachments implements Attachments {
         else link.update(this.#program(name));
         return 'ours' as const;
       });
-      this.#note(name, ifindex, now);
+      this.#note(nameOf(name, ifindex), now);
       return [];
     } catch (error) {
       return [{ ifindex, role, error }];
@@ -146,7 +233,8 @@ export class TcAttachments implements Attachments {
     if (role === 'pod') return namesOf(role);
     const known = namesOf(role).filter((name) => {
       const running = this.#running.get(nameOf(name, ifindex));
-      return running !== undefined && running !== 'unverified';
+      const underway = this.#underway.get(nameOf(name, ifindex));
+      return (running !== undefined && running !== 'unverified') || underway?.doubtful === false;
     });
     if (known.length > 0 && !verify) return known;
     const mac = netlink.links().find((link) => link.ifindex === ifindex)?.mac;
@@ -166,11 +254,13 @@ export class TcAttachments implements Attachments {
   }
 
   #attach(name: ProgramName, ifindex: number): void {
+    attachTc(this.#program(name), this.#howTo(name, ifindex)).close();
+  }
+
+  #howTo(name: ProgramName, ifindex: number): AttachTcOptions {
     const { direction } = HOOKS[name];
-    const how = this.#tcx
-      ? ({ mode: 'tcx', pinPath: this.#pathOf(name, ifindex) } as const)
-      : ({ mode: 'clsact', ...CLSACT_PLACE } as const);
-    attachTc(this.#program(name), { ifindex, direction, ...how }).close();
+    if (this.#tcx) return { ifindex, direction, mode: 'tcx', pinPath: this.#pathOf(name, ifindex) };
+    return { ifindex, direction, mode: 'clsact', ...CLSACT_PLACE };
   }
 
   #pathOf(name: ProgramName, ifindex: number): string {
@@ -254,7 +344,20 @@ function unlessGone<T>(ask: () => T): T | undefined {
   try {
     return ask();
   } catch (error) {
-    if (error instanceof BpfError && (error.code === 'ENODEV' || error.code === 'ENOLINK')) return undefined;
+    if (isGone(error)) return undefined;
     throw error;
   }
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof BpfError && (error.code === 'ENODEV' || error.code === 'ENOLINK');
+}
+
+function isOther(running: Running | undefined): boolean {
+  return running === 'older' || running === 'unverified';
+}
+
+/** All come to their ends, whatever becomes of one: nothing goes on behind the back of whoever waited. */
+async function allOf(underway: readonly Promise<void>[]): Promise<void> {
+  for (const outcome of await Promise.allSettled(underway)) if (outcome.status === 'rejected') throw outcome.reason;
 }

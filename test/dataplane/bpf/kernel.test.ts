@@ -81,10 +81,53 @@ describeAsRoot('the BPF data plane on this kernel', () => {
     for (const [ifindex, role] of [[pod, 'pod'] as const, [exit, 'exit'] as const]) {
       fresh.node.removeVeth(ifindex);
       fresh.node.addVeth(ifindex);
-      dataplane.guard(ifindex, role);
+      await dataplane.guard(ifindex, role);
     }
     expect(programsOn(pod)).toHaveLength(2);
     expect(programsOn(exit)).toHaveLength(1);
+  });
+
+  test.each(['tcx', 'clsact'] as const)(
+    'one that goes and comes back while %s programs are on their way to it ends with programs of its own',
+    async (attach) => {
+      const pods = Array.from({ length: 4 }, () => fresh.node.addVeth());
+      const dataplane = await fresh.open({ attach });
+      const guards: unknown[] = pods.map((ifindex) => dataplane.guard(ifindex));
+      for (const ifindex of pods) {
+        fresh.node.removeVeth(ifindex);
+        fresh.node.addVeth(ifindex);
+        dataplane.forget(ifindex);
+        guards.push(dataplane.guard(ifindex));
+      }
+      await Promise.all(guards);
+      for (const ifindex of pods) expect(programsOn(ifindex)).toHaveLength(2);
+      // They are ours to take over: nothing is there twice, and nothing is left to do.
+      await dataplane.apply(isolatedAt(pods[0] as number, [80]), undefined);
+      for (const ifindex of pods) expect(programsOn(ifindex)).toHaveLength(2);
+    },
+  );
+
+  test('an interface that goes while programs are on their way to it is no error, and leaves nothing', async () => {
+    const pod = fresh.node.addVeth();
+    const dataplane = await fresh.open();
+    const guard = dataplane.guard(pod);
+    fresh.node.removeVeth(pod);
+    dataplane.forget(pod);
+    await guard;
+    await dataplane.apply({ ...isolatedAt(pod, [80]), bindings: new Map() }, undefined);
+    await dataplane.settled();
+    expect(readdirSync(`${fresh.node.directory}/links`)).toEqual([]);
+  });
+
+  test('what programs have not been given when it is closed is left to the next', async () => {
+    const pods = Array.from({ length: 4 }, () => fresh.node.addVeth());
+    const dataplane = await fresh.open();
+    const guards = pods.map((ifindex) => dataplane.guard(ifindex));
+    dataplane.close();
+    await Promise.all(guards);
+    const next = await fresh.open();
+    await Promise.all(pods.map((ifindex) => next.guard(ifindex)));
+    for (const ifindex of pods) expect(programsOn(ifindex)).toHaveLength(2);
   });
 
   test('too many addresses are an error that names the map', async () => {

@@ -1,6 +1,7 @@
 /** What an agent finds in force when it comes, and what it says before it knows anything. */
 import { afterEach, expect, test, vi } from 'vitest';
 import { BpfDataplane } from '../../../src/dataplane/bpf/bpf-dataplane.ts';
+import type { Binding } from '../../../src/model/links.ts';
 import { FakeKernel } from './support/fake-kernel.ts';
 import { MapReader } from './support/map-reader.ts';
 import { address, podsInSets, type World, worldState } from './support/world-state.ts';
@@ -100,4 +101,43 @@ test('a program that cannot be taken over undoes no state: it is told, and tried
   expect(removed).toBe(1);
   expect(vi.getTimerCount()).toBe(0);
   expect(await dataplane.apply(worldState(world), undefined)).not.toHaveProperty('stale');
+});
+
+test('a state comes into force when the programs of its pods are there; an unknown interface holds up no state', async () => {
+  const kernel = new FakeKernel();
+  const state = worldState(world);
+  const dataplane = new BpfDataplane(kernel);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  kernel.attachments.attaching = promise;
+  const applying = dataplane.apply(state, undefined);
+  const guarding = dataplane.guard(50);
+  await new Promise((done) => setImmediate(done));
+  expect(kernel.generation.load()).toBe(0n);
+  resolve();
+  await applying;
+  await guarding;
+  expect(kernel.generation.load()).toBe(1n);
+
+  kernel.attachments.attaching = new Promise(() => {});
+  void dataplane.guard(60);
+  const link = { ifindex: 60, name: 'unknown', addresses: [] };
+  const pending = { kind: 'pending', link, verdict: 'closed', reason: 'unknown' } as const;
+  const bindings = new Map<number, Binding>([...state.bindings, [60, pending]]);
+  await dataplane.apply({ ...state, bindings }, undefined);
+  expect(kernel.generation.load()).toBe(2n);
+});
+
+test('an interface whose programs could not be attached is tried again by the next state', async () => {
+  const kernel = new FakeKernel();
+  const dataplane = new BpfDataplane(kernel);
+  kernel.attachments.attaching = Promise.reject(new Error('no memory'));
+  kernel.attachments.attaching.catch(() => {});
+  await expect(dataplane.guard(30)).rejects.toThrow('no memory');
+  const state = worldState(world);
+  await expect(dataplane.apply(state, undefined)).rejects.toThrow('no memory');
+  expect(kernel.generation.load()).toBe(0n);
+  kernel.attachments.attaching = undefined;
+  await dataplane.apply(state, undefined);
+  expect(kernel.attachments.attached()).toHaveLength(3);
+  expect(kernel.violations).toEqual([]);
 });

@@ -206,7 +206,23 @@ export class FakeMap implements KernelMap {
 export class FakeAttachments implements Attachments {
   readonly links = new Map<string, { readonly ifindex: number; readonly role: LinkRole }>();
 
-  ensure(ifindex: number, role: LinkRole): void {
+  version = 0;
+  /** Until it resolves nothing is attached; absent: at once. */
+  attaching: Promise<void> | undefined;
+
+  ensure(ifindex: number, role: LinkRole): Promise<void> | undefined {
+    if (this.links.has(`${role} ${ifindex}`)) return undefined;
+    if (this.attaching !== undefined) return this.attaching.then(() => this.#attach(ifindex, role));
+    this.#attach(ifindex, role);
+    return undefined;
+  }
+
+  async settled(): Promise<void> {
+    await this.attaching;
+  }
+
+  #attach(ifindex: number, role: LinkRole): void {
+    this.version++;
     this.links.set(`${role} ${ifindex}`, { ifindex, role });
   }
 
@@ -239,6 +255,7 @@ export class FakeAttachments implements Attachments {
   }
 
   remove(ifindex: number, role: LinkRole): void {
+    this.version++;
     this.links.delete(`${role} ${ifindex}`);
   }
 }
