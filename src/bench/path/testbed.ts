@@ -19,7 +19,9 @@ export type Variant = 'quiet' | 'telling' | 'limited';
 
 /** Links that no program is given: the programs are only test-run. */
 const NOT_ATTACHED: Attachments = {
-  ensure: () => {},
+  ensure: () => undefined,
+  version: 0,
+  settled: async () => {},
   renew: () => [],
   older: () => false,
   forget: () => {},

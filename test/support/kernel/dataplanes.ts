@@ -71,7 +71,9 @@ export function attachmentsIn(namespace: string, attachments: Attachments): Atta
 
 /** For test-runs, which need no attachment. */
 export const NO_ATTACHMENTS: Attachments = {
-  ensure: () => {},
+  ensure: () => undefined,
+  version: 0,
+  settled: async () => {},
   renew: () => [],
   older: () => false,
   attached: () => [],
