@@ -20,7 +20,7 @@ const ATTEMPTS = 3;
 export function readCounts({ counters, tallies }: CountMaps, abi: Abi): CountRow[] {
   let before = heldTallies(tallies, abi);
   for (let attempt = 1; ; attempt++) {
-    const rows = counters.entries();
+    const rows = rowsOf(counters);
     const after = heldTallies(tallies, abi);
     if (attempt === ATTEMPTS || before.every((tally, index) => isFollowedBy(tally, after[index]))) {
       return merged(rows, after);
@@ -63,6 +63,16 @@ function heldTallies(tallies: BpfMap, { codecs }: Abi): (Tally | undefined)[] {
     if (packets === 0n) return undefined;
     const key = codecs.counter_key.encode({ ifindex, rule, direction, reason });
     return { key, value: codecs.counter.encode({ packets, bytes: length }), packets: packets as bigint };
+  });
+}
+
+/** In a few calls of the kernel, not one for each row: there may be ten thousand, and a scraper waits. */
+function rowsOf(counters: BpfMap): CountRow[] {
+  const { count, keys, values } = counters.entriesBatch();
+  const [keySize, valueSize] = [keys.length / Math.max(1, count), values.length / Math.max(1, count)];
+  return Array.from({ length: count }, (_, at) => {
+    const key = keys.subarray(at * keySize, (at + 1) * keySize);
+    return [key, values.subarray(at * valueSize, (at + 1) * valueSize)];
   });
 }
 
