@@ -298,7 +298,7 @@ struct tally {
 
 /* A verdict worth telling: every drop and, by option, every new admitted connection. */
 struct event {
-  __u64 time;       /* bpf_ktime_get_ns: CLOCK_MONOTONIC */
+  __u64 time;       /* CLOCK_MONOTONIC_COARSE: in steps of a tick */
   __u64 generation; /* under which it was judged */
   __be32 source[4]; /* IPv4: in word 0 */
   __be32 destination[4];

@@ -90,7 +90,7 @@ static __always_inline void tell(const struct __sk_buff *skb, const struct run *
     return;
   }
   event_ends(event, packet, hook_from_local(run->hook));
-  event->time = bpf_ktime_get_ns();
+  event->time = bpf_ktime_get_coarse_ns();
   event->generation = run->generation;
   event->ifindex = side->ifindex;
   event->ruleset = side->ruleset;

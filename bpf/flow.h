@@ -41,15 +41,11 @@ static __always_inline struct flow4_key flow4_key_of(const struct packet *packet
   };
 }
 
-static __always_inline struct flow6_key flow6_key_of(const struct packet *packet) {
-  struct flow6_key key = {
-      .peer_port = packet->peer_port,
-      .local_port = packet->local_port,
-      .protocol = packet->protocol,
-  };
-
-  copy_words(key.peer, packet->peer);
-  return key;
+static __always_inline const struct flow6_key *flow6_key_of(const struct packet *packet) {
+  _Static_assert(__builtin_offsetof(struct packet, pad) - __builtin_offsetof(struct packet, peer) ==
+                     __builtin_offsetof(struct flow6_key, pad),
+                 "a packet holds its key");
+  return (const void *)packet->peer;
 }
 
 /* In the table of the endpoint in this slot, live or not. */
@@ -63,11 +59,10 @@ static __always_inline struct flow *flow_find(__u32 slot, const struct packet *p
     if (!table) return 0;
     flow = bpf_map_lookup_elem(table, &key);
   } else {
-    struct flow6_key key = flow6_key_of(packet);
     void *table = LOOKUP(flows6, &slot);
 
     if (!table) return 0;
-    flow = bpf_map_lookup_elem(table, &key);
+    flow = bpf_map_lookup_elem(table, flow6_key_of(packet));
   }
   UNMERGED(flow);
   return flow;
@@ -141,6 +136,22 @@ static __always_inline bool flow_opens(const struct packet *packet, bool live) {
   return !live && packet->flags & PACKET_OPENS_IF_NEW;
 }
 
+/* How: BPF_ANY, or BPF_NOEXIST for one that is most likely not there yet. Returns whether there is none now. */
+static __always_inline bool flow_add_fails(const struct run *run, const struct packet *packet, const struct flow *fresh,
+                                           const __u64 how, const int family) {
+  __u32 slot = run->slot;
+
+  if (family == 4) {
+    struct flow4_key key = flow4_key_of(packet);
+    void *table = LOOKUP(flows4, &slot);
+
+    return !table || bpf_map_update_elem(table, &key, fresh, how);
+  }
+  void *table = LOOKUP(flows6, &slot);
+
+  return !table || bpf_map_update_elem(table, flow6_key_of(packet), fresh, how);
+}
+
 /* A new entry, or a new life for the one that there is: judged last, so that no verdict outlives its flow. */
 static __always_inline void flow_begin(const struct run *run, const struct packet *packet, struct flow *flow,
                                        const struct flow *fresh, const int family) {
@@ -156,21 +167,7 @@ static __always_inline void flow_begin(const struct run *run, const struct packe
     *(volatile __u64 *)&flow->judged = fresh->judged;
     return;
   }
-  __u32 slot = run->slot;
-  long failed = -1;
-
-  if (family == 4) {
-    struct flow4_key key = flow4_key_of(packet);
-    void *table = LOOKUP(flows4, &slot);
-
-    if (table) failed = bpf_map_update_elem(table, &key, fresh, BPF_ANY);
-  } else {
-    struct flow6_key key = flow6_key_of(packet);
-    void *table = LOOKUP(flows6, &slot);
-
-    if (table) failed = bpf_map_update_elem(table, &key, fresh, BPF_ANY);
-  }
-  if (failed) loss_count(LOSS_FLOW);
+  if (flow_add_fails(run, packet, fresh, BPF_ANY, family)) loss_count(LOSS_FLOW);
 }
 
 /* A connection that was under way before there was an entry; judged at its next packet. */

@@ -12,7 +12,10 @@
 #include "neighbour.h"
 #include "parse.h"
 
-/* Opens the pod's own connection. A SYN sent again, or one more echo request, leaves it as it is. */
+/*
+ * Opens the pod's own connection. A SYN sent again, or one more echo request, leaves it as it is; but most are new, and
+ * are looked up only when they prove not to be.
+ */
 static __always_inline int from_pod_open(const struct run *run, const struct packet *packet, struct flow *flow,
                                          const int family) {
   struct flow fresh = {
@@ -22,6 +25,10 @@ static __always_inline int from_pod_open(const struct run *run, const struct pac
       .unaged = run->unisolated,
   };
 
+  if (!flow && packet->flags & PACKET_OPENING) {
+    if (!flow_add_fails(run, packet, &fresh, BPF_NOEXIST, family)) return 0;
+    flow = flow_find(run->slot, packet, family);
+  }
   if (flow && flow_is_under_way(flow, packet, run->now) && !flow_restarts(flow, packet, FLOW_BY_LOCAL)) {
     if (flow->origin == FLOW_BY_LOCAL) flow_touch(flow, packet, run, true);
     return 0;
@@ -136,10 +143,10 @@ CHECKED_ALONE int from_pod_own_node6(struct __sk_buff *skb, const struct run *ru
 /* Enters the packet into the pod's flows. MARK_REPLY for a reply, 0 for a request, or -1: dropped. */
 static __always_inline int from_pod_flow(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
                                          const int family) {
-  struct flow *flow = flow_find(run->slot, packet, family);
+  struct flow *flow = packet->flags & PACKET_OPENING ? 0 : flow_find(run->slot, packet, family);
   bool live = flow && flow_is_live(flow, packet, run->now);
 
-  if (live && likely(!(packet->flags & PACKET_OPENING))) {
+  if (likely(live)) {
     bool reply = flow->origin == FLOW_BY_PEER;
 
     if (reply && unlikely(!judged_is_current(flow->judged, run) || !judged_verdict(flow->judged)))

@@ -37,19 +37,22 @@ enum packet_flag {
 
 struct packet {
   __be32 local[4]; /* IPv4: word 0, the others are not set */
+  /* From here to the pad it is a struct flow6_key, and looked up as it stands. */
   __be32 peer[4];
-  __be16 local_port;
   __be16 peer_port;
+  __be16 local_port;
+  __u8 protocol;
+  __u8 pad[3];
   __u16 flags;  /* enum packet_flag */
   __u16 offset; /* of the last protocol's header, from the frame's start */
-  __u8 protocol;
-  __u8 family; /* 4, 6, or 0 when not parsed */
+  __u8 family;  /* 4, 6, or 0 when not parsed */
   __u8 icmp_type;
   __u8 icmp_code;
-  __be32 fragment_id;
   __u8 fragment_protocol; /* as the fragment names it: IPv6 extension headers may follow */
-  __u8 hop_limit;         /* IPv6 */
-  __u16 end;              /* of the IP packet, from the frame's start; 65535 for more */
+  __be32 fragment_id;
+  __u8 hop_limit; /* IPv6 */
+  __u8 more_pad;
+  __u16 end; /* of the IP packet, from the frame's start; 65535 for more */
 };
 
 /*

@@ -92,14 +92,6 @@ static __always_inline void to_pod_admit(struct __sk_buff *skb, const struct run
     if (opens && packet->flags & PACKET_OPENS_IF_NEW) flow_restore(run, packet, flow, FLOW_BY_LOCAL, family);
     return;
   }
-  if (live && (!opens || (flow_is_under_way(flow, packet, run->now) && !flow_restarts(flow, packet, FLOW_BY_PEER)))) {
-    if (flow->origin != FLOW_BY_PEER) return;
-    flow_cache(flow, run, slot, judgement->ingress.rule, VERDICT_ALLOW);
-    flow_touch(flow, packet, run, false);
-    return;
-  }
-  if (!opens) return;
-  if (packet->flags & PACKET_OPENS_IF_NEW && to_pod_restore(skb, run, packet, flow, family)) return;
   struct flow fresh = {
       .judged = judged_of(run, slot, VERDICT_ALLOW),
       .seen = run->now,
@@ -109,7 +101,23 @@ static __always_inline void to_pod_admit(struct __sk_buff *skb, const struct run
       .unaged = run->unisolated,
   };
 
+  /* An opening packet is a request whatever its entry says, and most have none: only now, admitted, does it matter. */
+  if (opens && packet->flags & PACKET_OPENING) {
+    if (!flow_add_fails(run, packet, &fresh, BPF_NOEXIST, family)) goto begun;
+    flow = flow_find(run->slot, packet, family);
+    live = flow && flow_is_live(flow, packet, run->now);
+  }
+  if (live && (!opens || (flow_is_under_way(flow, packet, run->now) && !flow_restarts(flow, packet, FLOW_BY_PEER)))) {
+    if (flow->origin != FLOW_BY_PEER) return;
+    flow_cache(flow, run, slot, judgement->ingress.rule, VERDICT_ALLOW);
+    flow_touch(flow, packet, run, false);
+    return;
+  }
+  if (!opens) return;
+  /* A sender of this node has asked conntrack itself before it called this a request. */
+  if (!slot && packet->flags & PACKET_OPENS_IF_NEW && to_pod_restore(skb, run, packet, flow, family)) return;
   flow_begin(run, packet, flow, &fresh, family);
+begun:
   admitted(skb, run, packet, judgement);
 }
 
@@ -139,11 +147,6 @@ static __always_inline int to_pod_judge(struct __sk_buff *skb, const struct run 
     }
     if (packet->flags & PACKET_ICMP_ERROR) judgement_unrelated(&judgement);
     return drop_judged(skb, run, packet, &judgement);
-  }
-  /* An opening packet is a request whatever its entry says: only now, admitted, does it matter. */
-  if (flow_opens(packet, true)) {
-    flow = flow_find(run->slot, packet, family);
-    live = flow && flow_is_live(flow, packet, run->now);
   }
   to_pod_admit(skb, run, packet, flow, live, &judgement, family);
   return CONTINUE;
