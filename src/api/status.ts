@@ -2,12 +2,14 @@
 import { type Direction, keyOf, type NetworkPolicy, type ObjectKey, type Warning } from '../model/cluster.ts';
 import type { Binding } from '../model/links.ts';
 import { matches } from '../model/selector.ts';
+import type { Hearing } from '../observe/hearing.ts';
 import type { AgentView } from './agent-view.ts';
 import type { PolicyStatus, PolicySummary, Status } from './contract.ts';
 
 export interface NodeFacts {
   readonly version: string;
   readonly source: Status['sources']['kind'];
+  readonly hearing?: Hearing;
   /** Why this data plane. */
   readonly reason: string;
 }
@@ -17,6 +19,8 @@ const NO_LOSSES = { event: 0, counter: 0, flow: 0, fragment: 0 };
 export async function statusOf(view: AgentView, facts: NodeFacts): Promise<Status> {
   const { inForce, node, dataplane } = view;
   const faults = view.faults();
+  const silences = [...(facts.hearing?.silence().values() ?? [])];
+  const lag = silences.length === 0 ? undefined : Math.round(Math.max(...silences));
   const bindings = [...(inForce?.state.bindings.values() ?? [])];
   const endpoints = [...(inForce?.state.compiled.endpoints.values() ?? [])];
   const [maps, losses] = await Promise.all([dataplane.observation?.fill(), dataplane.observation?.losses()]);
@@ -27,7 +31,7 @@ export async function statusOf(view: AgentView, facts: NodeFacts): Promise<Statu
     ready: faults.length === 0,
     faults,
     dataplane: { kind: dataplane.kind, reason: facts.reason },
-    sources: { kind: facts.source, synced: view.change.synced },
+    sources: { kind: facts.source, synced: view.change.synced, ...(lag !== undefined && { lagSeconds: lag }) },
     interfaces: {
       enforced: bindings.filter(({ kind }) => kind === 'endpoint').length,
       pending: bindings.flatMap(pendingOf),

@@ -11,6 +11,7 @@ import type { PendingMode } from '../links/bindings.ts';
 import { linkSource } from '../links/link-source.ts';
 import { LOG_LEVELS, type LogLevel, openLog } from '../log.ts';
 import type { ClusterChange } from '../model/cluster.ts';
+import { Hearing } from '../observe/hearing.ts';
 import { directorySource } from '../sources/directory/directory-source.ts';
 import { warnUnlessNamed } from '../sources/directory/named-node.ts';
 import { kubernetesSource } from '../sources/kubernetes/kubernetes-source.ts';
@@ -101,9 +102,10 @@ async function run(options: Options): Promise<void> {
   const log = openLog(options.logLevel);
   using stop = stopSignal();
   const claims = new CniClaims(options.nodeName);
+  const hearing = new Hearing();
   const parts = {
     node: options.nodeName,
-    source: claims.over(sourceOf(options, log)),
+    source: claims.over(sourceOf(options, hearing, log)),
     links: linkSource(),
     pending: options.pending,
     log,
@@ -122,7 +124,7 @@ async function run(options: Options): Promise<void> {
       claims,
       ...(health !== NOWHERE && { health }),
       ...(socket !== NOWHERE && { socket }),
-      facts: { reason, source: manifests === undefined ? 'kubernetes' : 'directory' },
+      facts: { reason, source: manifests === undefined ? 'kubernetes' : 'directory', hearing },
       detail,
       log,
     });
@@ -143,12 +145,17 @@ function healthAddress(text: string): Options['healthAddress'] {
   return address;
 }
 
-function sourceOf({ manifests, nodeName: node, kubeconfig, context }: Options, log: Logger): Observable<ClusterChange> {
+function sourceOf(
+  { manifests, nodeName: node, kubeconfig, context }: Options,
+  hearing: Hearing,
+  log: Logger,
+): Observable<ClusterChange> {
   if (manifests !== undefined) return warnUnlessNamed(node, directorySource(manifests));
   return kubernetesSource({
     node,
     ...(kubeconfig !== undefined && { kubeconfig }),
     ...(context !== undefined && { context }),
+    onHeard: (kind) => hearing.note(kind),
     // Faults stand among the warnings, which the agent logs.
     onNotice: ({ type, code, object, message }) => {
       if (type === 'recovered') log.info({ event: 'recovered', code, object, was: message }, 'well again');

@@ -20,7 +20,7 @@ export function formatStatus(status: Status, { green, yellow, red, dim }: Colour
     ['state', status.ready ? green('ready') : red('not ready')],
     ...status.faults.map((fault) => ['', red(fault)]),
     ['data plane', `${dataplane.kind} ${dim(`(${dataplane.reason})`)}`],
-    ['source', `${sources.kind}, ${sources.synced ? 'synced' : yellow('not synced')}`],
+    ['source', sourceText(sources, yellow)],
     ['pods', `${pods.known} on this node, ${pods.isolated} under a policy`],
     ['interfaces', `${interfaces.enforced} enforced, ${interfaces.pending.length} pending`],
     ...interfaces.pending.map(({ name, verdict, reason }) => ['', yellow(`${name} is ${verdict}: ${reason}`)]),
@@ -53,6 +53,11 @@ export function formatPolicy(status: PolicyStatus, { green, yellow }: Colours): 
   }
   if (warnings.length > 0) parts.push(warningText(warnings, yellow));
   return parts.join('\n');
+}
+
+function sourceText({ kind, synced, lagSeconds }: Status['sources'], yellow: (text: string) => string): string {
+  const heard = lagSeconds === undefined ? '' : `, heard ${lagSeconds} s ago`;
+  return `${kind}, ${synced ? 'synced' : yellow('not synced')}${heard}`;
 }
 
 function updateText({ at, generation, writes, milliseconds }: NonNullable<Status['lastUpdate']>): string {

@@ -4,12 +4,14 @@ import type { Subscription } from 'rxjs';
 import type { AgentView } from '../../api/agent-view.ts';
 import type { MapFill } from '../../model/observation.ts';
 import type { VerdictCount } from '../../model/verdict-event.ts';
+import type { Hearing } from '../hearing.ts';
 import { verdictSamples } from './verdict-samples.ts';
 
 export interface MetricsFacts {
   readonly version: string;
   /** Why this data plane. */
   readonly reason: string;
+  readonly hearing?: Hearing;
   /** Admissions by rule too, not only by policy. */
   readonly detail?: boolean;
 }
@@ -101,6 +103,14 @@ export class Metrics {
     this.#gauge('source_synced', '1 when the source has told all that there is.', [], (gauge) => {
       gauge.set(view.change.synced ? 1 : 0);
     });
+    this.#gauge(
+      'source_silence_seconds',
+      'Since the API server has last said anything about a kind.',
+      ['kind'],
+      (gauge) => {
+        for (const [kind, seconds] of this.#facts.hearing?.silence() ?? []) gauge.set({ kind }, seconds);
+      },
+    );
     this.#gauge('object_warnings', 'Warnings about objects that stand now.', [], (gauge) => {
       gauge.set(view.change.warnings.length);
     });

@@ -1,6 +1,6 @@
 /** An API server to the stream of cluster changes: what is there, and then everything that changes it, for as long as one listens. */
 import { asyncScheduler, Observable, type SchedulerLike, Subject } from 'rxjs';
-import type { ClusterChange, ClusterEvent, Warning } from '../../model/cluster.ts';
+import type { ClusterChange, ClusterEvent, Kind, Warning } from '../../model/cluster.ts';
 import { ApiConnection } from './api-connection.ts';
 import { loadCredentials, type Whereabouts } from './credentials.ts';
 import { Faults, type Notice } from './faults.ts';
@@ -17,6 +17,8 @@ export interface KubernetesOptions extends Whereabouts {
   readonly onNotice?: (notice: Notice) => void;
   /** Objects on a page of a list, where the server does not stream lists; default 100. */
   readonly pageSize?: number;
+  /** Called with every word of the server about a kind, bookmarks too: how fresh what we know is. */
+  readonly onHeard?: (kind: Kind) => void;
   readonly timing?: Partial<Timing>;
   readonly scheduler?: SchedulerLike;
   /** From 0 to below 1. */
@@ -76,6 +78,7 @@ export function kubernetesSource(options: KubernetesOptions): Observable<Cluster
       random: options.random ?? Math.random,
       pageSize: options.pageSize ?? PAGE_SIZE,
       reached: new Subject<void>(),
+      onHeard: options.onHeard ?? (() => {}),
     };
     for (const objects of kinds) {
       new ListAndWatch({ ...parts, objects }, stop.signal).run().catch((error: unknown) => subscriber.error(error));

@@ -8,6 +8,7 @@ import type { Observation } from '../../../src/dataplane/contract.ts';
 import { MemoryDataplane } from '../../../src/dataplane/memory/memory-dataplane.ts';
 import type { ObjectKey } from '../../../src/model/cluster.ts';
 import type { VerdictCount } from '../../../src/model/verdict-event.ts';
+import { Hearing } from '../../../src/observe/hearing.ts';
 import { Metrics } from '../../../src/observe/metrics/metrics.ts';
 import { Timings } from '../../../src/observe/timings.ts';
 import { askedBy } from './expressions.ts';
@@ -63,7 +64,11 @@ function metricsOf(
     policy: () => undefined,
     objects: () => [],
   };
-  const metrics = new Metrics(view, { version: '1.2.3', reason: 'it was asked for', detail });
+  let now = 0;
+  const hearing = new Hearing(() => now);
+  hearing.note('Pod');
+  now = 1_500;
+  const metrics = new Metrics(view, { version: '1.2.3', reason: 'it was asked for', hearing, detail });
   onTestFinished(() => metrics.close());
   return { metrics, timings, asked: () => asked };
 }
@@ -96,6 +101,7 @@ it('say the state of the agent', async () => {
   expect(page).toContain('selvedge_ready 0');
   expect(page).toContain('selvedge_unprotected_pods 1');
   expect(page).toContain('selvedge_lost_total{what="event"} 7');
+  expect(page).toContain('selvedge_source_silence_seconds{kind="Pod"} 1.5');
   expect(page).toContain('selvedge_map_entries{map="policy"} 12');
   expect(page).toContain('selvedge_dataplane_info{kind="memory",reason="it was asked for"} 1');
 });
