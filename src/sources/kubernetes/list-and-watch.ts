@@ -3,10 +3,11 @@
  * watches from the list's version on, resumes from the last version seen, and lists again when that is forgotten.
  */
 import type { SchedulerLike, Subject, Subscription } from 'rxjs';
+import type { Kind } from '../../model/cluster.ts';
 import type { ApiConnection } from './api-connection.ts';
 import { ApiError, type ApiErrorCode } from './api-error.ts';
 import { delayAfter, wait } from './back-off.ts';
-import { chunksOf, linesOf } from './chunks.ts';
+import { eachLine } from './chunks.ts';
 import type { Faults } from './faults.ts';
 import type { KnownObjects } from './known-objects.ts';
 import { listPages } from './list-pages.ts';
@@ -41,6 +42,8 @@ export interface ListAndWatchParts {
   readonly pageSize: number;
   /** The server answers again: whoever waits because it did not need not wait longer. */
   readonly reached: Subject<void>;
+  /** Called with every word of the server about a kind, bookmarks too. */
+  readonly onHeard: (kind: Kind) => void;
 }
 
 const LARGEST_PAGE = 1_600;
@@ -101,6 +104,7 @@ export class ListAndWatch {
     const { connection, objects, timing, scheduler } = this.#parts;
     const read = { limit: this.#pageSize, silence: timing.listSilence, scheduler, signal: this.#signal };
     this.#version = await listPages({ connection, objects, ...read });
+    this.#parts.onHeard(objects.resource.kind);
     this.#listed();
   }
 
@@ -118,14 +122,15 @@ export class ListAndWatch {
       objects.beginList();
     }
     const silence = () => (this.#version === undefined ? timing.listSilence : timing.watchSilence);
-    for await (const line of linesOf(chunksOf(response, silence, scheduler))) this.#take(eventIn(line));
+    await eachLine(response, { silence, scheduler }, (line) => this.#take(eventIn(line, objects.resource)));
     if (this.#version === undefined) throw new ApiError('CUT', 'a streamed list ended before it was whole');
     // "timeoutSeconds" ends a watch now and then; what ends at once must not be opened again in a tight loop.
     if (!this.#lasted) throw new ApiError('CUT', 'a watch ended as soon as it had begun');
   }
 
   #take({ type, object, version, endsInitial }: WatchEvent): void {
-    const { objects } = this.#parts;
+    const { objects, onHeard } = this.#parts;
+    onHeard(objects.resource.kind);
     if (type === 'DELETED') objects.remove(object);
     else if (type !== 'BOOKMARK') objects.put(object);
     if (this.#version !== undefined) {

@@ -1,6 +1,7 @@
 /** The five collections of the API that the engine follows, and how to ask for them. */
 import type { Kind, ObjectKey } from '../../model/cluster.ts';
 import type { ObjectType } from '../parse/object.ts';
+import type { Shape } from './skim.ts';
 
 export interface Resource {
   /** As roles and paths name it. */
@@ -10,7 +11,31 @@ export interface Resource {
   /** Type of the items of a list, which do not say it themselves. */
   readonly type: ObjectType;
   readonly fieldSelector?: string;
+  /** What an object is parsed for, where most of it is not; the rest is skipped unread. */
+  readonly kept?: Shape;
 }
+
+const CONTAINER: Shape = { fields: { ports: 'all', restartPolicy: 'all' } };
+
+/** What `parsePod` looks at. */
+const POD: Shape = {
+  fields: {
+    kind: 'all',
+    apiVersion: 'all',
+    metadata: {
+      fields: { name: 'all', namespace: 'all', labels: 'all', resourceVersion: 'all', ownerReferences: 'all' },
+    },
+    spec: {
+      fields: {
+        nodeName: 'all',
+        hostNetwork: 'all',
+        containers: { each: CONTAINER },
+        initContainers: { each: CONTAINER },
+      },
+    },
+    status: { fields: { phase: 'all', podIP: 'all', podIPs: 'all' } },
+  },
+};
 
 const CORE = ['v1', '/api/v1'] as const;
 const NETWORKING = ['networking.k8s.io/v1', '/apis/networking.k8s.io/v1'] as const;
@@ -20,7 +45,7 @@ export function resourcesFor(node: string): readonly Resource[] {
   return [
     resource('Namespace', 'namespaces', CORE),
     resource('NetworkPolicy', 'networkpolicies', NETWORKING),
-    resource('Pod', 'pods', CORE),
+    { ...resource('Pod', 'pods', CORE), kept: POD },
     resource('Service', 'services', CORE),
     { ...resource('Node', 'nodes', CORE), fieldSelector: `metadata.name=${node}` },
   ];

@@ -2,6 +2,7 @@
 import type { Query } from './api-connection.ts';
 import { ApiError, type Status, statusError } from './api-error.ts';
 import type { RawObject, Resource } from './resources.ts';
+import { type Shape, skim } from './skim.ts';
 
 export interface WatchEvent {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK';
@@ -32,17 +33,21 @@ export function watchQuery({ fieldSelector }: Resource, version: string | undefi
   };
 }
 
+/** So begins a line with an object of the collection, not with what the server says itself. */
+const WITH_OBJECT = /^\{"type":"(ADDED|MODIFIED|DELETED)",/;
+
 /** @throws {ApiError} what the server says in an event of type ERROR, or code MALFORMED */
-export function eventIn(line: string): WatchEvent {
+export function eventIn(line: Buffer, { kept }: Pick<Resource, 'kept'> = {}): WatchEvent {
+  const text = kept === undefined ? undefined : slimText(line, kept);
   let value: unknown;
   try {
-    value = JSON.parse(line);
+    value = JSON.parse(text ?? line.toString('utf8'));
   } catch (cause) {
-    throw new ApiError('MALFORMED', `a line that is no JSON: ${JSON.stringify(line.slice(0, 80))}`, { cause });
+    throw new ApiError('MALFORMED', `a line that is no JSON: ${beginningOf(line)}`, { cause });
   }
   const { type, object } = (value ?? {}) as { type?: unknown; object?: Partial<RawObject> & Status };
   if (typeof type !== 'string' || typeof object !== 'object' || object === null) {
-    throw new ApiError('MALFORMED', `a line that is no event: ${JSON.stringify(line.slice(0, 80))}`);
+    throw new ApiError('MALFORMED', `a line that is no event: ${beginningOf(line)}`);
   }
   if (type === 'ERROR') throw statusError(Number(object.code) || 500, object);
   const version = object.metadata?.resourceVersion;
@@ -55,4 +60,13 @@ export function eventIn(line: string): WatchEvent {
     version,
     endsInitial: type === 'BOOKMARK' && object.metadata?.annotations?.[INITIAL_EVENTS_END] === 'true',
   };
+}
+
+function slimText(line: Buffer, kept: Shape): string | undefined {
+  if (!WITH_OBJECT.test(line.toString('latin1', 0, 24))) return undefined;
+  return skim(line, { fields: { type: 'all', object: kept } });
+}
+
+function beginningOf(line: Buffer): string {
+  return JSON.stringify(line.toString('utf8').slice(0, 80));
 }

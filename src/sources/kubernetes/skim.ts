@@ -1,0 +1,177 @@
+/**
+ * The JSON of a large object -> that of the few fields that are kept, without reading the rest: a pod has 5 kB, of which
+ * 400 bytes matter here, and its other fields change all the time. What is skipped is only followed as far as strings and
+ * brackets go. What is not plain to this is left to a whole parse.
+ */
+
+/** What is kept of a value: all of it, some fields of an object, or of each element of a list the same. */
+export type Shape = 'all' | { readonly fields: Readonly<Record<string, Shape>> } | { readonly each: Shape };
+
+const [QUOTE, BACKSLASH, COMMA, COLON] = [0x22, 0x5c, 0x2c, 0x3a];
+const [OPEN_BRACE, CLOSE_BRACE, OPEN_BRACKET, CLOSE_BRACKET] = [0x7b, 0x7d, 0x5b, 0x5d];
+const SPACE = 0x20;
+
+/** @returns JSON of the same value with what is not kept left out; undefined: it has to be parsed whole */
+export function skim(json: Buffer, shape: Shape): string | undefined {
+  return new Skim(json).run(shape);
+}
+
+/** Room for what is kept, used again and again. */
+let room: Buffer = Buffer.allocUnsafe(16 * 1024);
+
+class Skim {
+  readonly #json: Buffer;
+  #at = 0;
+  #length = 0;
+  /** Something was not as it is in JSON, or nothing that this understands. */
+  #lost = false;
+
+  constructor(json: Buffer) {
+    this.#json = json;
+    // What is kept is never more than what there is.
+    if (room.length < json.length) room = Buffer.allocUnsafe(json.length * 2);
+  }
+
+  run(shape: Shape): string | undefined {
+    this.#value(shape);
+    this.#skipSpace();
+    return this.#lost || this.#at !== this.#json.length ? undefined : room.toString('utf8', 0, this.#length);
+  }
+
+  #value(shape: Shape): void {
+    this.#skipSpace();
+    const first = this.#json[this.#at];
+    if (shape !== 'all' && 'fields' in shape && first === OPEN_BRACE) this.#object(shape.fields);
+    else if (shape !== 'all' && 'each' in shape && first === OPEN_BRACKET) this.#list(shape.each);
+    else {
+      const from = this.#at;
+      this.#skip();
+      this.#copy(from, this.#at);
+    }
+  }
+
+  #object(fields: Readonly<Record<string, Shape>>): void {
+    this.#write(OPEN_BRACE);
+    this.#at++;
+    let first = true;
+    let more = !this.#ends(CLOSE_BRACE);
+    while (more) {
+      this.#skipSpace();
+      const from = this.#at;
+      const key = this.#key();
+      const to = this.#at;
+      this.#skipSpace();
+      if (this.#json[this.#at++] !== COLON) this.#lost = true;
+      if (this.#lost) return;
+      const shape = Object.hasOwn(fields, key) ? fields[key] : undefined;
+      if (shape === undefined) {
+        this.#skipSpace();
+        this.#skip();
+      } else {
+        if (!first) this.#write(COMMA);
+        first = false;
+        this.#copy(from, to);
+        this.#write(COLON);
+        this.#value(shape);
+      }
+      more = this.#goesOn(CLOSE_BRACE);
+    }
+    this.#write(CLOSE_BRACE);
+  }
+
+  #list(each: Shape): void {
+    this.#write(OPEN_BRACKET);
+    this.#at++;
+    let more = !this.#ends(CLOSE_BRACKET);
+    while (more) {
+      this.#value(each);
+      more = this.#goesOn(CLOSE_BRACKET);
+      if (more) this.#write(COMMA);
+    }
+    this.#write(CLOSE_BRACKET);
+  }
+
+  /** A field's name; one with escapes may be any. */
+  #key(): string {
+    if (this.#json[this.#at] !== QUOTE) this.#lost = true;
+    const from = this.#at + 1;
+    this.#skipString();
+    const key = this.#json.toString('latin1', from, this.#at - 1);
+    if (key.includes('\\')) this.#lost = true;
+    return key;
+  }
+
+  #ends(close: number): boolean {
+    this.#skipSpace();
+    if (this.#json[this.#at] !== close) return false;
+    this.#at++;
+    return true;
+  }
+
+  #goesOn(close: number): boolean {
+    this.#skipSpace();
+    const next = this.#json[this.#at++];
+    if (next !== COMMA && next !== close) this.#lost = true;
+    return next === COMMA && !this.#lost;
+  }
+
+  /** One value, whatever it is. */
+  #skip(): void {
+    const first = this.#json[this.#at];
+    if (first === QUOTE) this.#skipString();
+    else if (first === OPEN_BRACE || first === OPEN_BRACKET) this.#skipNested();
+    else this.#skipWord();
+  }
+
+  /** A number, true, false or null. */
+  #skipWord(): void {
+    const json = this.#json;
+    const from = this.#at;
+    let at = from;
+    for (; at < json.length; at++) {
+      const byte = json[at] as number;
+      if (byte === COMMA || byte === CLOSE_BRACE || byte === CLOSE_BRACKET || byte <= SPACE) break;
+    }
+    if (at === from) this.#lost = true;
+    this.#at = at;
+  }
+
+  #skipNested(): void {
+    const json = this.#json;
+    let at = this.#at;
+    let depth = 0;
+    for (; at < json.length; at++) {
+      const byte = json[at];
+      if (byte === QUOTE) {
+        this.#at = at;
+        this.#skipString();
+        at = this.#at - 1;
+      } else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) depth++;
+      else if ((byte === CLOSE_BRACE || byte === CLOSE_BRACKET) && --depth === 0) break;
+    }
+    if (depth !== 0) this.#lost = true;
+    this.#at = at + 1;
+  }
+
+  #skipString(): void {
+    const json = this.#json;
+    let at = this.#at + 1;
+    while (at < json.length && json[at] !== QUOTE) at += json[at] === BACKSLASH ? 2 : 1;
+    if (at >= json.length) this.#lost = true;
+    this.#at = at + 1;
+  }
+
+  #skipSpace(): void {
+    const json = this.#json;
+    while (this.#at < json.length && (json[this.#at] as number) <= SPACE) this.#at++;
+  }
+
+  #copy(from: number, to: number): void {
+    this.#json.copy(room, this.#length, from, to);
+    this.#length += Math.min(to, this.#json.length) - from;
+  }
+
+  #write(byte: number): void {
+    room[this.#length++] = byte;
+  }
+}
