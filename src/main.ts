@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
 import { agentCommand } from './commands/agent.ts';
+import { benchCommand } from './commands/bench.ts';
 import { cleanupCommand } from './commands/cleanup.ts';
 import { cniCommand } from './commands/cni.ts';
 import { demoCommand } from './commands/demo.ts';
@@ -30,6 +31,7 @@ for (const command of [
   matrixCommand,
   labCommand,
   demoCommand,
+  benchCommand,
 ]) {
   program.addCommand(likeIts(program, command()));
 }
