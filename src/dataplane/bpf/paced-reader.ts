@@ -9,7 +9,7 @@ export type Reading = (onRecord: (record: Uint8Array) => void) => () => void;
 /** Of the time, that reading takes at most: 1 in so many. */
 const SHARE = 25;
 /** However few records there were: each reading has its price too. */
-const PAUSE_MS = 20;
+const PAUSE_MS = 50;
 
 /** @returns ends the reading; idempotent */
 export function readPaced(reading: Reading, onRecord: (record: Uint8Array) => void): () => void {

@@ -12,6 +12,8 @@ export type RuleCount = PacketCount & Counted;
 
 export type Counted =
   | { readonly verdict: 'allow'; readonly rule: RuleRef }
+  /** Of those that were dropped, copied to the log. */
+  | { readonly verdict: 'told' }
   /** Dropped because these policies isolate and no rule of theirs admits. */
   | { readonly verdict: 'deny'; readonly direction: Direction; readonly policies: readonly ObjectKey[] };
 
@@ -54,8 +56,13 @@ export class CountSums {
   }
 
   #addOne(what: Counted, { packets, bytes }: PacketCount): void {
-    const key = JSON.stringify(what.verdict === 'allow' ? what.rule : [what.direction, what.policies]);
+    const key = keyOf(what);
     const known = this.#sums.get(key) ?? { packets: 0n, bytes: 0n };
     this.#sums.set(key, { ...what, packets: known.packets + packets, bytes: known.bytes + bytes });
   }
+}
+
+function keyOf(what: Counted): string {
+  if (what.verdict === 'told') return what.verdict;
+  return JSON.stringify(what.verdict === 'allow' ? what.rule : [what.direction, what.policies]);
 }

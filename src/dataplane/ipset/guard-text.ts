@@ -56,8 +56,12 @@ export function countRules(text: string): number {
 }
 
 function withDrops(lines: readonly string[], nflogGroup?: number): string[] {
-  const log = nflogGroup === undefined ? '' : ` log prefix "guard:$1" group ${nflogGroup} snaplen ${LOGGED_BYTES}`;
-  return lines.map((line) => line.replace(/DROP\((.*)\)/, `counter${log} drop`));
+  return lines.flatMap((line) => {
+    const [, match = '', word] = /^(.*)DROP\((.*)\)$/.exec(line) ?? [];
+    if (word === undefined) return [line];
+    const log = `limit rate 100/second burst 100 packets log prefix "guard:${word}" group ${nflogGroup} snaplen ${LOGGED_BYTES}`;
+    return [...(nflogGroup === undefined ? [] : [`${match}${log}`]), `${match}counter drop`];
+  });
 }
 
 /** What `nft list table` prints -> by interface, the addresses of the pod behind it. Link-local ones come from no pod's record. */

@@ -158,7 +158,21 @@ export class IpsetDataplane implements Dataplane {
   }
 
   /** What each rule admitted and what was dropped, by the policies' names, since this data plane was opened. */
-  async counts(): Promise<RuleCount[]> {
+  async counts(): Promise<Exclude<RuleCount, { verdict: 'told' }>[]> {
+    return (await this.#sums()).filter((count) => count.verdict !== 'told');
+  }
+
+  /** Drops by rulesets that no event told of, since there were too many at a time. */
+  async untold(): Promise<bigint> {
+    if (this.#reader === undefined) return 0n;
+    let untold = 0n;
+    for (const { verdict, packets } of await this.#sums()) {
+      if (verdict !== 'allow') untold += verdict === 'deny' ? packets : -packets;
+    }
+    return untold < 0n ? 0n : untold;
+  }
+
+  #sums(): Promise<RuleCount[]> {
     return this.#inTurn(async () => {
       const sums = new CountSums();
       for (const family of this.#families) sums.addAll(await family.counts());

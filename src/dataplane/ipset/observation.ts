@@ -3,15 +3,18 @@ import { type Observable, Subject } from 'rxjs';
 import type { Losses, MapFill, Verification } from '../../model/observation.ts';
 import type { VerdictCount, VerdictEvent } from '../../model/verdict-event.ts';
 import type { Observation } from '../contract.ts';
-import type { RuleCount } from './counters.ts';
 import type { IpsetDataplane } from './ipset-dataplane.ts';
 import { SET_PREFIX } from './names.ts';
 import type { Programs } from './programs.ts';
+
+/** For so long a count of what was left out is good. */
+const LOSSES_MS = 10_000;
 
 export class IpsetObservation implements Observation {
   readonly #verdicts = new Subject<VerdictEvent>();
   readonly #dataplane: IpsetDataplane;
   readonly #programs: Programs;
+  #untold: { readonly at: number; readonly count: Promise<bigint> } | undefined;
 
   constructor(dataplane: IpsetDataplane, programs: Programs) {
     this.#dataplane = dataplane;
@@ -31,9 +34,13 @@ export class IpsetObservation implements Observation {
     return (await this.#dataplane.counts()).map(countOf);
   }
 
-  /** The kernel counts none of what the log has no room for. */
+  /** Not asked of the kernel each time: that takes as long as all its rules do. */
   async losses(): Promise<Losses> {
-    return { event: 0, counter: 0, flow: 0, fragment: 0 };
+    const now = performance.now();
+    if (this.#untold === undefined || now - this.#untold.at > LOSSES_MS) {
+      this.#untold = { at: now, count: this.#dataplane.untold() };
+    }
+    return { event: Number(await this.#untold.count), counter: 0, flow: 0, fragment: 0 };
   }
 
   async fill(): Promise<readonly MapFill[]> {
@@ -46,7 +53,7 @@ export class IpsetObservation implements Observation {
   }
 }
 
-function countOf(count: RuleCount): VerdictCount {
+function countOf(count: Awaited<ReturnType<IpsetDataplane['counts']>>[number]): VerdictCount {
   const { packets, bytes } = count;
   if (count.verdict === 'allow') {
     const { rule } = count;

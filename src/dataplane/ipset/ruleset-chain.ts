@@ -35,12 +35,16 @@ export function rulesetRules(ruleset: Ruleset, sets: CompiledState['sets'], opti
       ? []
       : [
           {
-            text: `-j NFLOG --nflog-group ${nflogGroup} --nflog-size ${LOGGED_BYTES} --nflog-prefix ${logPrefix(ruleset, way)}`,
+            text: `${LOG_LIMIT} -j NFLOG --nflog-group ${nflogGroup} --nflog-size ${LOGGED_BYTES} --nflog-prefix ${logPrefix(ruleset, way)}`,
+            counts: { verdict: 'told' as const },
           },
         ]),
     { text: `${comment} -j DROP`, counts: { verdict: 'deny', direction, policies } },
   ];
 }
+
+/** Of a ruleset's drops: a flood of them costs no more than this. What is left out, the counters of both rules say. */
+const LOG_LIMIT = '-m limit --limit 100/sec --limit-burst 100';
 
 /** By which a drop is told from others: `DropDecoder` reads it. */
 export function logPrefix({ id, direction }: Pick<Ruleset, 'id' | 'direction'>, way: Way): string {

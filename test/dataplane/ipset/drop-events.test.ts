@@ -8,6 +8,7 @@ import { cast } from '../../support/cases/cast.ts';
 import { ipFrame, udpHeader } from '../../support/kernel/packets.ts';
 import { describeAsRoot } from '../../support/privilege.ts';
 import { EnforcedNode } from './support/enforced-node.ts';
+import { macOfPort } from './support/packet-node.ts';
 
 const WEB = { 4: '10.244.0.11', 6: 'fd00:10:244::11' } as Record<4 | 6, Address>;
 const API = { 4: '10.244.0.12', 6: 'fd00:10:244::12' } as Record<4 | 6, Address>;
@@ -87,6 +88,18 @@ for (const variant of ['nft', 'legacy'] as const) {
       expect(node.packets.passes(ipFrame(API[4], WEB[4], 17, udpHeader(53, 4001)), seats.api, seats.web)).toBe(false);
       const [event] = await until(1);
       expect(event).toMatchObject({ direction: 'ingress', pod: 'shop/api', source: API[4], destination: WEB[4] });
+    });
+
+    it('are so many in a second, and how many are left out is known', async () => {
+      const frame = ipFrame(WEB[4], API[4], 17, udpHeader(4000, 53));
+      macOfPort(seats.api).copy(frame, 0);
+      macOfPort(seats.web).copy(frame, 6);
+      for (let i = 0; i < 999; i++) node.packets.put(frame, seats.web);
+      expect(node.packets.passes(frame, seats.web, seats.api)).toBe(false);
+      const { event: leftOut } = await node.dataplane.observation.losses();
+      expect(leftOut).toBeGreaterThan(0);
+      expect(await until(1000 - leftOut)).toHaveLength(1000 - leftOut);
+      expect(await node.dataplane.counts()).toMatchObject([{ verdict: 'deny', packets: 1000n }]);
     });
 
     it('give the reasons of what no policy decides', async () => {

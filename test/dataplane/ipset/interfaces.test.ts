@@ -46,7 +46,7 @@ for (const variant of ['nft', 'legacy'] as const) {
       await node.apply([...cast, isolated]);
       expect(node.packets.passes(ipFrame(WEB, API, 17, udpHeader(4000, 53)), seats.web, seats.api)).toBe(false);
       expect(node.packets.command(`iptables-${variant}-save`, '-t', 'mangle')).toMatch(
-        /-j NFLOG --nflog-prefix "?policy:ingress:request:[0-9a-f]{14}"? --nflog-group 77 --nflog-size 128\n/,
+        /-m limit --limit 100\/sec --limit-burst 100 -j NFLOG --nflog-prefix "?policy:ingress:request:[0-9a-f]{14}"? --nflog-group 77 --nflog-size 128\n/,
       );
     });
 
