@@ -16,6 +16,7 @@ import {
 import type { CopiedMap } from './abi.ts';
 import { Adopted, type CopyContent } from './adopted.ts';
 import { Copies, readTable } from './copies.ts';
+import type { Endpoints } from './endpoints.ts';
 import { EventDecoder } from './events.ts';
 import { FlowTables } from './flow-tables.ts';
 import type { Kernel, LinkOf } from './kernel.ts';
@@ -65,6 +66,9 @@ export class BpfDataplane implements Dataplane {
   #sweptVersion: number | undefined;
   /** The bindings and exits that `#known` is of. */
   #noted: Pick<DesiredState, 'bindings' | 'exits'> | undefined;
+  /** Whose tables of flows are there, and since which change of theirs pods' names are recorded. */
+  #prepared: { readonly endpoints: Endpoints; readonly version: number } | undefined;
+  #named: { readonly endpoints: Endpoints; readonly version: number } | undefined;
   /** Tables of flows may be left over. */
   #tablesLeft = true;
   /** Interfaces of the state in force, by role. */
@@ -141,7 +145,7 @@ export class BpfDataplane implements Dataplane {
     this.#state = state;
     this.#missedHint = false;
     this.#checkCapacity(content);
-    await this.#flowTables.prepare(content.endpoints.slots());
+    await this.#prepareTables(content);
     if (this.#closed) throw new Error('the data plane was closed');
     // Names first: an event may come before this call is over.
     this.#recordNames(content, known, this.#copies.generation + 1n);
@@ -253,7 +257,8 @@ export class BpfDataplane implements Dataplane {
     this.#content = undefined;
     const content = known ?? this.#build();
     content.update(state, known === undefined ? undefined : hint);
-    const [end, capacity] = [content.endpoints.end, this.#kernel.capacity('endpoints')];
+    const capacity = this.#kernel.capacity('endpoints');
+    const { end } = content.endpoints;
     if (end > capacity) throw new CapacityError('endpoints', end, capacity);
     if (known === undefined) this.#copies.follow(content.tables);
     this.#content = content;
@@ -292,8 +297,20 @@ export class BpfDataplane implements Dataplane {
   }
 
   #recordNames({ endpoints, rows }: WantedContent, hint: Hint, generation: bigint): void {
-    this.#names.pods.record(generation, endpoints.pods());
+    const { version } = endpoints;
+    if (this.#named?.endpoints !== endpoints || this.#named.version !== version) {
+      this.#names.pods.record(generation, endpoints.pods());
+      this.#named = { endpoints, version };
+    }
     if (hint?.rulesets.size !== 0) this.#names.policies.record(generation, rows.policies());
+  }
+
+  /** @throws {BpfError} */
+  async #prepareTables({ endpoints }: WantedContent): Promise<void> {
+    const { version } = endpoints;
+    if (this.#prepared?.endpoints === endpoints && this.#prepared.version === version) return;
+    await this.#flowTables.prepare(endpoints.slots());
+    this.#prepared = { endpoints, version };
   }
 
   /** Both copies are equal: nobody knows what is in neither. Entries are gone first, then what stood behind them. */

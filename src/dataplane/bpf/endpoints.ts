@@ -2,7 +2,7 @@
  * Bindings of interfaces -> slots, endpoint records and settings. A slot belongs to one pod with its addresses on one
  * interface, together with the tables of its flows; whatever of this changes, it becomes another slot with fresh ones.
  */
-import { type Address, type Family, familyOf } from '../../model/address.ts';
+import { type Address, type Family, familyOf, type Prefix } from '../../model/address.ts';
 import type { ObjectKey } from '../../model/cluster.ts';
 import type { RulesetId } from '../../model/compiled.ts';
 import type { Binding } from '../../model/links.ts';
@@ -15,6 +15,7 @@ interface Bound {
   readonly key: string;
   readonly pod: ObjectKey;
   readonly slot: number;
+  readonly addresses: readonly Address[];
   readonly families: readonly Family[];
   /** The slot was in use before this process, with the same addresses. */
   readonly adopted: boolean;
@@ -25,6 +26,18 @@ interface Binder {
   readonly record: EndpointRecord;
   /** What the interface had before this process. */
   readonly before: ReturnType<Adopted['endpointOf']>;
+}
+
+/** What a change may have touched. */
+export interface Concerned {
+  readonly pods: ReadonlySet<ObjectKey>;
+  /** Addresses, and prefixes, that are no endpoint's. */
+  readonly places: ReadonlySet<Address | Prefix>;
+}
+
+interface Putting {
+  readonly state: DesiredState;
+  readonly adopted: Adopted | undefined;
 }
 
 export interface EndpointsParts {
@@ -43,6 +56,9 @@ export class Endpoints {
   readonly #entries = new Set<number>();
   /** Slots that no endpoint has any more, but a copy or a run may. */
   readonly #retired = new Set<number>();
+  /** Those of the last update: the very same again means the same interfaces. */
+  #bindings: DesiredState['bindings'] | undefined;
+  #version = 0;
 
   constructor(parts: EndpointsParts) {
     this.#parts = parts;
@@ -58,6 +74,11 @@ export class Endpoints {
     for (const [ifindex, { pod }] of this.#bound) yield [ifindex, pod];
   }
 
+  /** Grows whenever a slot is given or taken. */
+  get version(): number {
+    return this.#version;
+  }
+
   /** How many slots must fit: the highest in use and one. */
   get end(): number {
     let highest = 0;
@@ -65,21 +86,38 @@ export class Endpoints {
     return highest + 1;
   }
 
-  /** @param adopted of a fresh build only: later its slots may be others' */
-  update({ bindings, compiled }: DesiredState, adopted?: Adopted): void {
-    for (const ifindex of [...this.#entries]) if (!bindings.has(ifindex)) this.#removeEntry(ifindex);
+  /**
+   * @param concerned pods and addresses whose endpoints or identities may differ; absent: any
+   * @param adopted of a fresh build only: later its slots may be others'
+   */
+  update(state: DesiredState, concerned?: Concerned, adopted?: Adopted): void {
+    const { bindings } = state;
+    const all = concerned === undefined || bindings !== this.#bindings;
+    this.#bindings = undefined;
+    if (all) for (const ifindex of [...this.#entries]) if (!bindings.has(ifindex)) this.#removeEntry(ifindex);
     for (const [ifindex, binding] of bindings) {
-      const record = this.#recordOf(binding, compiled);
-      if (record === undefined) {
-        this.#unbind(ifindex);
-        const pending = binding.kind === 'pending' ? binding.verdict : 'closed';
-        this.#setEntry(ifindex, { slot: 0, pending });
-      } else {
-        const { pod } = binding as Binding & { pod: ObjectKey };
-        const slot = this.#bind(ifindex, { pod, record, before: adopted?.endpointOf(ifindex) });
-        this.#parts.tables.endpoints.set(slot, record);
-        this.#setEntry(ifindex, { slot, pending: 'closed' });
-      }
+      if (all || this.#isConcerned(ifindex, binding, concerned)) this.#put(ifindex, binding, { state, adopted });
+    }
+    this.#bindings = bindings;
+  }
+
+  #isConcerned(ifindex: number, binding: Binding, { pods, places }: Concerned): boolean {
+    if (binding.kind !== 'endpoint') return false;
+    if (pods.has(binding.pod)) return true;
+    return this.#bound.get(ifindex)?.addresses.some((address) => places.has(address)) ?? false;
+  }
+
+  #put(ifindex: number, binding: Binding, { state, adopted }: Putting): void {
+    const record = this.#recordOf(binding, state.compiled);
+    if (record === undefined) {
+      this.#unbind(ifindex);
+      const pending = binding.kind === 'pending' ? binding.verdict : 'closed';
+      this.#setEntry(ifindex, { slot: 0, pending });
+    } else {
+      const { pod } = binding as Binding & { pod: ObjectKey };
+      const slot = this.#bind(ifindex, { pod, record, before: adopted?.endpointOf(ifindex) });
+      this.#parts.tables.endpoints.set(slot, record);
+      this.#setEntry(ifindex, { slot, pending: 'closed' });
     }
   }
 
@@ -95,13 +133,15 @@ export class Endpoints {
     const bound = this.#bound.get(ifindex);
     if (bound?.key === key) return bound.slot;
     this.#unbind(ifindex);
-    const families = [record.address4, record.address6].flatMap((a) => (a === undefined ? [] : [familyOf(a)]));
+    const addresses = [record.address4, record.address6].filter((one) => one !== undefined);
+    const families = addresses.map(familyOf);
     const same =
       before !== undefined && before.record.address4 === record.address4 && before.record.address6 === record.address6;
     const slot = same ? before.slot : this.#parts.slots.take(ifindex);
     if (same) this.#parts.slots.keep(slot);
     this.#retired.delete(slot);
-    this.#bound.set(ifindex, { key, pod, slot, families, adopted: same });
+    this.#bound.set(ifindex, { key, pod, slot, addresses, families, adopted: same });
+    this.#version++;
     return slot;
   }
 
@@ -109,6 +149,7 @@ export class Endpoints {
     const bound = this.#bound.get(ifindex);
     if (bound === undefined) return;
     this.#bound.delete(ifindex);
+    this.#version++;
     this.#retired.add(bound.slot);
     this.#parts.tables.endpoints.delete(bound.slot);
   }

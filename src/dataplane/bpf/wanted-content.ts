@@ -101,7 +101,7 @@ export class WantedContent {
     for (const place of dirty) this.#writePlace(place, entries);
     this.#updateRulesets(state, hint, before);
     this.rows.refresh(meanings);
-    this.endpoints.update(state, this.#adopted);
+    this.endpoints.update(state, hint && { pods: hint.endpoints, places: dirty }, this.#adopted);
     this.tables.settings.set(0, this.#parts.settings(state));
     this.#identities.settle();
     this.#sets.sweep(goneSets);
