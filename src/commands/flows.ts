@@ -1,10 +1,10 @@
 /** `selvedge flows`: what passed and what was dropped at this node's pods, by whose word, as it happens or as it was. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import pc from 'picocolors';
-import { followAgent } from '../api/client.ts';
+import { AgentError, followAgent } from '../api/client.ts';
 import { type FlowLine, PATHS } from '../api/contract.ts';
 import { FlowTable } from '../observe/flows/flow-table.ts';
-import { flowsEverywhere } from './flows-everywhere.ts';
+import { execEverywhere, NoPodsError } from '../sources/kubernetes/exec-everywhere.ts';
 import { socketOption } from './options.ts';
 import { stopSignal } from './stop-signal.ts';
 import { terminal } from './terminal.ts';
@@ -82,7 +82,19 @@ async function everywhere(
   });
   const onTrouble = (node: string, message: string) => process.stderr.write(`selvedge: ${node}: ${message}\n`);
   const where = { ...(kubeconfig !== undefined && { kubeconfig }), ...(context !== undefined && { context }) };
-  const failed = await flowsEverywhere({ ...where, namespace, selector, args, onLine, onTrouble, signal });
+  const failed = await execEverywhere({
+    ...where,
+    namespace,
+    selector,
+    container: 'agent',
+    command: ['selvedge', 'flows', '-o', 'json', ...args],
+    onLine: (line) => onLine(JSON.parse(line) as FlowLine),
+    onTrouble,
+    signal,
+  }).catch((error: unknown) => {
+    if (!(error instanceof NoPodsError)) throw error;
+    throw new AgentError('NO_AGENTS', `${error.message} (--agent-namespace, --agent-selector)`, { cause: error });
+  });
   if (failed > 0) process.exitCode = 1;
 }
 

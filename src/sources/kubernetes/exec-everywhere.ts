@@ -1,38 +1,35 @@
 /**
- * Flows of every node: the agents' pods are asked of the API server, and `selvedge flows` is run in each by its exec. What
- * one of them tells comes line by line; one that cannot be asked is told of, and the others go on.
+ * One command in every pod that has some labels, by the API server's exec: what each prints, line by line as it comes. A
+ * pod that cannot be asked is told of, and the others go on.
  */
 import { Writable } from 'node:stream';
-import type { FlowLine } from '../api/contract.ts';
 
 export interface Everywhere {
   readonly kubeconfig?: string;
   readonly context?: string;
-  /** Of the agents' pods. */
+  /** Of the pods. */
   readonly namespace: string;
-  /** Label selector of the agents' pods. */
+  /** Label selector of the pods. */
   readonly selector: string;
-  /** The arguments of `selvedge flows` in each pod. */
-  readonly args: readonly string[];
-  readonly onLine: (line: FlowLine) => void;
-  /** A node that cannot be asked, or whose agent has said something on its standard error. */
+  readonly container: string;
+  readonly command: readonly string[];
+  readonly onLine: (line: string) => void;
+  /** A node that cannot be asked, or whose command has said something on its standard error. */
   readonly onTrouble: (node: string, message: string) => void;
   readonly signal: AbortSignal;
 }
 
-/** There is no agent to ask, or nobody to say where they are. */
-export class NoAgentsError extends Error {
-  readonly code = 'NO_AGENTS';
+/** There is no such pod, or nobody to say where they are. */
+export class NoPodsError extends Error {
+  readonly code = 'NO_PODS';
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);
-    this.name = 'NoAgentsError';
+    this.name = 'NoPodsError';
   }
 }
 
-const CONTAINER = 'agent';
-
-/** Resolves when all have ended. @returns how many could not be asked @throws {NoAgentsError} */
-export async function flowsEverywhere(everywhere: Everywhere): Promise<number> {
+/** Resolves when all have ended. @returns how many could not be asked @throws {NoPodsError} */
+export async function execEverywhere(everywhere: Everywhere): Promise<number> {
   // Takes half a second to load, which nobody else has to wait for.
   const { CoreV1Api, Exec, KubeConfig } = await import('@kubernetes/client-node');
   const config = new KubeConfig();
@@ -40,8 +37,8 @@ export async function flowsEverywhere(everywhere: Everywhere): Promise<number> {
   if (kubeconfig === undefined) config.loadFromDefault();
   else config.loadFromFile(kubeconfig);
   if (context !== undefined) config.setCurrentContext(context);
-  const agents = await agentsOf(config.makeApiClient(CoreV1Api), namespace, selector);
-  const asked = agents.map(async ({ pod, node }) => {
+  const pods = await podsOf(config.makeApiClient(CoreV1Api), namespace, selector);
+  const asked = pods.map(async ({ pod, node }) => {
     try {
       await followOne(new Exec(config), pod, node, everywhere);
       return 0;
@@ -60,22 +57,20 @@ interface Listing {
   }>;
 }
 
-async function agentsOf(
+async function podsOf(
   api: Listing,
   namespace: string,
   labelSelector: string,
 ): Promise<{ pod: string; node: string }[]> {
   const { items } = await api.listNamespacedPod({ namespace, labelSelector }).catch((cause: unknown) => {
-    throw new NoAgentsError(`the API server does not say where the agents are: ${messageOf(cause)}`, { cause });
+    throw new NoPodsError(`the API server does not say where the pods are: ${messageOf(cause)}`, { cause });
   });
-  const agents = items.flatMap(({ metadata, spec, status }) => {
+  const pods = items.flatMap(({ metadata, spec, status }) => {
     if (metadata?.name === undefined || status?.phase !== 'Running') return [];
     return [{ pod: metadata.name, node: spec?.nodeName ?? metadata.name }];
   });
-  if (agents.length > 0) return agents;
-  throw new NoAgentsError(
-    `no pod of namespace ${namespace} with ${labelSelector} runs: where are the agents (--agent-namespace, --agent-selector)?`,
-  );
+  if (pods.length === 0) throw new NoPodsError(`no pod of namespace ${namespace} with ${labelSelector} runs`);
+  return pods;
 }
 
 interface Executing {
@@ -96,19 +91,28 @@ async function followOne(
   exec: Executing,
   pod: string,
   node: string,
-  { namespace, args, onLine, onTrouble, signal }: Everywhere,
+  { namespace, container, command, onLine, onTrouble, signal }: Everywhere,
 ): Promise<void> {
-  const out = lineWriter((line) => onLine(JSON.parse(line) as FlowLine));
+  const out = lineWriter(onLine);
   let words = '';
   const err = lineWriter((line) => {
     words = line;
     onTrouble(node, line);
   });
   let failure: string | undefined;
-  const command = ['selvedge', 'flows', '-o', 'json', ...args];
-  const socket = await exec.exec(namespace, pod, CONTAINER, command, out, err, null, false, ({ status, message }) => {
-    if (status === 'Failure') failure = message ?? 'it failed';
-  });
+  const socket = await exec.exec(
+    namespace,
+    pod,
+    container,
+    [...command],
+    out,
+    err,
+    null,
+    false,
+    ({ status, message }) => {
+      if (status === 'Failure') failure = message ?? 'it failed';
+    },
+  );
   await new Promise<void>((resolve) => {
     const end = () => socket.close();
     signal.addEventListener('abort', end, { once: true });
