@@ -44,13 +44,27 @@ export class IpsetObservation implements Observation {
   }
 
   async fill(): Promise<readonly MapFill[]> {
-    return (await this.#programs.fillOfSets()).filter(({ name }) => name.startsWith(SET_PREFIX));
+    const fullest = new Map<string, MapFill>();
+    for (const { name: set, entries, capacity } of await this.#programs.fillOfSets()) {
+      const name = kindOf(set);
+      if (name !== undefined && entries >= (fullest.get(name)?.entries ?? 0))
+        fullest.set(name, { name, entries, capacity });
+    }
+    return [...fullest.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   /** Compares with the state that was applied last; the caller's may be older by now. */
   verify(): Promise<Verification> {
     return this.#dataplane.verify();
   }
+}
+
+/** Sets come and go with policies, and each has two sides: what is told of is the fullest of a kind. */
+function kindOf(set: string): string | undefined {
+  if (!set.startsWith(SET_PREFIX)) return undefined;
+  const [, family, kind] = /^[LR]([46])-(.*)$/.exec(set.slice(SET_PREFIX.length)) ?? [];
+  if (family === undefined) return undefined;
+  return kind === 'ingress' || kind === 'egress' ? `${kind}${family}` : `sets${family}`;
 }
 
 function countOf(count: Awaited<ReturnType<IpsetDataplane['counts']>>[number]): VerdictCount {
