@@ -68,7 +68,8 @@ const HELP = `
 Without --queries the lab stays until Ctrl-C and prints who reaches whom, again whenever a manifest changes.
 Where the policies' text says otherwise than the connections, that is said too (with --queries by exit code 1).
 A query is a line {"from":"NS/POD or IP","to":"NS/POD or IP","port":80,"protocol":"TCP","family":"IPv4"}; protocol is TCP
-and family one that both ends have unless given. Enter a pod with: ip netns exec slv-ID-NODE_NAMESPACE_POD sh`;
+and family one that both ends have unless given. Enter a pod with: ip netns exec slv-ID-NODE_NAMESPACE_POD sh
+Ask a node's agent with: selvedge flows --socket /run/selvedge-lab/ID/NODE-NUMBER.sock (status, explain)`;
 
 /** What of the options the lab is made by. */
 interface LabKind {

@@ -1,6 +1,5 @@
 /** One agent of a lab: a process in its node's network namespace, and what its log says about how far it is. */
 import { readFileSync } from 'node:fs';
-import { basename, dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { type RunningCommand, start } from '../child-process.ts';
@@ -15,6 +14,8 @@ export interface AgentOptions {
   readonly manifests: readonly string[];
   /** In a bpffs. */
   readonly pinDir: string;
+  /** Of its API; in a folder that all namespaces of this machine share. */
+  readonly socket: string;
   readonly dataplane: DataplaneChoice;
   /** The script that is run with `agent` and its options: `selvedge` of this checkout when absent. */
   readonly script?: string | undefined;
@@ -42,7 +43,7 @@ const logLine = z.union([
 export class AgentProcess {
   readonly node: string;
   readonly pinDir: string;
-  /** Of its API; in a folder that all namespaces of this machine share. */
+  /** Of its API. */
   readonly socket: string;
   readonly #command: RunningCommand;
   readonly #onNews: () => void;
@@ -59,10 +60,10 @@ export class AgentProcess {
 
   /** `onNews` is called whenever what `missing` says may have changed. */
   constructor(options: AgentOptions, onNews: () => void) {
-    const { node, namespace, manifests, pinDir, dataplane, script = MAIN } = options;
+    const { node, namespace, manifests, pinDir, socket, dataplane, script = MAIN } = options;
     this.node = node;
     this.pinDir = pinDir;
-    this.socket = `/run/selvedge/lab/${basename(dirname(pinDir))}-${basename(pinDir)}.sock`;
+    this.socket = socket;
     this.#onNews = onNews;
     const agent = [script, 'agent', '--manifests', ...manifests, '--node-name', node, '--pin-dir', pinDir];
     // The namespace is the lab's own, so are its settings.

@@ -1,4 +1,5 @@
 /** The agents of a lab's nodes, one process each: started and ended as nodes come and go. */
+import { dirname } from 'node:path';
 import type { DataplaneChoice, DataplaneKind } from '../dataplane/select.ts';
 import { AgentProcess } from './agent-process.ts';
 import type { Enforcer } from './enforcer.ts';
@@ -52,7 +53,9 @@ export class Agents implements Enforcer {
     const { manifests, pinDir, script, dataplane = 'auto' } = this.#options;
     // Pins belong to the namespace: a node that is made anew starts with none. bpffs allows no dots.
     const pins = `${pinDir}/${node.replaceAll('.', '_')}-${inode}`;
-    const options = { node, namespace, manifests, script, dataplane, pinDir: pins };
+    // Beside the bpffs, in the lab's folder, and short: a socket's path has 107 bytes at most.
+    const socket = `${dirname(pinDir)}/${node.slice(0, 40)}-${inode}.sock`;
+    const options = { node, namespace, manifests, script, dataplane, pinDir: pins, socket };
     const agent = new AgentProcess(options, () => {
       if (agent.lost !== undefined) this.#replace(agent, { node, namespace, inode });
       this.#wake();
