@@ -39,6 +39,8 @@ const NOTHING: Omit<DesiredState, 'pending'> = {
 };
 
 const RENEWAL_MS = 1_000;
+/** Rules that went out of use before their counts are looked for, which takes milliseconds: each may have a row per interface. */
+const RULES_GONE = 16;
 
 export class BpfDataplane implements Dataplane {
   readonly kind = 'bpf';
@@ -79,6 +81,8 @@ export class BpfDataplane implements Dataplane {
   readonly #inherited: boolean;
   /** Interfaces may have gone, before this process or with a state, whose counts are still there. */
   #hasGone = true;
+  /** Of the rules that went out of use, how many were looked for in the counts. */
+  #collectedRules = 0;
   /** Tables of flows on their way out, each for a grace period: no state has to wait for that. */
   #collecting: Promise<unknown> = Promise.resolve();
   #renewal: NodeJS.Timeout | undefined;
@@ -335,13 +339,18 @@ export class BpfDataplane implements Dataplane {
     this.#sweptVersion = attachments.version;
   }
 
-  /** Counts of interfaces that neither a state names nor a guard. */
+  /** Counts of interfaces that neither a state names nor a guard, and of rules that no state names any more. */
   #forgetCounts(): void {
-    if (!this.#hasGone) return;
-    const known = new Set([...this.#known.pod, ...this.#known.exit]);
+    const { retirements } = this.ruleNumbers;
+    if (!this.#hasGone && retirements - this.#collectedRules < RULES_GONE) return;
+    const known = new Set([...this.#known.pod, ...this.#known.exit, ...this.#guarding]);
     for (const { ifindex } of this.#kernel.attachments.attached()) known.add(ifindex);
-    this.#kernel.forgetCounts((ifindex) => !known.has(ifindex));
+    this.#kernel.forgetCounts({
+      isGone: (ifindex) => !known.has(ifindex),
+      isGoneRule: (rule) => !this.ruleNumbers.isUsed(rule),
+    });
     this.#hasGone = false;
+    this.#collectedRules = retirements;
   }
 
   /** Never rejects: tables that stay, and with them their slots, are collected the next time. */

@@ -29,8 +29,14 @@ export function readCounts({ counters, tallies }: CountMaps, abi: Abi): CountRow
   }
 }
 
-/** Removes the rows of the interfaces that are gone. @throws {BpfError} */
-export function removeCounts({ counters, tallies }: CountMaps, abi: Abi, isGone: (ifindex: number) => boolean): void {
+/** Of what a row counts: which interface is gone, and which rule, by its number. */
+export interface Gone {
+  isGone(ifindex: number): boolean;
+  isGoneRule(rule: number): boolean;
+}
+
+/** Removes the rows of interfaces and of rules that are gone. @throws {BpfError} */
+export function removeCounts({ counters, tallies }: CountMaps, abi: Abi, { isGone, isGoneRule }: Gone): void {
   const { counter_key: row, tally } = abi.codecs;
   // First: what is moved from here to a row after this would stay.
   for (const [key, values] of tallies.entries()) {
@@ -44,7 +50,11 @@ export function removeCounts({ counters, tallies }: CountMaps, abi: Abi, isGone:
     // Counts of the slot's next endpoint, on another CPU and in this very moment, may be lost.
     if (changed) tallies.set(key, values);
   }
-  const gone = counters.keys().filter((key) => isGone(Number(row.decode(key).ifindex)));
+  const gone = counters.keys().filter((key) => {
+    const { ifindex, rule, reason } = row.decode(key);
+    // With other reasons the number stands for something else, or nothing.
+    return isGone(Number(ifindex)) || (reason === abi.numbers.REASON_ALLOW_RULE && isGoneRule(Number(rule)));
+  });
   if (gone.length > 0) counters.deleteBatch(Buffer.concat(gone), gone.length);
 }
 

@@ -68,7 +68,7 @@ export function openNativeKernel(options: NativeKernelOptions, lock: Lock): Nati
     },
     counters: () => readCounts(counts, abi),
     losses: () => object.map('losses').entries(),
-    forgetCounts: (isGone) => removeCounts(counts, abi, isGone),
+    forgetCounts: (gone) => removeCounts(counts, abi, gone),
     earlierSlots: () => earlierSlots(pins?.others() ?? []),
     removeOtherLayouts: () => pins?.removeOthers(),
     close: () => {

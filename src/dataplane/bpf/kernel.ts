@@ -1,6 +1,7 @@
 /** What the data plane asks of the kernel, small enough to be played in memory: the tests' kernel counts and breaks every write. */
 import type { LinkRole, StaleLink } from '../contract.ts';
 import type { Abi, CopiedMap } from './abi.ts';
+import type { Gone } from './counts.ts';
 import type { EarlierSlots } from './earlier-slots.ts';
 import type { CopyIndex } from './table.ts';
 
@@ -82,8 +83,8 @@ export interface Kernel {
   capacity(name: CopiedMap): number;
   /** Resolves when every run of a program that was under way at the call has ended. */
   gracePeriod(): Promise<void>;
-  /** Removes the counts of interfaces. @throws BpfError */
-  forgetCounts(isGone: (ifindex: number) => boolean): void;
+  /** Removes the counts of interfaces and rules. @throws {BpfError} */
+  forgetCounts(gone: Gone): void;
   /** Slots by which programs of other layouts that are still attached mark packets. */
   earlierSlots(): EarlierSlots;
   /** Drops pinned maps of other layouts, when no program that uses them is attached any more. */

@@ -19,6 +19,7 @@ export class RuleNumbers {
   readonly #byNumber = new Map<number, Numbered>();
   /** In the order of retirement. */
   readonly #retired = new Set<Numbered>();
+  #retirements = 0;
 
   /** Each `take` needs one `release`. Never 0. */
   take(ref: RuleRef): number {
@@ -38,6 +39,7 @@ export class RuleNumbers {
     const numbered = this.#byName.get(nameOf(ref));
     if (numbered === undefined || --numbered.uses > 0) return;
     this.#retired.add(numbered);
+    this.#retirements++;
     if (this.#retired.size <= RETIRED_MAX) return;
     const [oldest] = this.#retired;
     if (oldest !== undefined) this.#forget(oldest);
@@ -46,6 +48,16 @@ export class RuleNumbers {
   /** The rule that a number stands for or, until it is forgotten, stood for. */
   refOf(number: number): RuleRef | undefined {
     return this.#byNumber.get(number)?.ref;
+  }
+
+  /** How often a name went out of use, ever. */
+  get retirements(): number {
+    return this.#retirements;
+  }
+
+  /** Whether some ruleset has the rule now. */
+  isUsed(number: number): boolean {
+    return (this.#byNumber.get(number)?.uses ?? 0) > 0;
   }
 
   #forget(numbered: Numbered): void {

@@ -173,6 +173,21 @@ describeAsRoot('the BPF data plane on this kernel', () => {
     expect(dataplane.counts()).toContainEqual(expect.objectContaining({ ...named, packets: 1n }));
   });
 
+  test('counts of rules that are no more go too, once there are some', async () => {
+    const ifindex = fresh.node.addVeth();
+    const dataplane = await fresh.open();
+    const counted = () => dataplane.counts().filter(({ reason }) => reason === 'allow-rule');
+    for (let i = 0; i < 40; i++) {
+      const source = `10.9.9.${i}` as Address;
+      await dataplane.apply(underPolicy(isolatedAt(ifindex, [80]), `ns/policy-${i}` as ObjectKey), undefined);
+      run(dataplane, ifindex, { source, destination: '10.0.0.1' as Address, port: 80 });
+      const policies = counted().map(({ rule }) => rule?.policy);
+      expect(policies).toContain(`ns/policy-${i}`);
+      expect(policies.length).toBeLessThan(20);
+      await dataplane.settled();
+    }
+  });
+
   test('counts go with their interface, and no others', async () => {
     const [gone, stays] = [fresh.node.addVeth(), fresh.node.addVeth()];
     const dataplane = await fresh.open();
@@ -190,6 +205,15 @@ describeAsRoot('the BPF data plane on this kernel', () => {
     expect(counted()).toEqual([stays]);
   });
 });
+
+/** The state with its rules in another policy. */
+function underPolicy(state: DesiredState, policy: ObjectKey): DesiredState {
+  const rulesets = [...state.compiled.rulesets].map(([id, ruleset]) => {
+    const rules = ruleset.rules.map((rule) => ({ ...rule, ref: { ...rule.ref, policy } }));
+    return [id, { ...ruleset, policies: [policy], rules }] as const;
+  });
+  return { ...state, compiled: { ...state.compiled, rulesets: new Map(rulesets) } };
+}
 
 /** The random state's endpoints, on interfaces that exist; nothing is the node's own, which needs a device of its own to tell. */
 function onInterfaces(state: DesiredState, veths: readonly number[]): DesiredState {
