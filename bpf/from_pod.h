@@ -125,7 +125,7 @@ static __always_inline int from_pod_own_node(struct __sk_buff *skb, const struct
   struct question question = {.origin = FLOW_BY_LOCAL};
   __u32 flags;
 
-  identity_of(run->copy, packet->peer, &flags, family);
+  identity_of(run, packet->peer, &flags, family);
   if (!(flags & ADDRESS_OWN_NODE)) return 0;
   if (!judge_allows(run, packet, &question, &judgement, family)) return drop_judged(skb, run, packet, &judgement);
   if (packet->flags & PACKET_OPENING) admitted(skb, run, packet, &judgement);

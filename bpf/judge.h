@@ -62,10 +62,10 @@ static __always_inline bool is_orphan(const struct __sk_buff *skb, const struct 
 }
 
 /* Of an endpoint without any look-up; of another address, multicast and broadcast too, by the maps. */
-static __always_inline __u32 end_identity(__u32 copy, const struct endpoint *endpoint, const __be32 *address,
+static __always_inline __u32 end_identity(const struct run *run, const struct endpoint *endpoint, const __be32 *address,
                                           __u32 *flags, const int family) {
   if (endpoint) return family == 4 ? endpoint->identity4 : endpoint->identity6;
-  return identity_of(copy, address, flags, family);
+  return identity_of(run, address, flags, family);
 }
 
 /* The endpoint itself, or 0 when the packet is to another address than its own. */
@@ -81,7 +81,7 @@ static __always_inline void judge(const struct run *run, const struct packet *pa
   const struct endpoint *local = endpoint_in_slot(run, local_slot), *peer = endpoint_in_slot(run, peer_slot);
   bool by_local = question->origin == FLOW_BY_LOCAL, spare_peer = question->spare_peer;
   const struct endpoint *requester = by_local ? local : peer, *responder = by_local ? peer : local;
-  __u32 port = port_of(packet, by_local ? packet->peer_port : packet->local_port), copy = run->copy, ignored;
+  __u32 port = port_of(packet, by_local ? packet->peer_port : packet->local_port), ignored;
 
   if (requester && !(spare_peer && !by_local)) {
     struct side *side = &judgement->egress;
@@ -92,10 +92,10 @@ static __always_inline void judge(const struct run *run, const struct packet *pa
     side->ruleset = ruleset;
     side->reason = REASON_ALLOW_UNISOLATED;
     if (ruleset) {
-      __u32 identity = by_local ? end_identity(copy, peer, packet->peer, &judgement->peer_flags, family)
-                                : end_identity(copy, own_end(packet, local, family), packet->local, &ignored, family);
+      __u32 identity = by_local ? end_identity(run, peer, packet->peer, &judgement->peer_flags, family)
+                                : end_identity(run, own_end(packet, local, family), packet->local, &ignored, family);
 
-      side->reason = policy_judge(copy, ruleset, identity, port, &side->rule);
+      side->reason = policy_judge(run, ruleset, identity, port, &side->rule);
       if (!reason_allows(side->reason)) return;
     }
   }
@@ -108,10 +108,10 @@ static __always_inline void judge(const struct run *run, const struct packet *pa
     side->ruleset = ruleset;
     side->reason = REASON_ALLOW_UNISOLATED;
     if (ruleset) {
-      __u32 identity = by_local ? end_identity(copy, own_end(packet, local, family), packet->local, &ignored, family)
-                                : end_identity(copy, peer, packet->peer, &judgement->peer_flags, family);
+      __u32 identity = by_local ? end_identity(run, own_end(packet, local, family), packet->local, &ignored, family)
+                                : end_identity(run, peer, packet->peer, &judgement->peer_flags, family);
 
-      side->reason = policy_judge(copy, ruleset, identity, port, &side->rule);
+      side->reason = policy_judge(run, ruleset, identity, port, &side->rule);
     }
   }
 }

@@ -4,6 +4,7 @@
 
 #include "packet.h"
 #include "parse_transport.h"
+#include "recent.h"
 
 /* A search of an extent takes at most this many steps: extents are shorter than 2^20. */
 #define PORT_SEARCH_STEPS 20
@@ -14,7 +15,7 @@
  */
 #define PORT_UNKNOWN (1u << 31)
 
-static __always_inline __u32 identity_of4(__u32 copy, __be32 address, __u32 *flags) {
+static __always_inline __u32 identity_find4(__u32 copy, __be32 address, __u32 *flags) {
   struct ipcache4_key key = {address};
   struct ipcache_entry *entry = LOOKUP_COPY(copy, ipcache4, &key);
 
@@ -28,7 +29,7 @@ static __always_inline __u32 identity_of4(__u32 copy, __be32 address, __u32 *fla
   return cidr ? cidr->identity : IDENTITY_WORLD;
 }
 
-static __always_inline __u32 identity_of6(__u32 copy, const __be32 *address, __u32 *flags) {
+static __always_inline __u32 identity_find6(__u32 copy, const __be32 *address, __u32 *flags) {
   struct ipcache6_key key;
   struct cidr6_key prefix = {.length = 128};
 
@@ -45,10 +46,43 @@ static __always_inline __u32 identity_of6(__u32 copy, const __be32 *address, __u
   return cidr ? cidr->identity : IDENTITY_WORLD;
 }
 
+static __always_inline __u32 identity_of4(const struct run *run, __be32 address, __u32 *flags) {
+  struct recent_identity4 *recent = recent_identity4(address);
+
+  if (recent && recent->generation == run->generation && recent->address == address) {
+    *flags = recent->flags;
+    return recent->identity;
+  }
+  __u32 identity = identity_find4(run->copy, address, flags);
+
+  if (recent)
+    *recent = (struct recent_identity4){
+        .generation = run->generation, .address = address, .identity = identity, .flags = *flags};
+  return identity;
+}
+
+static __always_inline __u32 identity_of6(const struct run *run, const __be32 *address, __u32 *flags) {
+  struct recent_identity6 *recent = recent_identity6(address);
+
+  if (recent && recent->generation == run->generation && words_equal(recent->address, address, 4)) {
+    *flags = recent->flags;
+    return recent->identity;
+  }
+  __u32 identity = identity_find6(run->copy, address, flags);
+
+  if (recent) {
+    recent->generation = run->generation;
+    copy_words(recent->address, address);
+    recent->identity = identity;
+    recent->flags = *flags;
+  }
+  return identity;
+}
+
 /* flags: enum address_flag, 0 where there is no entry. */
-static __always_inline __u32 identity_of(__u32 copy, const __be32 *address, __u32 *flags, const int family) {
+static __always_inline __u32 identity_of(const struct run *run, const __be32 *address, __u32 *flags, const int family) {
   *flags = 0;
-  return family == 4 ? identity_of4(copy, address[0], flags) : identity_of6(copy, address, flags);
+  return family == 4 ? identity_of4(run, address[0], flags) : identity_of6(run, address, flags);
 }
 
 static __always_inline struct policy_entry *policy_find(__u32 copy, __u32 ruleset, __u32 identity) {
@@ -88,21 +122,43 @@ CHECKED_ALONE int port_search(__u32 copy, __u32 low, __u32 high, __u32 port) {
   return -1;
 }
 
+/* The extent of the row that counts; a count of 0: none does. */
+static __always_inline struct policy_entry policy_row(const struct run *run, __u32 ruleset, __u32 identity) {
+  struct recent_row *recent = recent_row(ruleset, identity);
+
+  if (recent && recent->generation == run->generation && recent->ruleset == ruleset && recent->identity == identity)
+    return (struct policy_entry){recent->first, recent->count};
+  struct policy_entry *found = policy_find(run->copy, ruleset, identity), extent = {};
+
+  if (!found && identity != IDENTITY_WORLD) found = policy_find(run->copy, ruleset, IDENTITY_WORLD);
+  if (found) extent = *found;
+  if (recent)
+    *recent = (struct recent_row){
+        .generation = run->generation,
+        .ruleset = ruleset,
+        .identity = identity,
+        .first = extent.first,
+        .count = extent.count,
+    };
+  return extent;
+}
+
 /*
  * REASON_ALLOW_RULE with the rule, REASON_DROP_POLICY, or REASON_DROP_FRAGMENT where the verdict depends on a port
  * that is not known.
  */
-static __always_inline __u32 policy_judge(__u32 copy, __u32 ruleset, __u32 identity, __u32 port, __u32 *rule) {
-  struct policy_entry *extent = policy_find(copy, ruleset, identity);
+static __always_inline __u32 policy_judge(const struct run *run, __u32 ruleset, __u32 identity, __u32 port,
+                                          __u32 *rule) {
+  struct policy_entry extent = policy_row(run, ruleset, identity);
+  __u32 copy = run->copy;
 
-  if (!extent && identity != IDENTITY_WORLD) extent = policy_find(copy, ruleset, IDENTITY_WORLD);
-  if (!extent || !extent->count) return REASON_DROP_POLICY;
+  if (!extent.count) return REASON_DROP_POLICY;
   __u32 unknown = port & PORT_UNKNOWN;
-  int index = extent->first;
+  int index = extent.first;
 
   port &= ~PORT_UNKNOWN;
   /* Most sets are one range, which takes no call. */
-  if (extent->count > 1) index = port_search(copy, index, index + extent->count, port);
+  if (extent.count > 1) index = port_search(copy, index, index + extent.count, port);
   struct port_range *range = index < 0 ? 0 : port_range_find(copy, index);
 
   if (!range || port_compare(range, port)) return unknown ? REASON_DROP_FRAGMENT : REASON_DROP_POLICY;

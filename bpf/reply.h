@@ -18,7 +18,7 @@ static __always_inline bool node_exempt(const struct run *run, const struct pack
                                         const int family) {
   __u32 flags;
 
-  identity_of(run->copy, packet->peer, &flags, family);
+  identity_of(run, packet->peer, &flags, family);
   if (!(flags & ADDRESS_OWN_NODE)) return false;
   if (origin == FLOW_BY_PEER) return true;
   struct settings *settings = settings_find(run->copy);

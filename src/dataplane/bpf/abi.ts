@@ -104,7 +104,19 @@ export const COPIED_MAPS = [
 ] as const;
 export type CopiedMap = (typeof COPIED_MAPS)[number];
 
-const SINGLE_MAPS = ['generation', 'flows4', 'flows6', 'fragments', 'counters', 'tallies', 'events', 'losses'] as const;
+const SINGLE_MAPS = [
+  'generation',
+  'flows4',
+  'flows6',
+  'fragments',
+  'counters',
+  'tallies',
+  'events',
+  'losses',
+  'recent_identities4',
+  'recent_identities6',
+  'recent_rows',
+] as const;
 const PROGRAMS = ['from_pod', 'to_pod', 'to_node', 'to_node_l3'] as const;
 export type ProgramName = (typeof PROGRAMS)[number];
 
