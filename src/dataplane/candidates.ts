@@ -54,7 +54,9 @@ async function tryBpf(
   try {
     dataplane = await openBpfDataplane(options);
     const mode = await tryToAttach(dataplane, options.attach ?? 'auto', attach);
-    return { dataplane, detail: `programs attached by ${mode}` };
+    const { noConntrack } = dataplane;
+    const without = noConntrack === undefined ? '' : `, conntrack is not asked: ${firstLine(noConntrack.message)}`;
+    return { dataplane, detail: `programs attached by ${mode}${without}` };
   } catch (error) {
     dataplane?.close();
     // What an agent before has left goes on enforcing. What cannot be removed is worth less than why there is no more.
@@ -79,4 +81,9 @@ async function tryToAttach(
   } finally {
     await run('ip', ['link', 'delete', name]);
   }
+}
+
+/** A verifier may have said much more. */
+function firstLine(text: string): string {
+  return text.split('\n', 1)[0] ?? '';
 }

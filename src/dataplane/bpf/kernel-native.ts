@@ -1,6 +1,6 @@
 /** The real kernel: the loaded object, its pinned maps and the links in a directory of bpffs. */
 import { setImmediate } from 'node:timers/promises';
-import { BpfMap, type BpfObject, type MapSpec, RingBuffer } from '../../native.ts';
+import { type BpfError, BpfMap, type BpfObject, type MapSpec, RingBuffer } from '../../native.ts';
 import type { CopiedMap } from './abi.ts';
 import { type CountRow, readCounts, removeCounts } from './counts.ts';
 import { earlierSlots } from './earlier-slots.ts';
@@ -20,6 +20,8 @@ export interface NativeKernelOptions extends ObjectOptions {
 
 export interface NativeKernel extends Kernel {
   readonly object: BpfObject;
+  /** Why the programs do not ask conntrack, though nobody said that they should not. */
+  readonly noConntrack?: BpfError;
   /** Delivers the records of the ring buffer, those of before too, until the returned function is called. One reader at a time. */
   readEvents(onRecord: (record: Uint8Array) => void): () => void;
   /** Key of every row of the counters, and values that add up to it. */
@@ -32,7 +34,7 @@ export interface NativeKernel extends Kernel {
 export function openNativeKernel(options: NativeKernelOptions, lock: Lock): NativeKernel {
   let pins: PinnedMaps | undefined;
   const tableSpecs = new Map<FlowFamily, MapSpec>();
-  const { object, abi } = loadObject(options, (opened) => {
+  const { object, abi, noConntrack } = loadObject(options, (opened) => {
     pins = new PinnedMaps(options.directory, opened.object);
     pins.reuse(opened.object);
     // Once loaded, libbpf has forgotten the prototypes of inner maps.
@@ -54,6 +56,7 @@ export function openNativeKernel(options: NativeKernelOptions, lock: Lock): Nati
   return {
     abi,
     object,
+    ...(noConntrack !== undefined && { noConntrack }),
     attachments,
     generation: { load: () => memory.load64(0), store: (value) => memory.store64(0, value) },
     flows: new NativeFlowTables(object, tableSpecs),

@@ -32,6 +32,8 @@ export interface ObjectOptions {
 export interface OpenedObject {
   readonly object: BpfObject;
   readonly abi: Abi;
+  /** Why the programs do not ask conntrack, though nobody said that they should not: what the kernel answered to those that do. */
+  readonly noConntrack?: BpfError;
 }
 
 /**
@@ -45,9 +47,10 @@ export function loadObject(options: ObjectOptions, prepare: (opened: OpenedObjec
   try {
     return load(options, true, prepare);
   } catch (error) {
-    // Older kernels refuse the call itself; nothing else differs, so if that was not it the second try says so.
+    // Older kernels refuse the call itself; nothing else differs, so if that was not it the second try mostly says so.
+    // Where it does not (out of memory for a moment, say) whoever opens it is told, for connections may depend on it.
     if (!(error instanceof BpfError)) throw error;
-    return load(options, false, prepare);
+    return { ...load(options, false, prepare), noConntrack: error };
   }
 }
 

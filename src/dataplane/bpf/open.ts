@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { VerdictCount, VerdictEvent } from '../../model/verdict-event.ts';
-import { BpfMap, type BpfObject, BpfProgram } from '../../native.ts';
+import { type BpfError, BpfMap, type BpfObject, BpfProgram } from '../../native.ts';
 import { BpfDataplane, type BpfDataplaneOptions } from './bpf-dataplane.ts';
 import type { Losses } from './events.ts';
 import { type NativeKernel, type NativeKernelOptions, openNativeKernel } from './kernel-native.ts';
@@ -21,6 +21,8 @@ export interface OpenedBpfDataplane extends BpfDataplane {
   readonly observation: BpfObservation;
   /** The loaded object: for test-runs of its programs. */
   readonly object: BpfObject;
+  /** Why the programs do not ask conntrack about packets without an entry; undefined: they do, or were told not to. */
+  readonly noConntrack: BpfError | undefined;
   counts(): VerdictCount[];
   losses(): Losses;
 }
@@ -54,6 +56,10 @@ class NativeBpfDataplane extends BpfDataplane implements OpenedBpfDataplane {
 
   get object(): BpfObject {
     return this.#native.object;
+  }
+
+  get noConntrack(): BpfError | undefined {
+    return this.#native.noConntrack;
   }
 
   counts(): VerdictCount[] {

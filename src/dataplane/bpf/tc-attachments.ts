@@ -62,6 +62,8 @@ interface Underway {
 const AT_A_TIME = 2;
 
 export class TcAttachments implements Attachments {
+  /** Begins what runs in the background where the interfaces are: in another network namespace than ours, for tests. */
+  begin: <T>(start: () => T) => T = (start) => start();
   readonly #directory: string;
   readonly #tcx: boolean;
   readonly #program: (name: ProgramName) => BpfProgram;
@@ -186,7 +188,9 @@ export class TcAttachments implements Attachments {
       try {
         await this.#turns.take(async () => {
           if (this.#closed) return;
-          await attachTcInBackground(this.#program(name), this.#howTo(name, ifindex));
+          const how = this.#howTo(name, ifindex);
+          // Wrapped: what is begun there is not waited for there.
+          await this.begin(() => ({ done: attachTcInBackground(this.#program(name), how) })).done;
           now = underway.doubtful ? 'unverified' : 'ours';
         });
       } catch (error) {

@@ -2,6 +2,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { loadObject } from '../../../src/dataplane/bpf/object.ts';
 import { cleanupBpfDataplane, type OpenedBpfDataplane } from '../../../src/dataplane/bpf/open.ts';
 import type { DesiredState } from '../../../src/dataplane/contract.ts';
 import { type Address, familyOf } from '../../../src/model/address.ts';
@@ -9,6 +10,7 @@ import type { ObjectKey } from '../../../src/model/cluster.ts';
 import type { Binding } from '../../../src/model/links.ts';
 import { verdictOf } from '../../../src/model/verdict.ts';
 import type { VerdictEvent } from '../../../src/model/verdict-event.ts';
+import { BpfError } from '../../../src/native.ts';
 import { describeAsRoot } from '../../support/privilege.ts';
 import { openingPacket } from './support/kernel-node.ts';
 import { isolatedAt, NodePerTest, programsOn } from './support/on-kernel.ts';
@@ -31,6 +33,22 @@ describeAsRoot('the BPF data plane on this kernel', () => {
       expect(kernelVerdicts(dataplane, state)).toEqual(compiledVerdicts(state));
       before = state;
     }
+  });
+
+  test('conntrack is asked here, and who loads the programs is told when they had to be loaded without', async () => {
+    const dataplane = await fresh.open();
+    expect(dataplane.noConntrack).toBeUndefined();
+    expect(dataplane.object.rodata('conntrack').bytes[0]).toBe(1);
+    dataplane.close();
+    const refusal = Object.assign(Object.create(BpfError.prototype) as BpfError, { code: 'ENOMEM' });
+    let attempts = 0;
+    const refuseOnce = () => {
+      if (attempts++ === 0) throw refusal;
+    };
+    const { object, noConntrack } = loadObject(fresh.node.options(), refuseOnce);
+    expect(noConntrack).toBe(refusal);
+    expect(object.rodata('conntrack').bytes[0]).toBe(0);
+    object.close();
   });
 
   test.each(['tcx', 'clsact'] as const)(

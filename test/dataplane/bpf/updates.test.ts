@@ -9,9 +9,11 @@ import { changesBetween, desiredState, relatedStates } from './support/random-st
 import { expectedVerdicts, VerdictTable } from './support/verdict-table.ts';
 
 /** As an agent hands them over: where no binding has changed it is the same map, which is not looked through again. */
-const states = fc
-  .oneof(relatedStates, fc.array(desiredState, { minLength: 2, maxLength: 4 }))
-  .map((list) => list.reduce<DesiredState[]>((before, state) => [...before, withMapsOf(before.at(-1), state)], []));
+const states = fc.oneof(relatedStates, fc.array(desiredState, { minLength: 2, maxLength: 4 })).map((list) => {
+  const kept: DesiredState[] = [];
+  for (const state of list) kept.push(withMapsOf(kept.at(-1), state));
+  return kept;
+});
 
 function withMapsOf(before: DesiredState | undefined, state: DesiredState): DesiredState {
   if (before === undefined || !isDeepStrictEqual(before.bindings, state.bindings)) return state;
