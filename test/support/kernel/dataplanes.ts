@@ -8,6 +8,7 @@ import {
   openNativeKernel,
 } from '../../../src/dataplane/bpf/kernel-native.ts';
 import { lockDirectory } from '../../../src/dataplane/bpf/lock.ts';
+import { TcAttachments } from '../../../src/dataplane/bpf/tc-attachments.ts';
 import { type BpfMap, netns } from '../../../src/native.ts';
 
 export const OBJECT = new URL('../../../build/policy.bpf.o', import.meta.url).pathname;
@@ -56,17 +57,23 @@ async function openIn(directory: string, options: TestDataplaneOptions): Promise
 
 /** Attaches in another network namespace, whenever it is called. */
 export function attachmentsIn(namespace: string, attachments: Attachments): Attachments {
+  if (attachments instanceof TcAttachments) attachments.begin = (start) => netns.run(namespace, start);
   return new Proxy(attachments, {
-    get:
-      (target, name) =>
-      (...args: unknown[]) =>
-        netns.run(namespace, () => {
-          const method = Reflect.get(target, name) as (...args: unknown[]) => unknown;
-          const result = Reflect.apply(method, target, args);
-          // A generator would go on in the caller's namespace.
-          return typeof result === 'object' && result !== null ? [...(result as Iterable<unknown>)] : result;
-        }),
+    get: (target, name) => {
+      const member: unknown = Reflect.get(target, name);
+      if (typeof member !== 'function') return member;
+      // Wrapped: what is done in the background is not waited for in the namespace.
+      return (...args: unknown[]) =>
+        netns.run(namespace, () => ({ of: whole(Reflect.apply(member, target, args)) })).of;
+    },
   });
+}
+
+/** A generator would go on in the caller's namespace. */
+function whole(result: unknown): unknown {
+  return typeof result === 'object' && result !== null && Symbol.iterator in result
+    ? [...(result as Iterable<unknown>)]
+    : result;
 }
 
 /** For test-runs, which need no attachment. */
