@@ -1,9 +1,12 @@
 /** The process of the agent under test: the real pipeline, with a note of what arrived and when it was in force. */
 import { readFileSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { tap } from 'rxjs';
 import { Agent } from '../../src/agent.ts';
 import { type OpenedBpfDataplane, openBpfDataplane } from '../../src/dataplane/bpf/open.ts';
+import { linksDirectory } from '../../src/dataplane/bpf/pins.ts';
+import { pinnedLinks } from '../../src/dataplane/bpf/tc-places.ts';
 import type { Dataplane } from '../../src/dataplane/contract.ts';
 import { linkSource } from '../../src/links/link-source.ts';
 import { openLog } from '../../src/log.ts';
@@ -32,12 +35,15 @@ export interface Use {
   readonly cpu: number;
 }
 
+const LOOK_MS = 10;
 const OBJECT = fileURLToPath(new URL('../../build/policy.bpf.o', import.meta.url));
 
 let arrived: [key: string, at: number][] = [];
 let states: State[] = [];
 let synced: number | undefined;
 let dataplane: OpenedBpfDataplane;
+/** Where their links are pinned. */
+let links: string;
 const waiting = new Set<(state: State) => void>();
 const failed = Promise.withResolvers<never>();
 
@@ -94,6 +100,7 @@ const answers = {
   start: async ({ node, directory, endpoints, profile }: Start) => {
     const all = nextState(({ bound }) => bound >= endpoints);
     dataplane = await openBpfDataplane({ path: OBJECT, directory });
+    links = linksDirectory(directory);
     const loaded = now();
     if (profile) await startProfile();
     new Agent({
@@ -113,6 +120,12 @@ const answers = {
   },
   /** Resolves once both copies are equal: the next change waits for nothing. */
   settled: () => dataplane.settled(),
+  /** Resolves once so many pods' interfaces have both of their programs. */
+  guarded: async (interfaces: number) => {
+    const ofPods = () => [...pinnedLinks(links)].filter(({ program }) => !program.startsWith('to_node')).length;
+    while (ofPods() < 2 * interfaces) await setTimeout(LOOK_MS);
+    await dataplane.settled();
+  },
   use: (): Use => {
     const status = readFileSync('/proc/self/status', 'utf8');
     const kilobytes = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1]);

@@ -62,7 +62,7 @@ export async function localPods(bench: Bench, count: number): Promise<Figure[]> 
   const delays: number[] = [];
   const writes: number[] = [];
   // The interfaces have their programs: a kubelet tells of a pod's address about a second after its interface is there.
-  await bench.agent.ask('settled');
+  await bench.agent.ask('guarded', size.local + count);
   for (let i = 0; i < count; i++) {
     const { sent, state } = await once(bench, { put: localPod(size.local + i, size) });
     if (state.bound !== size.local + i + 1) throw new Error(`${state.bound} endpoints are enforced`);

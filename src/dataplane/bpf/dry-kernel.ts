@@ -11,7 +11,7 @@ import type { NativeKernelOptions } from './kernel-native.ts';
 import { openObject, SIDES } from './object.ts';
 import { linksDirectory, PinnedMaps } from './pins.ts';
 import { u32Bytes, u32Of } from './tables.ts';
-import { clsactFilters, pinnedLinks } from './tc-attachments.ts';
+import { clsactFilters, pinnedLinks } from './tc-places.ts';
 
 export interface MapWrites {
   readonly sets: (readonly [key: Uint8Array, value: Uint8Array])[];

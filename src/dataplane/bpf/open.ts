@@ -9,7 +9,7 @@ import { type NativeKernel, type NativeKernelOptions, openNativeKernel } from '.
 import { lockDirectory } from './lock.ts';
 import { BpfObservation } from './observation.ts';
 import { linksDirectory, mapDirectories, removeDirectory } from './pins.ts';
-import { clsactFilters, pinnedLinks, removeFilter, removePinned } from './tc-attachments.ts';
+import { clsactFilters, pinnedLinks, removeFilter, removePinned } from './tc-places.ts';
 
 export interface OpenOptions extends BpfDataplaneOptions, NativeKernelOptions {
   /** Told of every verdict that the programs' `events` constant asks for; else `observation.verdicts` has them. */
