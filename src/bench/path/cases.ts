@@ -13,6 +13,7 @@ export type Group =
   | 'drop, with event'
   | 'drop, event over the limit'
   | 'drop, UDP or in mid-stream'
+  | 'drop, ever other sources'
   | 'drop by a prefix'
   | 'new by a prefix'
   | 'under no policy';
@@ -54,6 +55,8 @@ interface Way {
 const REPLY = 1 << 30;
 const PORTS = [33_000, 80] as const;
 const REPEAT = 20_000;
+/** The lower two bytes of an IPv4 source, from the frame's start. */
+const LOW_SOURCE_PLACE = 28;
 /** Enough not to meet itself again within a table of flows, and below the ports of what is established. */
 const FRESH_PORTS = 32_768;
 
@@ -75,6 +78,7 @@ export class Cases {
     yield* this.drops(family, 'telling', 'drop, with event');
     yield* this.drops(family, 'limited', 'drop, event over the limit');
     yield* this.otherDrops(family);
+    if (family === 4) yield* this.strangers('stranger');
     yield* this.unisolated(family);
   }
 
@@ -121,6 +125,22 @@ export class Cases {
       yield this.#plain(group, 'to_pod', { from: 'stranger', to: 'server', family }, { ...rest, passes: false });
       yield this.#plain(group, 'to_node', { from: 'client', to: 'stranger', family }, { ...rest, passes: false });
     }
+  }
+
+  /** None of them is among what was looked up lately. */
+  *strangers(from: End): Generator<Case> {
+    const plain = this.#plain(
+      'drop, ever other sources',
+      'to_pod',
+      { from, to: 'server', family: 4 },
+      {
+        passes: false,
+        flags: 'syn',
+      },
+    );
+    const [shot] = plain.shots as [Shot];
+    const cb = [0, FRESH_PORTS, 0, LOW_SOURCE_PLACE, 0];
+    yield { ...plain, fresh: true, shots: [{ ...shot, program: 'drive_to_pod', context: { ...shot.context, cb } }] };
   }
 
   *prefixes(): Generator<Case> {

@@ -50,6 +50,8 @@ const PORTS = [
 export function addressOfEnd(end: End, family: 4 | 6, { prefixes = 0 }: WorldSize): Address {
   if (end === 'inBlock') return blockAddress(prefixes - 1, 7, family);
   if (end === 'besideBlock') return blockAddress(prefixes - 1, 256 + 7, family);
+  // Nobody's network, so that each address of it is a stranger's.
+  if (end === 'stranger' && family === 4) return '172.16.0.7' as Address;
   return (family === 4 ? `10.1.0.${FIXED[end]}` : `fd01::${FIXED[end]}`) as Address;
 }
 
