@@ -28,7 +28,7 @@ const { values } = parseArgs({
     times: { type: 'string', default: '200' },
     seconds: { type: 'string', default: '20' },
     /** Of the agent's Node; those of bin/selvedge by default. */
-    flag: { type: 'string', multiple: true, default: ['--max-semi-space-size=4', '--heap-growing-percent=25'] },
+    flag: { type: 'string', multiple: true, default: ['--max-semi-space-size=4', '--heap-growing-percent=15'] },
     /** A folder for CPU profiles of the agent, one for each part. */
     profile: { type: 'string' },
     out: { type: 'string' },

@@ -44,7 +44,7 @@ describeAsRoot('an agent over a long time', () => {
 
   const start = async () => {
     // As bin/selvedge starts it.
-    agent = fed.agent({ flags: ['--max-semi-space-size=4', '--heap-growing-percent=25'] });
+    agent = fed.agent({ flags: ['--max-semi-space-size=4', '--heap-growing-percent=15'] });
     await agent.enforced('web', 'api', 'db');
   };
 
