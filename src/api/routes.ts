@@ -43,10 +43,18 @@ async function asked(ask: Ask, method: string, answer: () => Promise<Reply>): Pr
 }
 
 async function policy(path: string, view: AgentView): Promise<Reply> {
-  const key = decodeURI(path.slice(PATHS.policies.length)) as ObjectKey;
+  const key = decoded(path.slice(PATHS.policies.length)) as ObjectKey;
   const status = policyStatus(view, key);
   if (status === undefined) throw new ApiError(404, 'NO_POLICY', `there is no NetworkPolicy ${key}`);
   return { json: status };
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURI(text);
+  } catch {
+    throw new ApiError(400, 'REQUEST', `${text} is not encoded as a path is`);
+  }
 }
 
 function flowsFor({ parameters, signal }: Ask, flows: FlowLog): Reply {

@@ -2,10 +2,10 @@
  * The agent's API: HTTP over a unix socket that only its owner may use. What is asked for is read when asked; nobody who
  * asks, or reads slowly, holds up the agent, and enforcement does not hang on any of it.
  */
-import { chmodSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { ErrorReply } from './contract.ts';
 
@@ -46,32 +46,38 @@ export interface ApiServerOptions {
 const RETRY_MS = 5_000;
 const REQUEST_MS = 5_000;
 const BODY_MAX = 64 * 1024;
+const CONNECTIONS_MAX = 64;
 
 export class ApiServer {
   readonly #options: ApiServerOptions;
   readonly #server: Server;
   readonly #ends = new AbortController();
-  #listening = false;
+  /** Inode of the socket that we listen on. */
+  #own: number | undefined;
 
   constructor(options: ApiServerOptions) {
     this.#options = options;
     this.#server = createServer({ requestTimeout: REQUEST_MS, keepAliveTimeout: REQUEST_MS }, (request, response) => {
       void this.#serve(request, response);
     });
+    this.#server.maxConnections = CONNECTIONS_MAX;
+    // One that fails later has a listener's retry, or nobody whom it concerns.
+    this.#server.on('error', () => {});
     void this.#listen();
   }
 
   get listening(): boolean {
-    return this.#listening;
+    return this.#own !== undefined;
   }
 
   /** Idempotent. */
   close(): void {
     if (this.#ends.signal.aborted) return;
     this.#ends.abort();
+    // Before it stops to answer: who comes next finds the place free, never a socket that is about to be removed.
+    this.#remove();
     this.#server.close();
     this.#server.closeAllConnections();
-    if (this.#listening) rmSync(this.#options.socket, { force: true });
   }
 
   async #listen(): Promise<void> {
@@ -79,9 +85,11 @@ export class ApiServer {
     const { signal } = this.#ends;
     while (!signal.aborted) {
       try {
-        await listenPrivately(this.#server, socket);
-        this.#listening = true;
-        if (signal.aborted) rmSync(socket, { force: true });
+        this.#own = await listenPrivately(this.#server, socket);
+        if (signal.aborted) {
+          this.#remove();
+          this.#server.close();
+        }
         return;
       } catch (error) {
         if (signal.aborted) return;
@@ -91,11 +99,17 @@ export class ApiServer {
     }
   }
 
+  #remove(): void {
+    const { socket } = this.#options;
+    if (this.#own === undefined || inodeOf(socket) !== this.#own) return;
+    rmSync(socket, { force: true });
+  }
+
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const gone = new AbortController();
     response.on('close', () => gone.abort());
     try {
-      const { pathname, searchParams } = new URL(request.url ?? '/', 'http://agent');
+      const { pathname, searchParams } = urlOf(request);
       const body = await bodyOf(request);
       const method = request.method ?? 'GET';
       const signal = AbortSignal.any([gone.signal, this.#ends.signal]);
@@ -110,34 +124,71 @@ export class ApiServer {
   }
 }
 
-/** @throws when another agent answers there, or the place cannot be written */
-async function listenPrivately(server: Server, socket: string): Promise<void> {
+/** @returns the socket's inode. @throws when another agent answers there, or the place cannot be written or is no socket's */
+async function listenPrivately(server: Server, socket: string): Promise<number> {
   mkdirSync(dirname(socket), { recursive: true, mode: 0o755 });
-  if (await isAnswered(socket)) throw new Error(`another agent listens on ${socket}`);
-  // Under a name of its own until nobody else may use it: then it replaces what a killed agent has left.
-  const made = `${socket}.${process.pid}`;
-  rmSync(made, { force: true });
-  await new Promise<void>((resolve, reject) => {
+  await assertFree(socket);
+  // In a folder that nobody else can enter until nobody else may use it: then it replaces what a killed agent has left.
+  const folder = mkdtempSync(join(dirname(socket), '.'));
+  try {
+    const made = join(folder, 's');
+    await listen(server, made);
+    try {
+      chmodSync(made, 0o600);
+      const inode = lstatSync(made).ino;
+      renameSync(made, socket);
+      return inode;
+    } catch (error) {
+      await new Promise((resolve) => server.close(resolve));
+      throw error;
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function listen(server: Server, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(made, () => {
+    server.listen(path, () => {
       server.off('error', reject);
-      server.on('error', () => {});
       resolve();
     });
   });
-  chmodSync(made, 0o600);
-  renameSync(made, socket);
 }
 
-function isAnswered(socket: string): Promise<boolean> {
+/** Only what certainly nobody listens on is replaced, and only a socket. */
+async function assertFree(socket: string): Promise<void> {
+  const there = lstatSync(socket, { throwIfNoEntry: false });
+  if (there === undefined) return;
+  if (!there.isSocket()) throw new Error(`${socket} is there already and is no socket`);
+  const code = await connectCode(socket);
+  if (code === undefined || code === 'EAGAIN') throw new Error(`another agent listens on ${socket}`);
+  if (code !== 'ECONNREFUSED' && code !== 'ENOENT') {
+    throw new Error(`whether an agent listens on ${socket} cannot be told: ${code}`);
+  }
+}
+
+/** Undefined when somebody has answered. */
+function connectCode(socket: string): Promise<string | undefined> {
   return new Promise((resolve) => {
     const connection = connect(socket);
-    const end = (answered: boolean) => {
+    connection.on('connect', () => {
       connection.destroy();
-      resolve(answered);
-    };
-    connection.on('connect', () => end(true)).on('error', () => end(false));
+      resolve(undefined);
+    });
+    connection.on('error', ({ code }: NodeJS.ErrnoException) => resolve(code ?? 'unknown'));
   });
+}
+
+function inodeOf(path: string): number | undefined {
+  return lstatSync(path, { throwIfNoEntry: false })?.ino;
+}
+
+function urlOf({ url = '/' }: IncomingMessage): URL {
+  const parsed = URL.parse(url, 'http://agent');
+  if (parsed === null) throw new ApiError(400, 'REQUEST', `${JSON.stringify(url)} is no path`);
+  return parsed;
 }
 
 async function bodyOf(request: IncomingMessage): Promise<string> {
@@ -170,8 +221,12 @@ async function send(response: ServerResponse, reply: Reply): Promise<void> {
 
 function drained(response: ServerResponse): Promise<void> {
   return new Promise((resolve) => {
-    response.once('drain', resolve);
-    response.once('close', resolve);
+    const done = () => {
+      response.off('drain', done).off('close', done);
+      resolve();
+    };
+    response.on('drain', done).on('close', done);
+    if (response.destroyed) done();
   });
 }
 

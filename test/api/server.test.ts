@@ -1,5 +1,14 @@
 // The socket of the API: whose it is, what a killed agent leaves, and readers that do not read.
-import { existsSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -66,6 +75,23 @@ it('takes the place of one that a killed agent has left, and of no living one', 
   expect(await askAgent(socket, '/')).toBe('hello');
 });
 
+it('replaces nothing but a socket, and leaves one that is no longer its own', async () => {
+  const file = join(folder, 'file');
+  writeFileSync(file, 'kept');
+  expect(await serve(file)).toBe(`${file} is there already and is no socket`);
+  expect(readFileSync(file, 'utf8')).toBe('kept');
+
+  const socket = join(folder, 'agent.sock');
+  expect(await serve(socket)).toBeUndefined();
+  expect(readdirSync(folder).sort()).toEqual(['agent.sock', 'file']);
+  rmSync(socket);
+  const other = createServer();
+  await new Promise<void>((resolve) => other.listen(socket, resolve));
+  open[1]?.close();
+  expect(existsSync(socket)).toBe(true);
+  other.close();
+});
+
 it('says why it cannot listen', async () => {
   writeFileSync(join(folder, 'file'), '');
   expect(await serve(join(folder, 'file', 'agent.sock'))).toMatch(/ENOTDIR|EEXIST/);
@@ -102,6 +128,23 @@ it('does not wait for who reads nothing: others are answered, and it is told whe
   await gone.promise;
 });
 
+it('goes on with a reader that was slow, however often', async () => {
+  const socket = join(folder, 'agent.sock');
+  const warnings: Error[] = [];
+  const note = (warning: Error) => warnings.push(warning);
+  process.on('warning', note);
+  async function* many(): AsyncGenerator<string> {
+    for (let line = 0; line < 200; line++) yield `${line} ${'x'.repeat(100_000)}`;
+  }
+  await serve(socket, async () => ({ lines: many() }));
+  let next = 0;
+  for await (const line of followAgent<string>(socket, '/')) expect(line.startsWith(`${next++} `)).toBe(true);
+  expect(next).toBe(200);
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off('warning', note);
+  expect(warnings).toEqual([]);
+});
+
 it('answers rubbish and goes on', async () => {
   const socket = join(folder, 'agent.sock');
   await serve(socket);
@@ -111,6 +154,7 @@ it('answers rubbish and goes on', async () => {
     connection.write('\u0000rubbish\r\n\r\n');
   });
   expect(said).toMatch(/^HTTP\/1.1 400 /);
+  await expect(askAgent(socket, '//')).rejects.toMatchObject({ code: 'REQUEST', message: '"//" is no path' });
   expect(await askAgent(socket, '/')).toBe('hello');
 });
 
