@@ -67,7 +67,7 @@ export interface Attachments {
   attached(): Iterable<LinkOf>;
   /** Whether the interface that was given programs still exists. */
   alive(ifindex: number, role: LinkRole): boolean;
-  /** Programs of the role that the kernel does not run there, by name; none of an interface that is gone. */
+  /** Programs of the role that the kernel does not run there, by name, but those on their way; none of an interface that is gone. */
   missing(ifindex: number, role: LinkRole): readonly string[];
   /** Takes our programs off and removes their pins. Idempotent. */
   remove(ifindex: number, role: LinkRole): void;

@@ -142,6 +142,7 @@ export class TcAttachments implements Attachments {
 
   missing(ifindex: number, role: LinkRole): readonly string[] {
     return this.#programsFor(ifindex, role, true).filter((name) => {
+      if (this.#underway.has(nameOf(name, ifindex))) return false;
       const { direction } = HOOKS[name];
       const mode = this.#tcx ? 'tcx' : 'clsact';
       const { id } = this.#program(name).info;
