@@ -6,13 +6,13 @@ import type { Difference } from '../../model/observation.ts';
 import { netlink } from '../../native.ts';
 import type { Applied, Dataplane, DesiredState } from '../contract.ts';
 import { missingBridgeSysctls } from './bridge-sysctls.ts';
-import { linkLocalOf } from './ipset-dataplane.ts';
 import { DEFAULT_MARK_FIELD, fieldMask, type MarkField } from './mark-field.ts';
 import { type Hook, rulesetChain, type Side } from './names.ts';
 import { boundBefore, lookAround, type OpenOptions, type Surroundings } from './open.ts';
 import { guardedLinks, PortGuard } from './port-guard.ts';
 import { takeSnapshot } from './snapshot.ts';
 import { type Compared, differencesOf, expectedOf, WHOLE } from './verify.ts';
+import { wantedOf } from './wanted.ts';
 
 export interface IpsetDryRunReport {
   readonly variant: string;
@@ -112,7 +112,7 @@ export class IpsetDryRun implements Dataplane {
     const side = snapshot.inForce ?? 'L';
     const [rules, sets] = await Promise.all([chosen.saveRules(family), chosen.saveSets()]);
     const numbers = numbersLike(rules, state.compiled, side, field);
-    const wanted = { state: state.compiled, numbers, linkLocal: linkLocalOf(state) };
+    const wanted = wantedOf(state, numbers);
     const options = { side, family, hooks, field, ...(nflogGroup !== undefined && { nflogGroup }) };
     const compared = differencesOf(expectedOf(wanted, options), { rules, sets });
     return { ...compared, family, inForce: snapshot.inForce !== undefined && snapshot.hooks.size > 0 };

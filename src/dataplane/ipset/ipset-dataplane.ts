@@ -4,8 +4,7 @@
  * Everything exists twice, as with BPF: only the side that no packet reads is written, and one `ipset swap` puts it in
  * force, for all chains and sets of a family at once. So neither `ipset restore` nor two tables need be one transaction.
  */
-import { type Address, type Family, familyOf } from '../../model/address.ts';
-import type { ObjectKey } from '../../model/cluster.ts';
+import type { Address, Family } from '../../model/address.ts';
 import type { RulesetId } from '../../model/compiled.ts';
 import type { Verification } from '../../model/observation.ts';
 import type { VerdictEvent } from '../../model/verdict-event.ts';
@@ -22,7 +21,9 @@ import type { Hook } from './names.ts';
 import { IpsetObservation } from './observation.ts';
 import { guardedLinks, PortGuard } from './port-guard.ts';
 import type { Programs } from './programs.ts';
+import { settledAll } from './settled-all.ts';
 import type { Wanted } from './side-content.ts';
+import { wantedOf } from './wanted.ts';
 
 export interface IpsetDataplaneOptions {
   /** Whether traffic of a pod to its own node is judged by its egress policies; else it always passes. */
@@ -239,10 +240,8 @@ export class IpsetDataplane implements Dataplane {
   }
 
   #wanted(state: DesiredState): { wanted: Wanted; links: readonly GuardedLink[] } {
-    const { compiled } = state;
-    const numbers = this.#numbers.follow(compiled.rulesets.keys());
-    const wanted = { state: compiled, numbers, linkLocal: linkLocalOf(state) };
-    return { wanted, links: guardedLinks(state, this.#bridged()) };
+    const numbers = this.#numbers.follow(state.compiled.rulesets.keys());
+    return { wanted: wantedOf(state, numbers), links: guardedLinks(state, this.#bridged()) };
   }
 
   #forget(): void {
@@ -294,25 +293,4 @@ export class IpsetDataplane implements Dataplane {
     this.#turn = turn.catch(() => {});
     return turn;
   }
-}
-
-/** Waits for all before it rejects: nothing may still be written when the next attempt begins. */
-async function settledAll<T>(promises: readonly Promise<T>[]): Promise<T[]> {
-  const results = await Promise.allSettled(promises);
-  return results.map((result) => {
-    if (result.status === 'rejected') throw result.reason;
-    return result.value;
-  });
-}
-
-export function linkLocalOf({ bindings }: DesiredState): Map<ObjectKey, readonly Address[]> {
-  const addresses = new Map<ObjectKey, readonly Address[]>();
-  for (const binding of bindings.values()) {
-    if (binding.kind !== 'endpoint') continue;
-    addresses.set(
-      binding.pod,
-      binding.linkLocal.filter((address) => familyOf(address) === 6),
-    );
-  }
-  return addresses;
 }

@@ -43,7 +43,7 @@ for (const variant of ['nft', 'legacy'] as const) {
     const everything = () => {
       const texts = [`iptables-${variant}-save`, `ip6tables-${variant}-save`].map((name) => node.packets.command(name));
       return [...texts, node.packets.command('ipset', 'save'), node.packets.command('nft', 'list', 'tables')]
-        .join()
+        .join('\n')
         .replaceAll(/^#.*$|\[\d+:\d+\]/gm, '');
     };
 
