@@ -14,6 +14,7 @@ import type { AgentView, InForce } from './api/agent-view.ts';
 import { Compiler } from './compile/compiler.ts';
 import type { Applied, Dataplane, DesiredState, Unprotected } from './dataplane/contract.ts';
 import { Faults, type SourceName } from './faults.ts';
+import { Guards } from './guards.ts';
 import { Bindings, type PendingMode } from './links/bindings.ts';
 import type { Address } from './model/address.ts';
 import type { ClusterChange, ClusterEvent, ClusterObject, NetworkPolicy, ObjectKey } from './model/cluster.ts';
@@ -39,7 +40,6 @@ const SOURCE_RETRY_MS = 1_000;
 /** A state that takes longer to come into force makes the node not ready. */
 const PATIENCE_MS = 10_000;
 const STALE_RETRY_MS = 2_000;
-const GUARD_RETRY_MS = 1_000;
 
 export class Agent implements AgentView {
   readonly startedAt = new Date();
@@ -58,6 +58,7 @@ export class Agent implements AgentView {
   #change: Omit<ClusterChange, 'events'> = { synced: false, warnings: [] };
   readonly #arrivals: Arrivals;
   readonly #told: AgentLog;
+  readonly #guards: Guards;
   readonly #policyTimes = new PolicyTimes();
   #current: InForce | undefined;
   #toldBindings: DesiredState['bindings'] | undefined;
@@ -80,6 +81,14 @@ export class Agent implements AgentView {
     this.names = new NameIndex(parts.node, (address) => this.#compiler.podAt(address));
     this.#arrivals = new Arrivals(parts.node);
     this.#told = new AgentLog(parts.log, this.#arrivals, this.timings);
+    this.#guards = new Guards({
+      dataplane: parts.dataplane,
+      faults: this.#faults,
+      arrivals: this.#arrivals,
+      told: this.#told,
+      timings: this.timings,
+      isThere: ({ ifindex }, role) => !this.#subscriptions.closed && this.#links?.[role].has(ifindex) === true,
+    });
     this.#inForce = parts.dataplane.inForce?.();
     this.#bindings = new Bindings(parts.pending, this.#inForce);
     this.#reconciler = new Reconciler(
@@ -157,7 +166,7 @@ export class Agent implements AgentView {
 
   #onLinks(links: NodeLinks): void {
     this.#faults.sourceIsWell('links');
-    for (const ifindex of links.gone) this.#forget(ifindex);
+    for (const ifindex of links.gone) this.#guards.forget(ifindex);
     this.#told.forget(links.gone);
     this.#told.exits(links.exits);
     if (links.missed)
@@ -168,55 +177,15 @@ export class Agent implements AgentView {
     for (const role of ['pods', 'exits'] as const) {
       for (const link of links[role].values()) {
         const isNew = links.gone.has(link.ifindex) || !before?.[role].has(link.ifindex);
-        if (isNew || links.missed) this.#guard(link, role, isNew ? links.since : undefined);
+        if (isNew || links.missed) this.#guards.guard(link, role, isNew ? links.since : undefined);
       }
     }
     this.#mark();
   }
 
-  #forget(ifindex: number): void {
-    this.dataplane.forget(ifindex);
-    this.#arrivals.forgetLink(ifindex);
-    this.#faults.linkIsWell(ifindex);
-  }
-
   #mark(): void {
     this.#behindSince ??= performance.now();
     this.#reconciler.mark();
-  }
-
-  /** One interface that cannot be guarded must not keep the others from it; it is tried again. */
-  #guard(link: { ifindex: number; name: string }, role: 'pods' | 'exits', since: number | undefined): void {
-    try {
-      const attached = this.dataplane.guard(link.ifindex, role === 'pods' ? 'pod' : 'exit');
-      if (attached === undefined) this.#onGuarded(link, role, since);
-      else
-        attached.then(() => this.#onGuarded(link, role, since)).catch((error) => this.#onUnguarded(link, role, error));
-    } catch (error) {
-      this.#onUnguarded(link, role, error);
-    }
-  }
-
-  #onGuarded(link: { ifindex: number; name: string }, role: 'pods' | 'exits', since: number | undefined): void {
-    const { ifindex } = link;
-    if (!this.#links?.[role].has(ifindex)) return;
-    this.#faults.linkIsWell(ifindex);
-    if (role === 'exits' || since === undefined) return;
-    this.#arrivals.noteLink(ifindex, since);
-    this.#told.guarded(link, since);
-    this.timings.next({ what: 'guard', milliseconds: performance.now() - since });
-  }
-
-  #onUnguarded(link: { ifindex: number; name: string }, role: 'pods' | 'exits', error: unknown): void {
-    const { ifindex } = link;
-    if (this.#subscriptions.closed || !this.#links?.[role].has(ifindex)) return;
-    this.#faults.link(ifindex, error);
-    this.timings.next({ what: 'failure', of: 'guard' });
-    this.#told.failed('guard-failed', 'interface not guarded', error, { ifindex });
-    const again = () => {
-      if (!this.#subscriptions.closed && this.#links?.[role].has(ifindex)) this.#guard(link, role, undefined);
-    };
-    setTimeout(again, GUARD_RETRY_MS).unref();
   }
 
   #onChange({ events, ...change }: ClusterChange): void {

@@ -1,0 +1,81 @@
+/** Interfaces that come -> interfaces with their programs on: each at once, and what fails again until it is gone. */
+import type { Dataplane } from './dataplane/contract.ts';
+import type { Faults } from './faults.ts';
+import type { AgentLog } from './observe/agent-log.ts';
+import type { Arrivals } from './observe/arrivals.ts';
+import type { Timings } from './observe/timings.ts';
+
+export type LinkRole = 'pods' | 'exits';
+
+interface Link {
+  readonly ifindex: number;
+  readonly name: string;
+}
+
+export interface GuardsParts {
+  readonly dataplane: Dataplane;
+  readonly faults: Faults;
+  readonly arrivals: Arrivals;
+  readonly told: AgentLog;
+  readonly timings: Timings;
+  /** Whether the interface still has this role, and anybody wants it guarded. */
+  readonly isThere: (link: Link, role: LinkRole) => boolean;
+}
+
+const RETRY_MS = 1_000;
+
+export class Guards {
+  readonly #parts: GuardsParts;
+
+  constructor(parts: GuardsParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * One interface that cannot be guarded must not keep the others from it; it is tried again.
+   *
+   * @param since when it was seen, of `performance.now()`; undefined for one that is guarded once more
+   */
+  guard(link: Link, role: LinkRole, since: number | undefined): void {
+    try {
+      const attached = this.#parts.dataplane.guard(link.ifindex, role === 'pods' ? 'pod' : 'exit');
+      if (attached === undefined) this.#onGuarded(link, role, since);
+      else
+        attached.then(() => this.#onGuarded(link, role, since)).catch((error) => this.#onUnguarded(link, role, error));
+    } catch (error) {
+      this.#onUnguarded(link, role, error);
+    }
+  }
+
+  /** It is gone: its index may be another's next. */
+  forget(ifindex: number): void {
+    const { dataplane, arrivals, faults } = this.#parts;
+    dataplane.forget(ifindex);
+    arrivals.forgetLink(ifindex);
+    faults.linkIsWell(ifindex);
+  }
+
+  #onGuarded(link: Link, role: LinkRole, since: number | undefined): void {
+    const { faults, arrivals, told, timings, isThere } = this.#parts;
+    const { ifindex } = link;
+    if (!isThere(link, role)) return;
+    faults.linkIsWell(ifindex);
+    if (role === 'exits' || since === undefined) return;
+    arrivals.noteLink(ifindex, since);
+    told.guarded(link, since);
+    timings.next({ what: 'guard', milliseconds: performance.now() - since });
+  }
+
+  #onUnguarded(link: Link, role: LinkRole, error: unknown): void {
+    const { faults, told, timings, isThere } = this.#parts;
+    const { ifindex } = link;
+    if (!isThere(link, role)) return;
+    faults.link(ifindex, error);
+    timings.next({ what: 'failure', of: 'guard' });
+    told.failed('guard-failed', 'interface not guarded', error, { ifindex });
+    const again = () => {
+      if (isThere(link, role)) this.guard(link, role, undefined);
+    };
+    setTimeout(again, RETRY_MS).unref();
+  }
+}
