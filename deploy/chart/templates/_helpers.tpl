@@ -7,28 +7,63 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}
 
-{{/* What the agent needs of the node, and why. */}}
-{{- define "selvedge.capabilities" -}}
-drop: [ALL]
-add:
-  - NET_ADMIN # programs on interfaces, netlink, iptables and ipset
-  - BPF # maps and programs
-  - PERFMON # the verifier lets no program read packets without it
-  - NET_BROADCAST # to hear of addresses within the pods' namespaces
-  - NET_RAW # iptables-legacy opens a raw socket
-{{- if .Values.sysAdmin }}
-  - SYS_ADMIN # kernels before 5.8, and mounting a bpffs
-{{- end }}
+{{/* Which pods of a DaemonSet go where: every Linux node, of the network of the node. */}}
+{{- define "selvedge.placement" -}}
+priorityClassName: {{ .Values.priorityClassName }}
+hostNetwork: true
+nodeSelector:
+  {{- toYaml .Values.nodeSelector | nindent 2 }}
+tolerations:
+  {{- toYaml .Values.tolerations | nindent 2 }}
 {{- end }}
 
-{{- define "selvedge.mounts" -}}
+{{/* What the agent needs of the node, and why. */}}
+{{- define "selvedge.security" -}}
+runAsUser: 0
+readOnlyRootFilesystem: true
+allowPrivilegeEscalation: false
+{{- if semverCompare ">=1.30-0" .Capabilities.KubeVersion.Version }}
+# The container runtimes' own profile forbids writing anything under /sys/fs/bpf.
+appArmorProfile: { type: Unconfined }
+{{- end }}
+capabilities:
+  drop: [ALL]
+  add:
+    - NET_ADMIN # programs on interfaces, netlink, iptables and ipset
+    {{- if .Values.sysAdmin }}
+    - SYS_ADMIN # stands for BPF and PERFMON where these are not known
+    {{- else }}
+    - BPF # maps and programs
+    - PERFMON # the verifier lets no program read packets without it
+    {{- end }}
+    {{- if ne .Values.dataplane "bpf" }}
+    - NET_RAW # the data plane ipset: iptables-legacy opens a raw socket
+    {{- end }}
+{{- end }}
+
+{{- define "selvedge.node-volumes" -}}
+- { name: bpffs, hostPath: { path: /sys/fs/bpf, type: Directory } }
+- { name: xtables-lock, hostPath: { path: /run/xtables.lock, type: FileOrCreate } }
+{{- end }}
+
+{{- define "selvedge.node-mounts" -}}
 - { name: bpffs, mountPath: /sys/fs/bpf, mountPropagation: HostToContainer }
-- { name: run, mountPath: /run/selvedge }
 - { name: xtables-lock, mountPath: /run/xtables.lock }
 {{- end }}
 
-{{- define "selvedge.volumes" -}}
-- { name: bpffs, hostPath: { path: /sys/fs/bpf, type: Directory } }
-- { name: run, hostPath: { path: /run/selvedge, type: DirectoryOrCreate } }
-- { name: xtables-lock, hostPath: { path: /run/xtables.lock, type: FileOrCreate } }
+{{- define "selvedge.cni-volumes" -}}
+- { name: cni-conf, hostPath: { path: {{ .Values.cni.confDir }}, type: DirectoryOrCreate } }
+- { name: cni-bin, hostPath: { path: {{ .Values.cni.binDir }}, type: DirectoryOrCreate } }
+{{- end }}
+
+{{- define "selvedge.cni-mounts" -}}
+- { name: cni-conf, mountPath: {{ .Values.cni.confDir }} }
+- { name: cni-bin, mountPath: {{ .Values.cni.binDir }} }
+{{- end }}
+
+{{- define "selvedge.apparmor-annotations" -}}
+{{- if semverCompare "<1.30-0" .Capabilities.KubeVersion.Version }}
+annotations:
+  container.apparmor.security.beta.kubernetes.io/{{ .container }}: unconfined
+{{- end }}
 {{- end }}
