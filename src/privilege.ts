@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { BpfError } from './native.ts';
 
 const NUMBERS = {
+  CAP_NET_BROADCAST: 11,
   CAP_NET_ADMIN: 12,
   CAP_NET_RAW: 13,
   CAP_SYS_ADMIN: 21,

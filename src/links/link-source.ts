@@ -7,6 +7,7 @@ import { Observable } from 'rxjs';
 import { type Address, parseAddress } from '../model/address.ts';
 import type { ExitLink, NodeLinks, PodLink } from '../model/links.ts';
 import { BpfError, netlink } from '../native.ts';
+import { missingCapabilities, PrivilegeError } from '../privilege.ts';
 import { classify, type LinkFacts, networkOf } from './classify.ts';
 
 /**
@@ -32,20 +33,31 @@ export function linkSource(): Observable<NodeLinks> {
         subscriber.error(error);
       }
     };
-    const watch = netlink.watch(
-      (event) => {
-        listing.note(event);
-        since ??= performance.now();
-        scheduled ??= setImmediate(list);
-      },
-      { allNetns: true },
-    );
+    const watch = watchAll((event) => {
+      listing.note(event);
+      since ??= performance.now();
+      scheduled ??= setImmediate(list);
+    });
     list();
     return () => {
       clearImmediate(scheduled);
       watch.close();
     };
   });
+}
+
+/** @throws {PrivilegeError} "EPERM" alone would not say that this takes a capability of its own */
+function watchAll(onEvent: Parameters<typeof netlink.watch>[0]): ReturnType<typeof netlink.watch> {
+  try {
+    return netlink.watch(onEvent, { allNetns: true });
+  } catch (cause) {
+    if (!(cause instanceof BpfError) || cause.code !== 'EPERM') throw cause;
+    const [missing] = missingCapabilities(['CAP_NET_BROADCAST']);
+    const lack = missing === undefined ? cause.message : `missing here: ${missing}`;
+    throw new PrivilegeError(`hearing of addresses in the pods' namespaces takes CAP_NET_BROADCAST (${lack})`, {
+      cause,
+    });
+  }
 }
 
 interface Peer {

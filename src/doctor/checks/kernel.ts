@@ -31,9 +31,10 @@ export const kernelChecks: readonly Check[] = [
   {
     id: 'capabilities',
     group: 'kernel',
-    looksAt: 'which of CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN this process has in effect',
+    looksAt:
+      'which of CAP_NET_ADMIN, CAP_NET_BROADCAST, CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN this process has in effect',
     run: () => {
-      const needed: Capability[] = ['CAP_NET_ADMIN', 'CAP_BPF', 'CAP_PERFMON'];
+      const needed: Capability[] = ['CAP_NET_ADMIN', 'CAP_NET_BROADCAST', 'CAP_BPF', 'CAP_PERFMON'];
       const missing = missingCapabilities([...needed, 'CAP_SYS_ADMIN']);
       if (missing.length === 0) return ok([...needed, 'CAP_SYS_ADMIN'].join(', '));
       const found = `missing here: ${missing.join(', ')}`;
@@ -43,7 +44,10 @@ export const kernelChecks: readonly Check[] = [
           'enough for the agent; mounting a bpffs, asking a modular conntrack and some checks here take it',
         );
       }
-      return unknown(found, 'run it as root; the agent itself needs CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON');
+      return unknown(
+        found,
+        'run it as root; the agent itself needs CAP_NET_ADMIN, CAP_NET_BROADCAST, CAP_BPF and CAP_PERFMON',
+      );
     },
   },
   {
