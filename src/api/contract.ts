@@ -153,8 +153,10 @@ export interface ExplainRequest {
 }
 
 export interface ExplainReply {
-  /** What `selvedge explain -o json` prints. */
+  /** What `selvedge explain -o jsonl` prints, without the fields of the request. */
   readonly record: unknown;
+  /** NetworkPolicies that would admit what is denied. */
+  readonly additions: readonly unknown[];
   /** What it prints as text. */
   readonly text: string;
 }

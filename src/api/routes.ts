@@ -1,6 +1,7 @@
 /** A request -> what the running agent has to say: the paths of contract.ts. */
 import type { ObjectKey } from '../model/cluster.ts';
 import { parseQuery, QueryError } from '../model/query.ts';
+import { additionsFor } from '../observe/addition.ts';
 import { answerRecord } from '../observe/answer-record.ts';
 import { explain } from '../observe/explanation.ts';
 import type { FlowLog } from '../observe/flows/flow-log.ts';
@@ -81,6 +82,7 @@ async function explained(body: string, view: AgentView): Promise<Reply> {
     const answer = reachability.ask(query);
     const reply: ExplainReply = {
       record: answerRecord(reachability, answer),
+      additions: additionsFor(reachability, answer),
       text: explain(reachability, answer, PLAIN),
     };
     return { json: reply };

@@ -4,8 +4,9 @@
  */
 import { Command, Option } from 'commander';
 import pc from 'picocolors';
+import { answersOfAgent } from '../api/answers.ts';
 import { askAgent } from '../api/client.ts';
-import { type ExplainReply, PATHS, type VerifyReply } from '../api/contract.ts';
+import { PATHS, type VerifyReply } from '../api/contract.ts';
 import { parseEnd, parsePort, QueryError } from '../model/query.ts';
 import { type AnswerFormat, type Asked, answersTo, parseQueryLines } from '../observe/query-lines.ts';
 import { Reachability } from '../observe/reachability.ts';
@@ -31,7 +32,7 @@ interface Options {
 export function explainCommand(): Command {
   return new Command('explain')
     .description(
-      'Say whether one end can reach another by the policies in manifests, who decided, and what would admit it.',
+      'Say whether one end can reach another, who decided, and what would admit it: by manifests, or by what the agent knows.',
     )
     .option('--manifests <path...>', 'folders or files of manifests (default: what the agent of this node knows)')
     .option('--from <end>', 'NAMESPACE/POD or an IP address')
@@ -67,8 +68,6 @@ async function run(options: Options, command: Command): Promise<void> {
   if (options.verify) await verify(options);
   if (options.verify && options.from === undefined) return;
   const asked = await readQueries(options, wrong);
-  if (manifests === undefined) return await askForAll(options, asked);
-  const reachability = new Reachability(await readCluster(manifests));
   const format = options.output ?? (queries === undefined ? 'text' : 'jsonl');
   const onFault = (message: string) => {
     if (queries === undefined) wrong(message);
@@ -76,7 +75,11 @@ async function run(options: Options, command: Command): Promise<void> {
     process.exitCode = 1;
   };
   const { green, red } = pc.createColors(terminal().colour);
-  const answers = answersTo(asked, reachability, { format, emphasis: { allowed: green, denied: red }, onFault });
+  const how = { format, emphasis: { allowed: green, denied: red }, onFault };
+  const answers =
+    manifests === undefined
+      ? await answersOfAgent(asked, options.socket, how)
+      : answersTo(asked, new Reachability(await readCluster(manifests)), how);
   await writeOutput(joined(answers, format, queries !== undefined));
 }
 
@@ -87,18 +90,6 @@ async function verify({ socket, output }: Options): Promise<void> {
     output === 'json' ? [`${JSON.stringify(reply, undefined, 2)}\n`] : verificationText(reply, { red, green });
   await writeOutput(texts);
   if (reply.differences.length > 0) process.exitCode = 1;
-}
-
-/** By what the agent knows; one that cannot be answered is told and does not keep the others from it. */
-async function askForAll({ socket, output, queries }: Options, asked: readonly Asked[]): Promise<void> {
-  const format = output ?? (queries === undefined ? 'text' : 'jsonl');
-  for (const { fields } of asked) {
-    const body = { ...fields };
-    const { text, record } = await askAgent<ExplainReply>(socket, PATHS.explain, { method: 'POST', body });
-    const told = { ...fields, ...(record as object) };
-    const lines = { text, json: JSON.stringify(told, undefined, 2), jsonl: JSON.stringify(told) };
-    await writeOutput([`${lines[format]}\n`]);
-  }
 }
 
 async function readQueries(options: Options, wrong: (message: string) => never): Promise<Asked[]> {

@@ -8,9 +8,9 @@ import { askAgent, followAgent } from '../../src/api/client.ts';
 import { type Flow, type FlowLine, PATHS, type PolicyStatus, type Status } from '../../src/api/contract.ts';
 import { mapDirectories } from '../../src/dataplane/bpf/pins.ts';
 import { BpfMap } from '../../src/native.ts';
-import { selvedge } from '../observe/command.ts';
+import { folderWith, selvedge } from '../observe/command.ts';
 import { describeAsRoot } from '../support/privilege.ts';
-import { ShopLab } from './shop-lab.ts';
+import { SHOP, ShopLab } from './shop-lab.ts';
 
 const DATAPLANES = ['bpf', 'ipset'] as const;
 const UNDER = ['database/database-from-api', 'database/default-deny-all'];
@@ -112,9 +112,24 @@ for (const dataplane of DATAPLANES)
       expect(code).toBe(0);
       expect(stdout).toContain('denied: intruder/intruder');
       for (const policy of UNDER) expect(stdout).toContain(policy);
-      const unknown = await ask('explain', '--from', 'shop/nobody', '--to', 'web/web-1', '--port', '80');
-      expect(unknown).toMatchObject({ code: 1, stderr: 'selvedge: there is no pod shop/nobody\n' });
-    });
+      const manifests = (...args: readonly string[]) => selvedge(['explain', ...args, '--manifests', SHOP]);
+      const unknown = ['--from', 'shop/nobody', '--to', 'web/web-1', '--port', '80'];
+      for (const args of [ends, [...ends, '-o', 'json'], [...ends, '-o', 'jsonl'], unknown]) {
+        expect(await ask('explain', ...args)).toEqual(await manifests(...args));
+      }
+      const lines = [
+        { id: 1, from: 'intruder/intruder', to: 'database/database', port: 5432 },
+        { id: 2, from: 'shop/nobody', to: 'database/database', port: 5432 },
+        { id: 3, from: 'api/api', to: 'database/database', port: 5432 },
+      ];
+      const file = join(folderWith({ queries: lines.map((line) => JSON.stringify(line)).join('\n') }), 'queries');
+      for (const output of ['text', 'json', 'jsonl']) {
+        const args = ['--queries', file, '-o', output];
+        const answers = await ask('explain', ...args);
+        expect(answers).toMatchObject({ code: 1, stderr: 'selvedge: there is no pod shop/nobody\n' });
+        expect(answers).toEqual(await manifests(...args));
+      }
+    }, 30_000);
 
     it('counts verdicts by pod and by policy for Prometheus', async () => {
       expect(await shop.reaches('intruder/intruder', 'database/database', 5432)).toBe(false);
@@ -132,6 +147,7 @@ for (const dataplane of DATAPLANES)
         return askAgent(shop.socket(2), path, options).catch(({ code, message }) => `${code}: ${message}`);
       };
       expect(await wrong('/v2/status')).toMatch(/^NOT_FOUND: there is no \/v2\/status/);
+      expect(await wrong(`${PATHS.policies}%ZZ`)).toBe('REQUEST: %ZZ is not encoded as a path is');
       expect(await wrong(PATHS.verify)).toBe('METHOD: /v1/verify is asked by POST, not GET');
       expect(await wrong(`${PATHS.flows}?colour=red`)).toBe('FLOW_QUERY: flows have no parameter colour');
       expect(await wrong(`${PATHS.flows}?last=many`)).toBe('FLOW_QUERY: last must be a number from 0, not "NaN"');
