@@ -21,6 +21,11 @@ const SECONDS = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5,
 const FRESH_MS = 1000;
 const NONE = Promise.resolve([]);
 
+/** Gives its samples, one after the other. */
+type Collect<L extends string> = (
+  add: (labels: Partial<Record<L, string>>, value: number) => void,
+) => void | Promise<void>;
+
 export class Metrics {
   readonly #registry = new Registry();
   readonly #view: AgentView;
@@ -69,97 +74,105 @@ export class Metrics {
     this.#subscription.unsubscribe();
   }
 
-  #gauge<L extends string>(
-    name: string,
-    help: string,
-    labelNames: readonly L[],
-    collect: (gauge: Gauge<L>) => void | Promise<void>,
-  ): void {
-    const registers = [this.#registry];
+  #gauge<L extends string>(name: string, help: string, labels: readonly L[], collect: Collect<L>): void {
+    const config = this.#config(name, help, labels);
     new Gauge({
-      name: `selvedge_${name}`,
-      help,
-      labelNames: [...labelNames],
-      registers,
+      ...config,
       collect() {
         this.reset();
-        return collect(this as unknown as Gauge<L>);
+        return collect((of, value) => this.set(of, value));
       },
     });
+  }
+
+  /** Counted elsewhere: set anew at each scrape. */
+  #counter<L extends string>(name: string, help: string, labels: readonly L[], collect: Collect<L>): void {
+    const config = this.#config(name, help, labels);
+    new Counter({
+      ...config,
+      collect() {
+        this.reset();
+        return collect((of, value) => this.inc(of, value));
+      },
+    });
+  }
+
+  #config<L extends string>(name: string, help: string, labelNames: readonly L[]) {
+    return { name: `selvedge_${name}`, help, labelNames: [...labelNames], registers: [this.#registry] };
   }
 
   #defineState(): void {
     const view = this.#view;
     const { version, reason } = this.#facts;
-    this.#gauge('build_info', 'Version of the agent; always 1.', ['version', 'node'], (gauge) => {
-      gauge.set({ version, node: view.node }, 1);
+    this.#gauge('build_info', 'Version of the agent; always 1.', ['version', 'node'], (add) => {
+      add({ version, node: view.node }, 1);
     });
-    this.#gauge('dataplane_info', 'The data plane in use, and why; always 1.', ['kind', 'reason'], (gauge) => {
-      gauge.set({ kind: view.dataplane.kind, reason }, 1);
+    this.#gauge('dataplane_info', 'The data plane in use, and why; always 1.', ['kind', 'reason'], (add) => {
+      add({ kind: view.dataplane.kind, reason }, 1);
     });
-    this.#gauge('ready', '1 when all that was seen is in force.', [], (gauge) => {
-      gauge.set(view.faults().length === 0 ? 1 : 0);
+    this.#gauge('ready', '1 when all that was seen is in force.', [], (add) => {
+      add({}, view.faults().length === 0 ? 1 : 0);
     });
-    this.#gauge('source_synced', '1 when the source has told all that there is.', [], (gauge) => {
-      gauge.set(view.change.synced ? 1 : 0);
+    this.#gauge('source_synced', '1 when the source has told all that there is.', [], (add) => {
+      add({}, view.change.synced ? 1 : 0);
     });
     this.#gauge(
       'source_silence_seconds',
       'Since the API server has last said anything about a kind.',
       ['kind'],
-      (gauge) => {
-        for (const [kind, seconds] of this.#facts.hearing?.silence() ?? []) gauge.set({ kind }, seconds);
+      (add) => {
+        for (const [kind, seconds] of this.#facts.hearing?.silence() ?? []) add({ kind }, seconds);
       },
     );
-    this.#gauge('object_warnings', 'Warnings about objects that stand now.', [], (gauge) => {
-      gauge.set(view.change.warnings.length);
+    this.#gauge('object_warnings', 'Warnings about objects that stand now.', [], (add) => {
+      add({}, view.change.warnings.length);
     });
-    this.#gauge('interfaces', 'Interfaces of pods by what is enforced on them.', ['state'], (gauge) => {
+    this.#gauge('interfaces', 'Interfaces of pods by what is enforced on them.', ['state'], (add) => {
       const states: Record<string, number> = { enforced: 0, 'pending-open': 0, 'pending-closed': 0 };
       for (const binding of view.inForce?.state.bindings.values() ?? []) {
         const state = binding.kind === 'endpoint' ? 'enforced' : `pending-${binding.verdict}`;
         states[state] = (states[state] ?? 0) + 1;
       }
-      for (const [state, count] of Object.entries(states)) gauge.set({ state }, count);
+      for (const [state, count] of Object.entries(states)) add({ state }, count);
     });
-    this.#gauge('unprotected_pods', 'Pods that the state in force does not protect, or not wholly.', [], (gauge) => {
-      gauge.set(new Set(view.unprotected().flatMap(({ pods }) => pods)).size);
+    this.#gauge('unprotected_pods', 'Pods that the state in force does not protect, or not wholly.', [], (add) => {
+      add({}, new Set(view.unprotected().flatMap(({ pods }) => pods)).size);
     });
-    this.#gauge('state_size', 'What the state in force holds on this node.', ['what'], (gauge) => {
+    this.#gauge('state_size', 'What the state in force holds on this node.', ['what'], (add) => {
       const compiled = view.inForce?.state.compiled;
-      gauge.set({ what: 'pods' }, compiled?.endpoints.size ?? 0);
-      gauge.set({ what: 'rulesets' }, compiled?.rulesets.size ?? 0);
-      gauge.set({ what: 'sets' }, compiled?.sets.size ?? 0);
-      gauge.set({ what: 'addresses' }, compiled?.memberships.size ?? 0);
+      add({ what: 'pods' }, compiled?.endpoints.size ?? 0);
+      add({ what: 'rulesets' }, compiled?.rulesets.size ?? 0);
+      add({ what: 'sets' }, compiled?.sets.size ?? 0);
+      add({ what: 'addresses' }, compiled?.memberships.size ?? 0);
     });
-    this.#gauge('state_generation', 'Number of the state in force.', [], (gauge) => {
-      gauge.set(Number(view.inForce?.generation ?? 0n));
+    this.#gauge('state_generation', 'Number of the state in force.', [], (add) => {
+      add({}, Number(view.inForce?.generation ?? 0n));
     });
-    this.#gauge('state_timestamp_seconds', 'When the state in force came into force.', [], (gauge) => {
-      gauge.set((view.inForce?.at.getTime() ?? 0) / 1000);
+    this.#gauge('state_timestamp_seconds', 'When the state in force came into force.', [], (add) => {
+      add({}, (view.inForce?.at.getTime() ?? 0) / 1000);
     });
   }
 
   #defineKernel(): void {
     const { dataplane } = this.#view;
     const { detail = false } = this.#facts;
-    this.#gauge('map_entries', 'Entries of a map, or of a set, by its name.', ['map'], async (gauge) => {
-      for (const { name, entries } of await this.#read.fill) gauge.set({ map: name }, entries);
+    this.#gauge('map_entries', 'Entries of a map, or of a set, by its name.', ['map'], async (add) => {
+      for (const { name, entries } of await this.#read.fill) add({ map: name }, entries);
     });
-    this.#gauge('map_capacity', 'Entries that a map, or a set, has room for.', ['map'], async (gauge) => {
-      for (const { name, capacity } of await this.#read.fill) gauge.set({ map: name }, capacity);
+    this.#gauge('map_capacity', 'Entries that a map, or a set, has room for.', ['map'], async (add) => {
+      for (const { name, capacity } of await this.#read.fill) add({ map: name }, capacity);
     });
-    this.#counter('lost_total', 'What there was no room for, by what it was.', ['what'], async (counter) => {
+    this.#counter('lost_total', 'What there was no room for, by what it was.', ['what'], async (add) => {
       const losses = await dataplane.observation?.losses();
-      for (const [what, count] of Object.entries(losses ?? {})) counter.inc({ what }, count);
+      for (const [what, count] of Object.entries(losses ?? {})) add({ what }, count);
     });
     this.#counter(
       'verdicts_total',
       'Drops (packets) and admissions (connections) at pods of this node.',
       ['pod', 'direction', 'verdict', 'reason'],
-      async (counter) => {
+      async (add) => {
         for (const { labels, count } of verdictSamples(await this.#read.counts, 'pod')) {
-          counter.inc(labels as never, count);
+          add(labels as never, count);
         }
       },
     );
@@ -170,33 +183,13 @@ export class Metrics {
       'policy_verdicts_total',
       'Connections that a policy admitted, packets that were dropped under it.',
       labels,
-      async (counter) => {
+      async (add) => {
         const counts = await this.#read.counts;
         for (const { labels: of, count } of verdictSamples(counts, detail ? 'rule' : 'policy')) {
-          counter.inc(of as never, count);
+          add(of as never, count);
         }
       },
     );
-  }
-
-  /** Counted elsewhere: set anew at each scrape. */
-  #counter<L extends string>(
-    name: string,
-    help: string,
-    labelNames: readonly L[],
-    collect: (counter: Counter<L>) => Promise<void>,
-  ): void {
-    const registers = [this.#registry];
-    new Counter({
-      name: `selvedge_${name}`,
-      help,
-      labelNames: [...labelNames],
-      registers,
-      collect() {
-        this.reset();
-        return collect(this as unknown as Counter<L>);
-      },
-    });
   }
 
   #defineTimings(): Subscription {
