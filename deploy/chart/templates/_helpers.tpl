@@ -30,6 +30,7 @@ capabilities:
   drop: [ALL]
   add:
     - NET_ADMIN # programs on interfaces, netlink, iptables and ipset
+    - NET_BROADCAST # to hear of addresses in the pods' namespaces
     {{- if .Values.sysAdmin }}
     - SYS_ADMIN # stands for BPF and PERFMON where these are not known
     {{- else }}
