@@ -1,0 +1,97 @@
+/** Manifests of deploy/ -> the parts of them that are looked at. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseAllDocuments } from 'yaml';
+
+export interface Container {
+  readonly name: string;
+  readonly image: string;
+  readonly args: readonly string[];
+  readonly env?: readonly { readonly name: string; readonly valueFrom: { readonly fieldRef: object } }[];
+  readonly ports: readonly { readonly name: string; readonly containerPort: number; readonly hostPort: number }[];
+  readonly livenessProbe: { readonly httpGet: { readonly path: string; readonly port: string } };
+  readonly readinessProbe: { readonly httpGet: { readonly path: string; readonly port: string } };
+  readonly securityContext: {
+    readonly readOnlyRootFilesystem: boolean;
+    readonly allowPrivilegeEscalation: boolean;
+    readonly privileged?: boolean;
+    readonly appArmorProfile?: object;
+    readonly capabilities: { readonly drop: readonly string[]; readonly add?: readonly string[] };
+  };
+  readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string }[];
+}
+
+export interface PodTemplate {
+  readonly metadata: {
+    readonly labels: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
+  readonly spec: Readonly<Record<string, unknown>> & {
+    readonly containers: readonly [Container];
+    readonly initContainers?: readonly Container[];
+    readonly volumes: readonly { readonly name: string; readonly hostPath: { readonly path: string } }[];
+  };
+}
+
+export interface Manifest {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly namespace?: string };
+  readonly rules?: readonly {
+    readonly apiGroups: readonly [string];
+    readonly resources: readonly string[];
+    readonly verbs: readonly string[];
+  }[];
+  readonly data?: Readonly<Record<string, string>>;
+  readonly spec: {
+    readonly groups?: readonly unknown[];
+    readonly updateStrategy: object;
+    readonly selector: { readonly matchLabels: Readonly<Record<string, string>> };
+    readonly template: PodTemplate;
+  };
+}
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+/** scripts/install-helm makes it. */
+const OWN_HELM = `${ROOT}/build/tools/helm`;
+
+export function manifestsIn(text: string): Manifest[] {
+  return parseAllDocuments(text)
+    .map((document) => {
+      if (document.errors.length > 0) throw document.errors[0];
+      return document.toJS() as Manifest | null;
+    })
+    .filter((manifest) => manifest !== null);
+}
+
+export function readManifests(file: string): Manifest[] {
+  return manifestsIn(readFileSync(`${ROOT}/deploy/${file}`, 'utf8'));
+}
+
+/** @throws Error when there is none */
+export function only(manifests: readonly Manifest[], kind: string): Manifest {
+  const found = manifests.filter((manifest) => manifest.kind === kind);
+  if (found.length !== 1 || found[0] === undefined) throw new Error(`${found.length} of ${kind}`);
+  return found[0];
+}
+
+/** Undefined where there is no helm. */
+export function findHelm(): string | undefined {
+  for (const helm of [process.env.HELM ?? 'helm', OWN_HELM]) {
+    if (helm === OWN_HELM && !existsSync(helm)) continue;
+    try {
+      execFileSync(helm, ['version', '--short'], { stdio: 'ignore' });
+      return helm;
+    } catch {}
+  }
+  return undefined;
+}
+
+/** What the chart gives. @throws Error with what helm says */
+export function render(helm: string, values: readonly string[], kubernetes = '1.31.0'): Manifest[] {
+  const set = values.flatMap((value) => ['--set', value]);
+  const place = ['--namespace', 'kube-system', '--kube-version', kubernetes];
+  const args = ['template', 'selvedge', `${ROOT}/deploy/chart`, ...place, ...set];
+  return manifestsIn(execFileSync(helm, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }));
+}
