@@ -2,8 +2,8 @@
  * A world's compiled state in the maps of a real data plane that is attached to nothing, and the programs of
  * bpf/bench.bpf.c over those maps: packets go through by test-run.
  */
-import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
+import { runSync } from '../../child-process.ts';
 import { BpfDataplane } from '../../dataplane/bpf/bpf-dataplane.ts';
 import type { Attachments } from '../../dataplane/bpf/kernel.ts';
 import { type NativeKernel, openNativeKernel } from '../../dataplane/bpf/kernel-native.ts';
@@ -37,11 +37,11 @@ export class BenchNamespace implements Disposable {
   readonly ifindexes: readonly number[];
 
   constructor(interfaces: number) {
-    execFileSync('ip', ['netns', 'add', this.name]);
+    runSync('ip', ['netns', 'add', this.name]);
     const pairs = Array.from({ length: Math.ceil(interfaces / 2) }, (_, index) => {
       return `link add a${index} type veth peer name b${index}`;
     });
-    this.run(() => execFileSync('ip', ['-batch', '-'], { input: pairs.join('\n') }));
+    this.run(() => runSync('ip', ['-batch', '-'], { input: pairs.join('\n') }));
     const links = this.run(() => netlink.links()).filter(({ name }) => /^[ab]\d+$/.test(name));
     this.ifindexes = links.map(({ ifindex }) => ifindex);
   }
@@ -52,7 +52,7 @@ export class BenchNamespace implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    execFileSync('ip', ['netns', 'delete', this.name]);
+    runSync('ip', ['netns', 'delete', this.name]);
   }
 }
 

@@ -47,7 +47,12 @@ export class FlowLog {
 
   /** From now on flows are kept. */
   start(): void {
-    this.#subscription ??= this.#parts.observation.verdicts.subscribe((event) => this.#note(event));
+    if (this.#subscription !== undefined) return;
+    // What was lost before is nobody's of those who read from now on.
+    void this.#lost().then((lost) => {
+      this.#lostBefore ??= lost;
+    });
+    this.#subscription = this.#parts.observation.verdicts.subscribe((event) => this.#note(event));
   }
 
   /** Ends all readers. Idempotent. */
@@ -107,12 +112,19 @@ export class FlowLog {
     }
     this.#tellLost('limit', this.#leftOut);
     this.#leftOut = 0;
-    const { event: lost } = await this.#parts.observation.losses().catch(() => ({ event: this.#lostBefore ?? 0 }));
-    this.#tellLost('kernel', lost - (this.#lostBefore ?? lost));
-    this.#lostBefore = lost;
+    const lost = await this.#lost();
+    this.#tellLost('kernel', (lost ?? 0) - (this.#lostBefore ?? lost ?? 0));
+    this.#lostBefore = lost ?? this.#lostBefore;
     if (recent.size > 0 || this.#recent.size > 0) return;
     clearInterval(this.#second);
     this.#second = undefined;
+  }
+
+  async #lost(): Promise<number | undefined> {
+    return this.#parts.observation.losses().then(
+      ({ event }) => event,
+      () => undefined,
+    );
   }
 
   #tell(flow: Flow): void {

@@ -111,6 +111,7 @@ it('tells what the kernel had no room for', async () => {
   verdicts.next(event());
   expect((await reader.next()).value).toMatchObject({ kind: 'flow' });
   await vi.advanceTimersByTimeAsync(1_000);
+  expect((await reader.next()).value).toMatchObject({ kind: 'lost', why: 'kernel', count: 3 });
   lost = 45;
   verdicts.next(event({ destinationPort: 81 }));
   await vi.advanceTimersByTimeAsync(1_000);
