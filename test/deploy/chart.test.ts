@@ -57,8 +57,8 @@ describeWithHelm(
 
     test('dataplane and sysAdmin choose the capabilities', () => {
       const added = (values: readonly string[]) => agentOf(values).spec.containers[0].securityContext.capabilities.add;
-      expect(added(['dataplane=bpf'])).toEqual(['NET_ADMIN', 'BPF', 'PERFMON']);
-      expect(added(['sysAdmin=true'])).toEqual(['NET_ADMIN', 'SYS_ADMIN', 'NET_RAW']);
+      expect(added(['dataplane=bpf'])).toEqual(['NET_ADMIN', 'NET_BROADCAST', 'BPF', 'PERFMON']);
+      expect(added(['sysAdmin=true'])).toEqual(['NET_ADMIN', 'NET_BROADCAST', 'SYS_ADMIN', 'NET_RAW']);
     });
 
     test('AppArmor is told in the words of the server’s version', () => {

@@ -56,7 +56,7 @@ test('the node has its name from the cluster', () => {
 });
 
 test('the containers get the capabilities that are needed and nothing else of the node', () => {
-  const needed = ['NET_ADMIN', 'BPF', 'PERFMON', 'NET_RAW'];
+  const needed = ['NET_ADMIN', 'NET_BROADCAST', 'BPF', 'PERFMON', 'NET_RAW'];
   for (const container of [agent, ...(cleanup.initContainers ?? []), ...cleanup.containers]) {
     expect(container.securityContext).toMatchObject({ readOnlyRootFilesystem: true, allowPrivilegeEscalation: false });
     expect(container.securityContext).not.toHaveProperty('privileged');
