@@ -7,6 +7,7 @@ import { explain } from '../observe/explanation.ts';
 import type { FlowLog } from '../observe/flows/flow-log.ts';
 import { FlowQueryError } from '../observe/flows/flow-query.ts';
 import type { Metrics } from '../observe/metrics/metrics.ts';
+import { narrowed } from '../observe/narrow.ts';
 import { Reachability } from '../observe/reachability.ts';
 import type { AgentView } from './agent-view.ts';
 import { type ExplainReply, type FlowQuery, PATHS } from './contract.ts';
@@ -78,7 +79,8 @@ function flowsFor({ parameters, signal }: Ask, flows: FlowLog): Reply {
 async function explained(body: string, view: AgentView): Promise<Reply> {
   try {
     const query = parseQuery(body);
-    const reachability = new Reachability([...view.objects()]);
+    const { objects, judged } = narrowed([...view.objects()], query);
+    const reachability = new Reachability(objects, judged);
     const answer = reachability.ask(query);
     const reply: ExplainReply = {
       record: answerRecord(reachability, answer),

@@ -1,8 +1,9 @@
 /** The running agent -> what `selvedge status` tells: of the node, or of one policy on its pods. */
-import { type Direction, keyOf, type NetworkPolicy, type ObjectKey, type Warning } from '../model/cluster.ts';
+import { keyOf, type NetworkPolicy, type ObjectKey } from '../model/cluster.ts';
 import type { Binding } from '../model/links.ts';
 import { matches } from '../model/selector.ts';
 import type { Hearing } from '../observe/hearing.ts';
+import { seldomMeant } from '../observe/seldom-meant.ts';
 import type { AgentView } from './agent-view.ts';
 import type { PolicyStatus, PolicySummary, Status } from './contract.ts';
 
@@ -51,7 +52,7 @@ export async function statusOf(view: AgentView, facts: NodeFacts): Promise<Statu
         milliseconds: Math.round(inForce.milliseconds * 100) / 100,
       },
     }),
-    warnings: [...view.change.warnings, ...selectsNothing(view)],
+    warnings: [...view.change.warnings, ...seldomMeant(view.objects())],
   };
 }
 
@@ -64,17 +65,28 @@ export function policyStatus(view: AgentView, key: ObjectKey): PolicyStatus | un
     if (binding.kind === 'endpoint') bound.set(binding.pod, binding);
   }
   const compiled = view.inForce?.state.compiled;
-  const pods = podsUnder(view).get(key) ?? new Set();
-  const warnings = [...view.change.warnings, ...selectsNothing(view)];
+  const pods = new Set([...(podsUnder(view).get(key) ?? []), ...selectedHere(view, policy)]);
+  const warnings = [...view.change.warnings, ...seldomMeant(view.objects(), key)];
   return {
     ...summary(policy, pods.size),
     pods: [...pods].sort().map((pod) => {
-      if (!compiled?.endpoints.has(pod)) return { pod, state: 'pending' };
       const since = view.since(key, pod)?.toISOString();
-      return { pod, state: bound.has(pod) ? 'enforced' : 'no-interface', ...(since && { since }) };
+      if (!compiled?.endpoints.has(pod) || since === undefined) return { pod, state: 'pending' };
+      return { pod, state: bound.has(pod) ? 'enforced' : 'no-interface', since };
     }),
     warnings: warnings.filter(({ object }) => object === `NetworkPolicy ${key}`),
   };
+}
+
+/** Also those that are not in force yet: without an address, or since a moment. */
+function selectedHere(view: AgentView, { namespace, podSelector }: NetworkPolicy): ObjectKey[] {
+  const selected: ObjectKey[] = [];
+  for (const object of view.objects()) {
+    if (object.kind !== 'Pod' || object.node !== view.node || object.namespace !== namespace) continue;
+    if (object.hostNetwork || object.finished || !matches(podSelector, object.labels)) continue;
+    selected.push(keyOf(object));
+  }
+  return selected;
 }
 
 function pendingOf(binding: Binding): Status['interfaces']['pending'][number][] {
@@ -110,41 +122,4 @@ function podsUnder({ inForce }: AgentView): Map<ObjectKey, Set<ObjectKey>> {
     }
   }
   return under;
-}
-
-/**
- * Policies that select no pod of the cluster, and named ports that no pod under the policy has: both are valid, and seldom
- * meant. A look at every policy and pod, so only when somebody asks.
- */
-function selectsNothing(view: AgentView): Warning[] {
-  const podsOf = new Map<string, { labels: Readonly<Record<string, string>>; names: ReadonlySet<string> }[]>();
-  const policies: NetworkPolicy[] = [];
-  for (const object of view.objects()) {
-    if (object.kind === 'NetworkPolicy') policies.push(object);
-    if (object.kind !== 'Pod' || object.hostNetwork || object.finished) continue;
-    const pods = podsOf.get(object.namespace) ?? [];
-    pods.push({ labels: object.labels, names: new Set(object.ports.flatMap(({ name }) => name ?? [])) });
-    podsOf.set(object.namespace, pods);
-  }
-  return policies.flatMap((policy) => {
-    const object = `NetworkPolicy ${keyOf(policy)}`;
-    const selected = (podsOf.get(policy.namespace) ?? []).filter(({ labels }) => matches(policy.podSelector, labels));
-    if (selected.length === 0) return [{ object, field: 'spec.podSelector', message: 'selects no pod' }];
-    return unknownPortNames(policy, 'ingress', selected).map(({ field, name }) => {
-      return { object, field, message: `none of the pods that it selects has a port named ${name}` };
-    });
-  });
-}
-
-function unknownPortNames(
-  policy: NetworkPolicy,
-  direction: Direction,
-  selected: readonly { readonly names: ReadonlySet<string> }[],
-): { field: string; name: string }[] {
-  return policy[direction].flatMap(({ ports }, rule) => {
-    return ports.flatMap((port, index) => {
-      if (port.kind !== 'named' || selected.some(({ names }) => names.has(port.name))) return [];
-      return [{ field: `spec.${direction}[${rule}].ports[${index}].port`, name: port.name }];
-    });
-  });
 }

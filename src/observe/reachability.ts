@@ -34,10 +34,13 @@ export class Reachability {
   readonly #policies = new Map<ObjectKey, NetworkPolicy>();
   readonly #conflicts = new Map<ObjectKey, NonNullable<Judgement['conflict']>>();
 
-  /** @param objects with every pod on a node and addresses wherever there are any, as readManifests gives them */
-  constructor(objects: readonly ClusterObject[]) {
+  /**
+   * @param objects with every pod on a node and addresses wherever there are any, as readManifests gives them
+   * @param judged of these, what verdicts are asked about, see `narrowed`; by default all
+   */
+  constructor(objects: readonly ClusterObject[], judged = objects) {
     this.places = new Places(objects);
-    this.#compiler.apply(objects.map((object) => ({ type: 'upsert', object })));
+    this.#compiler.apply(judged.map((object) => ({ type: 'upsert', object })));
     for (const object of objects) if (object.kind === 'NetworkPolicy') this.#policies.set(keyOf(object), object);
     this.#findConflicts(objects);
   }
