@@ -73,7 +73,7 @@ test('of a pod everything is kept that is looked at', () => {
   const size = { pods: 10, namespaces: 2, policies: 2, local: 2, families: [4, 6] as const };
   const pod: Record<string, unknown> = { ...localPod(1, size), apiVersion: 'v1', kind: 'Pod' };
   const sidecar = { name: 'i', restartPolicy: 'Always', ports: [{ containerPort: 5, name: 'five' }] };
-  const more = { ...pod, spec: { ...(pod['spec'] as object), hostNetwork: true, initContainers: [sidecar] } };
+  const more = { ...pod, spec: { ...(pod.spec as object), hostNetwork: true, initContainers: [sidecar] } };
   for (const one of [pod, more]) {
     const text = JSON.stringify(one);
     const left = skim(Buffer.from(text), resource?.kept as Shape) as string;
