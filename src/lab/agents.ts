@@ -105,12 +105,12 @@ export class Agents implements Enforcer {
     });
   }
 
-  /** Where the agent of a node pins. @throws {LabError} it has none */
-  /** Of the agent's API. */
+  /** Of the agent's API. @throws {LabError} the node has none */
   socketOf(namespace: string): string {
     return this.#agentOf(namespace).socket;
   }
 
+  /** Where the agent of a node pins. @throws {LabError} it has none */
   pinDirOf(namespace: string): string {
     return this.#agentOf(namespace).pinDir;
   }
