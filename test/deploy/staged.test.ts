@@ -25,8 +25,10 @@ describeAsRoot('the staged tree', () => {
     report = execFileSync(process.execPath, ['deploy/stage.ts', tree], { encoding: 'utf8' });
     for (const folder of ['proc', 'sys', 'run', 'manifests', 'dev']) mkdirSync(join(tree, folder));
     cpSync(SHOP, join(tree, 'manifests'), { recursive: true });
-    // As a runtime does: the host's /proc and /sys, and its bpffs within.
-    for (const place of ['proc', 'sys', 'dev']) await run('mount', ['--rbind', `/${place}`, join(tree, place)]);
+    // As a runtime does: the host's /proc and /sys, and its bpffs within. As slaves: taking them away takes nothing from the host.
+    for (const place of ['proc', 'sys', 'dev']) {
+      await run('mount', ['--rbind', '--make-rslave', `/${place}`, join(tree, place)]);
+    }
     await run('ip', ['netns', 'add', namespace]);
   }, 60_000);
 
