@@ -1,0 +1,60 @@
+// docs/install-flannel.md and the Dockerfile against what they speak of: the chart's values, the DaemonSet's capabilities, setup's packages.
+import { existsSync, readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { parse } from 'yaml';
+
+const text = (file: string) => readFileSync(file, 'utf8');
+const GUIDE = text('docs/install-flannel.md');
+
+/** The first cells of the table under this heading, as they are written. */
+function firstCells(heading: string): string[] {
+  const from = GUIDE.indexOf(`| ${heading} |`);
+  const [table = ''] = GUIDE.slice(from).split('\n\n');
+  return table
+    .split('\n')
+    .slice(2)
+    .map((row) => row.split('|')[1]?.trim() ?? '');
+}
+
+function valueAt(path: string): unknown {
+  const values: unknown = parse(text('deploy/chart/values.yaml'));
+  return path.split('.').reduce<unknown>((at, key) => (at as Record<string, unknown> | undefined)?.[key], values);
+}
+
+it('the guide speaks of values that the chart has', () => {
+  const named = firstCells('value').flatMap((cell) => [...cell.matchAll(/`([\w.]+)`/g)].map(([, name = '']) => name));
+  const set = [...GUIDE.matchAll(/(?:--set |`)([a-z]\w*(?:\.\w+)*)=/g)].map(([, name = '']) => name);
+  const values = [...named, ...set].filter((name) => !name.startsWith('netpol.') && !name.startsWith('net.'));
+  expect(values).toEqual(expect.arrayContaining(['cni.enabled', 'cleanup', 'image.repository', 'cni.confDir']));
+  for (const name of values) expect(valueAt(name), name).toBeDefined();
+});
+
+it('the guide gives each capability of the DaemonSet its reason', () => {
+  const [list = ''] = /\n\s+add:\n((?:\s+- [A-Z_]+ .*\n)+)/.exec(text('deploy/selvedge.yaml')) ?? [];
+  const added = [...list.matchAll(/- ([A-Z_]+)/g)].map(([, name]) => name);
+  expect(added.length).toBeGreaterThan(3);
+  for (const name of added) expect(GUIDE, name).toMatch(new RegExp(`^\\|[^|]*\\b${name}\\b[^|]*\\|`, 'm'));
+});
+
+it('the guide names files that are there', () => {
+  for (const [, file = ''] of GUIDE.matchAll(/\b((?:deploy|test)\/[\w./-]*\w)/g))
+    expect(existsSync(file), file).toBe(true);
+});
+
+it('the Dockerfile builds with what setup builds with', () => {
+  const [, build = ''] = /readonly to_build='([^']+)'/.exec(text('scripts/setup')) ?? [];
+  const dockerfile = text('deploy/Dockerfile');
+  const packages = new Set(
+    build
+      .trim()
+      .split(/\s+/)
+      .map((entry) => entry.split('=').at(-1) ?? ''),
+  );
+  // It formats nothing.
+  packages.delete('clang-format');
+  expect(packages.size).toBeGreaterThan(8);
+  for (const name of [...packages, 'iproute2', 'iptables', 'ipset', 'nftables']) {
+    expect(dockerfile).toMatch(new RegExp(`\\s${name.replaceAll('+', '\\+')}\\s`));
+  }
+  expect(dockerfile).toContain('deploy/stage.ts /stage');
+});
