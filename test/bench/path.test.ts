@@ -1,7 +1,7 @@
 /** The benchmark of the packet path: it measures what it says, judges by what was to be reached, and leaves nothing behind. */
 import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import type { Case } from '../../src/bench/path/cases.ts';
+import type { Case } from '../../src/bench/path/case.ts';
 import { benchPath } from '../../src/bench/path/command.ts';
 import { formatReport } from '../../src/bench/path/format-report.ts';
 import { reportOf } from '../../src/bench/path/report.ts';

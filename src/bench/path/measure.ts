@@ -1,6 +1,6 @@
 /** Cases -> nanoseconds of a packet: many short goes, all cases in turn, the lower quartile of each. */
 
-import type { Case, Shot } from './cases.ts';
+import type { Case, Shot } from './case.ts';
 import type { BenchNamespace } from './testbed.ts';
 
 export interface Measured {

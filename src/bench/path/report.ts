@@ -1,6 +1,6 @@
 /** What was measured -> ratios to the empty program, the slowest of each kind, and what was to be reached. */
 import { cpus, loadavg, release } from 'node:os';
-import type { Case } from './cases.ts';
+import type { Case } from './case.ts';
 import type { Measurement } from './measure.ts';
 
 export interface PathRow {

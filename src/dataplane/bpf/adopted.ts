@@ -4,8 +4,11 @@
  */
 import type { RulesetId } from '../../model/compiled.ts';
 import type { Place } from './blocks.ts';
+import { readTable } from './copies.ts';
+import type { Kernel } from './kernel.ts';
+import type { CopyIndex } from './table.ts';
 import type { AdmittedRange, EndpointRecord, Extent, IpcacheEntry, PolicyKey, SlotEntry } from './tables.ts';
-import { splitPolicyKey } from './tables.ts';
+import { makeTables, splitPolicyKey } from './tables.ts';
 
 /** The content of one copy, by table. */
 export interface CopyContent {
@@ -74,4 +77,16 @@ export class Adopted {
       if (ranges.length > 0 && ranges.length === extent.count) yield { ranges, extent };
     }
   }
+}
+
+/** What the copy in force holds; undefined where none is. */
+export function readInForce(kernel: Kernel): Adopted | undefined {
+  const generation = kernel.generation.load();
+  if (generation === 0n) return undefined;
+  const copy = Number(generation & 1n) as CopyIndex;
+  const tables = Object.values(makeTables(kernel.abi));
+  const read = tables.map((table) => {
+    return [table.codec.name, readTable(kernel.map(table.codec.name, copy), table as never)] as const;
+  });
+  return new Adopted(Object.fromEntries(read) as unknown as CopyContent);
 }

@@ -14,16 +14,17 @@ import {
   type StaleLink,
 } from '../contract.ts';
 import type { CopiedMap } from './abi.ts';
-import { Adopted, type CopyContent } from './adopted.ts';
-import { Copies, readTable } from './copies.ts';
+import { readInForce } from './adopted.ts';
+import { Copies } from './copies.ts';
 import type { Endpoints } from './endpoints.ts';
 import { EventDecoder } from './events.ts';
 import { FlowTables } from './flow-tables.ts';
-import type { Kernel, LinkOf } from './kernel.ts';
+import { Interfaces } from './interfaces.ts';
+import type { Kernel } from './kernel.ts';
 import { makeNames } from './names.ts';
 import { RuleNumbers } from './rule-numbers.ts';
 import { SlotPool } from './slot-pool.ts';
-import { makeTables, type Settings } from './tables.ts';
+import type { Settings } from './tables.ts';
 import { WantedContent } from './wanted-content.ts';
 
 export interface BpfDataplaneOptions {
@@ -59,26 +60,12 @@ export class BpfDataplane implements Dataplane {
   #missedHint = false;
   /** A whole state was put in force by this process: what it does not name is left over. */
   #whole = false;
-  /** What the last state had, when all of its programs were there; the same maps again are the same interfaces. */
-  #ensured: (Pick<DesiredState, 'bindings' | 'exits'> & { readonly version: number }) | undefined;
-  /** Pods' interfaces that get their programs just now, because somebody guards them. */
-  readonly #guarding = new Set<number>();
-  /** Interfaces may have come or gone, or their programs, since left-overs were looked for. */
-  #unswept = true;
-  #sweptVersion: number | undefined;
-  /** The bindings and exits that `#known` is of. */
-  #noted: Pick<DesiredState, 'bindings' | 'exits'> | undefined;
+  readonly #interfaces: Interfaces;
   /** Whose tables of flows are there, and since which change of theirs pods' names are recorded. */
   #prepared: { readonly endpoints: Endpoints; readonly version: number } | undefined;
   #named: { readonly endpoints: Endpoints; readonly version: number } | undefined;
   /** Tables of flows may be left over. */
   #tablesLeft = true;
-  /** Interfaces of the state in force, by role. */
-  #known = { pod: new Set<number>(), exit: new Set<number>() };
-  /** Interfaces that a state had and the next one had not. */
-  readonly #left = { pod: new Set<number>(), exit: new Set<number>() };
-  /** Programs of an agent before this one were attached, perhaps those of another layout, whose maps we can't read. */
-  readonly #inherited: boolean;
   /** Interfaces may have gone, before this process or with a state, whose counts are still there. */
   #hasGone = true;
   /** Of the rules that went out of use, how many were looked for in the counts. */
@@ -98,9 +85,7 @@ export class BpfDataplane implements Dataplane {
     this.#copies = new Copies({ kernel, onEqual: () => this.#collect() });
     this.#flowTables = new FlowTables(kernel.flows);
     this.#slots = new SlotPool(kernel.capacity('endpoints'), this.#flowTables.slots(), kernel.earlierSlots());
-    // What an agent before this one left attached goes, unless the first state or a guard asks for it.
-    for (const { ifindex, role } of kernel.attachments.attached()) this.#left[role].add(ifindex);
-    this.#inherited = this.#left.pod.size + this.#left.exit.size > 0;
+    this.#interfaces = new Interfaces(kernel.attachments);
     this.events = new EventDecoder({ abi: kernel.abi, names: this.#names, ruleNumbers: this.ruleNumbers });
   }
 
@@ -110,9 +95,9 @@ export class BpfDataplane implements Dataplane {
   }
 
   inForce(): ReadonlyMap<number, readonly Address[]> | undefined {
-    if (this.#copies.generation === 0n && !this.#inherited) return undefined;
+    if (this.#copies.generation === 0n && !this.#interfaces.inherited) return undefined;
     const bound = new Map<number, readonly Address[]>();
-    for (const [ifindex, { address4, address6 }] of this.#readInForce()?.endpoints() ?? []) {
+    for (const [ifindex, { address4, address6 }] of readInForce(this.#kernel)?.endpoints() ?? []) {
       if (!this.#kernel.attachments.alive(ifindex, 'pod')) continue;
       bound.set(
         ifindex,
@@ -144,7 +129,7 @@ export class BpfDataplane implements Dataplane {
     const known = this.#missedHint ? undefined : hint;
     this.#missedHint = true;
     await this.#copies.ready();
-    await this.#ensure(state);
+    await this.#interfaces.ensure(state);
     const content = this.#update(state, known);
     this.#state = state;
     this.#missedHint = false;
@@ -153,7 +138,7 @@ export class BpfDataplane implements Dataplane {
     if (this.#closed) throw new Error('the data plane was closed');
     // Names first: an event may come before this call is over.
     this.#recordNames(content, known, this.#copies.generation + 1n);
-    this.#noteLinks(state);
+    this.#interfaces.note(state);
     this.#whole = true;
     const writes = this.#copies.put();
     const stale = this.#renew();
@@ -162,18 +147,12 @@ export class BpfDataplane implements Dataplane {
   }
 
   guard(ifindex: number, role: LinkRole = 'pod'): Promise<void> | undefined {
-    this.#left[role].delete(ifindex);
-    this.#unswept = true;
-    const attached = this.#kernel.attachments.ensure(ifindex, role, true);
-    if (attached === undefined || role === 'exit') return attached;
-    this.#guarding.add(ifindex);
-    return attached.finally(() => this.#guarding.delete(ifindex));
+    return this.#interfaces.guard(ifindex, role);
   }
 
   forget(ifindex: number): void {
-    this.#kernel.attachments.forget(ifindex);
+    this.#interfaces.forget(ifindex);
     this.#hasGone = true;
-    this.#unswept = true;
   }
 
   /** The state that the maps are to hold: the one that was put in force last, or failed to be. */
@@ -211,40 +190,13 @@ export class BpfDataplane implements Dataplane {
     this.#kernel.close();
   }
 
-  /** Resolves when all programs are attached that this state needs to be in force. @throws {BpfError} */
-  async #ensure({ bindings, exits }: DesiredState): Promise<void> {
-    const { attachments } = this.#kernel;
-    const { version } = attachments;
-    const ensured = this.#ensured;
-    if (ensured?.bindings === bindings && ensured.exits === exits && ensured.version === version) return;
-    const needed: Promise<void>[] = [];
-    for (const [ifindex, { kind }] of bindings) {
-      const attached = attachments.ensure(ifindex, 'pod');
-      attached?.catch(() => {}); // It is waited for below, unless another one fails at once.
-      // Nothing is said yet of an unknown interface; whoever guards it waits for its programs, and the others need not.
-      if (attached !== undefined && !(kind === 'pending' && this.#guarding.has(ifindex))) needed.push(attached);
-    }
-    for (const ifindex of exits.keys()) {
-      const attached = attachments.ensure(ifindex, 'exit');
-      attached?.catch(() => {});
-      if (attached !== undefined) needed.push(attached);
-    }
-    if (needed.length > 0) await Promise.all(needed);
-    // Of what went or came meanwhile the next state asks again.
-    else this.#ensured = { bindings, exits, version: attachments.version };
-  }
-
   /** The state is in force: what stands in the way of its programs somewhere is tried again, and undoes nothing. */
   #renew(): StaleLink[] {
     clearTimeout(this.#renewal);
-    const stale = this.#kernel.attachments.older() ? this.#kernel.attachments.renew(this.#knownLinks()) : [];
+    const stale = this.#kernel.attachments.older() ? this.#kernel.attachments.renew(this.#interfaces.links) : [];
     if (stale.length > 0) this.#renewal = setTimeout(() => this.#renew(), RENEWAL_MS).unref();
     else this.#removeOtherLayouts();
     return stale;
-  }
-
-  #knownLinks(): LinkOf[] {
-    return (['pod', 'exit'] as const).flatMap((role) => [...this.#known[role]].map((ifindex) => ({ ifindex, role })));
   }
 
   /** Their maps are needed by their programs, and the slots there by whoever reads those programs' marks. */
@@ -275,20 +227,10 @@ export class BpfDataplane implements Dataplane {
       abi: this.#kernel.abi,
       ruleNumbers: this.ruleNumbers,
       slots: this.#slots,
-      adopted: this.#readInForce(),
+      adopted: readInForce(this.#kernel),
       portsCapacity: this.#kernel.capacity('ports'),
       settings: (state) => this.settings(state),
     });
-  }
-
-  #readInForce(): Adopted | undefined {
-    if (this.#copies.generation === 0n) return undefined;
-    const tables = Object.values(makeTables(this.#kernel.abi));
-    const read = tables.map((table) => {
-      const map = this.#kernel.map(table.codec.name, this.#copies.inForce);
-      return [table.codec.name, readTable(map, table as never)] as const;
-    });
-    return new Adopted(Object.fromEntries(read) as unknown as CopyContent);
   }
 
   #checkCapacity({ tables, portSets }: WantedContent): void {
@@ -321,30 +263,16 @@ export class BpfDataplane implements Dataplane {
   async #collect(): Promise<void> {
     if (this.#content === undefined || !this.#whole || this.#closed) return;
     this.#collecting = Promise.all([this.#collecting, this.#collectTables(this.#content)]);
-    this.#sweep();
+    if (this.#interfaces.sweep()) this.#hasGone = true;
     this.#removeOtherLayouts();
     this.#forgetCounts();
-  }
-
-  /** Takes programs off interfaces that are left over. */
-  #sweep(): void {
-    const { attachments } = this.#kernel;
-    if (!this.#unswept && this.#sweptVersion === attachments.version) return;
-    for (const { ifindex, role } of [...attachments.attached()]) {
-      if (!this.#isLeft(ifindex, role)) continue;
-      attachments.remove(ifindex, role);
-      this.#hasGone = true;
-    }
-    this.#unswept = false;
-    this.#sweptVersion = attachments.version;
   }
 
   /** Counts of interfaces that neither a state names nor a guard, and of rules that no state names any more. */
   #forgetCounts(): void {
     const { retirements } = this.ruleNumbers;
     if (!this.#hasGone && retirements - this.#collectedRules < RULES_GONE) return;
-    const known = new Set([...this.#known.pod, ...this.#known.exit, ...this.#guarding]);
-    for (const { ifindex } of this.#kernel.attachments.attached()) known.add(ifindex);
+    const known = this.#interfaces.inUse;
     this.#kernel.forgetCounts({
       isGone: (ifindex) => !known.has(ifindex),
       isGoneRule: (rule) => !this.ruleNumbers.isUsed(rule),
@@ -364,23 +292,5 @@ export class BpfDataplane implements Dataplane {
     });
     const left = this.#flowTables.slots();
     for (const slot of new Set([...retired, ...freed])) if (!left.has(slot)) this.#slots.release(slot);
-  }
-
-  #noteLinks({ bindings, exits }: DesiredState): void {
-    if (this.#noted?.bindings === bindings && this.#noted.exits === exits) return;
-    this.#noted = { bindings, exits };
-    this.#unswept = true;
-    const known = { pod: new Set(bindings.keys()), exit: new Set(exits.keys()) };
-    for (const role of ['pod', 'exit'] as const) {
-      for (const ifindex of this.#known[role]) this.#left[role].add(ifindex);
-      for (const ifindex of known[role]) this.#left[role].delete(ifindex);
-    }
-    this.#known = known;
-  }
-
-  /** Of a living interface our programs are taken off only when a state had it in this role: a guarded one is still to come. */
-  #isLeft(ifindex: number, role: LinkRole): boolean {
-    if (this.#known[role].has(ifindex)) return false;
-    return this.#left[role].delete(ifindex) || !this.#kernel.attachments.alive(ifindex, role);
   }
 }

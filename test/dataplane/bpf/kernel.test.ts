@@ -201,7 +201,8 @@ describeAsRoot('the BPF data plane on this kernel', () => {
       run(dataplane, ifindex, { source, destination: '10.0.0.1' as Address, port: 80 });
       const policies = counted().map(({ rule }) => rule?.policy);
       expect(policies).toContain(`ns/policy-${i}`);
-      expect(policies.length).toBeLessThan(20);
+      // Sixteen are waited for, and the tallies of every processor may still hold some that have gone.
+      expect(policies.length).toBeLessThan(36);
       await dataplane.settled();
     }
   });
