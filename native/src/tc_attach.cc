@@ -27,8 +27,10 @@ public:
       return;
     }
     if (is_same(before.get(), wanted)) return;
-    if (setns(wanted, CLONE_NEWNET) == 0) before_ = std::move(before);
-    else error_ = errno;
+    if (setns(wanted, CLONE_NEWNET) == 0)
+      before_ = std::move(before);
+    else
+      error_ = errno;
   }
   ~PoolNetns() {
     if (!before_.valid() || setns(before_.get(), CLONE_NEWNET) == 0) return;
@@ -41,7 +43,8 @@ public:
 
 private:
   static bool is_same(int one, int other) {
-    struct stat a {}, b {};
+    struct stat a {
+    }, b{};
     return fstat(one, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
   }
 
@@ -59,8 +62,10 @@ public:
 
   void run() override {
     const PoolNetns scope(netns_.get());
-    if (scope.error() != 0) result_ = {-scope.error(), "setns"};
-    else result_ = pin_path_.empty() ? clsact_attach(program_.get(), place_) : attach_tcx();
+    if (scope.error() != 0)
+      result_ = {-scope.error(), "setns"};
+    else
+      result_ = pin_path_.empty() ? clsact_attach(program_.get(), place_) : attach_tcx();
     // Not only when JavaScript looks: a program that its owner has let go of must not live on with this.
     program_.reset();
     netns_.reset();
