@@ -9,7 +9,7 @@ const found = findHelm();
 const describeWithHelm = found === undefined ? describe.skip : describe;
 
 describeWithHelm(
-  `the chart${found === undefined ? ' [skipped: no helm; scripts/install-helm builds one]' : ''}`,
+  `the chart${found === undefined ? ' [skipped: no helm; scripts/install-tools builds one]' : ''}`,
   () => {
     const helm = found ?? '';
     const agentOf = (values: readonly string[], kubernetes?: string) => {

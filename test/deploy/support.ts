@@ -53,7 +53,7 @@ export interface Manifest {
 }
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-/** scripts/install-helm makes it. */
+/** scripts/install-tools makes it. */
 const OWN_HELM = `${ROOT}/build/tools/helm`;
 
 export function manifestsIn(text: string): Manifest[] {
@@ -89,9 +89,13 @@ export function findHelm(): string | undefined {
 }
 
 /** What the chart gives. @throws Error with what helm says */
-export function render(helm: string, values: readonly string[], kubernetes = '1.31.0'): Manifest[] {
+export function render(helm: string, values: readonly string[], kubernetes?: string): Manifest[] {
+  return manifestsIn(renderText(helm, values, kubernetes));
+}
+
+export function renderText(helm: string, values: readonly string[], kubernetes = '1.31.0'): string {
   const set = values.flatMap((value) => ['--set', value]);
   const place = ['--namespace', 'kube-system', '--kube-version', kubernetes];
   const args = ['template', 'selvedge', `${ROOT}/deploy/chart`, ...place, ...set];
-  return manifestsIn(execFileSync(helm, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }));
+  return execFileSync(helm, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 }
