@@ -129,7 +129,8 @@ async function listenPrivately(server: Server, socket: string): Promise<number> 
   mkdirSync(dirname(socket), { recursive: true, mode: 0o755 });
   await assertFree(socket);
   // In a folder that nobody else can enter until nobody else may use it: then it replaces what a killed agent has left.
-  const folder = mkdtempSync(join(dirname(socket), '.'));
+  // Not by join, which would take the dot away: beside the socket's folder nothing may be writable, as in a container.
+  const folder = mkdtempSync(`${dirname(socket)}/.`);
   try {
     const made = join(folder, 's');
     await listen(server, made);
