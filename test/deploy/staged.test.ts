@@ -23,8 +23,13 @@ describeAsRoot('the staged tree', () => {
   beforeAll(async () => {
     tree = mkdtempSync(join(tmpdir(), 'selvedge-staged-'));
     report = execFileSync(process.execPath, ['deploy/stage.ts', tree], { encoding: 'utf8' });
-    for (const folder of ['proc', 'sys', 'run', 'manifests', 'dev']) mkdirSync(join(tree, folder));
+    for (const folder of ['proc', 'sys', 'dev', 'manifests']) mkdirSync(join(tree, folder));
+    mkdirSync(join(tree, 'run/selvedge'), { recursive: true });
     cpSync(SHOP, join(tree, 'manifests'), { recursive: true });
+    // Read-only but for the folder of the socket, as the DaemonSet has it.
+    await run('mount', ['--bind', '--make-private', tree, tree]);
+    await run('mount', ['-o', 'remount,bind,ro', tree]);
+    await run('mount', ['-t', 'tmpfs', 'selvedge', join(tree, 'run/selvedge')]);
     // As a runtime does: the host's /proc and /sys, and its bpffs within. As slaves: taking them away takes nothing from the host.
     for (const place of ['proc', 'sys', 'dev']) {
       await run('mount', ['--rbind', '--make-rslave', `/${place}`, join(tree, place)]);
@@ -35,7 +40,7 @@ describeAsRoot('the staged tree', () => {
   afterAll(async () => {
     agent?.kill('SIGKILL');
     await agent?.ended;
-    for (const place of ['proc', 'sys', 'dev']) await run('umount', ['--recursive', '--lazy', join(tree, place)]);
+    await run('umount', ['--recursive', '--lazy', tree]);
     rmSync(`/sys/fs/bpf/${namespace}`, { recursive: true, force: true });
     rmSync(tree, { recursive: true, force: true });
     await run('ip', ['netns', 'delete', namespace]);
@@ -66,7 +71,7 @@ describeAsRoot('the staged tree', () => {
         '--pin-dir',
         `/sys/fs/bpf/${namespace}`,
         '--socket',
-        '/run/agent.sock',
+        '/run/selvedge/agent.sock',
       ];
       const args = [
         '--pdeathsig',
@@ -92,7 +97,13 @@ describeAsRoot('the staged tree', () => {
       await Promise.race([ready.promise, ended]);
       ended.catch(() => {});
       expect(lines.join('\n')).toContain(`"dataplane":"${dataplane}"`);
-      const status = await run('chroot', [tree, '/usr/local/bin/selvedge', 'status', '--socket', '/run/agent.sock']);
+      const status = await run('chroot', [
+        tree,
+        '/usr/local/bin/selvedge',
+        'status',
+        '--socket',
+        '/run/selvedge/agent.sock',
+      ]);
       expect(status).toMatch(/^state +ready$/m);
       agent.kill('SIGTERM');
       await agent.ended;
