@@ -136,8 +136,8 @@ describeAsRoot('on a node with an agent', () => {
     agent = fed.agent();
     // That the server is away is found out after the interfaces were listed.
     await agent.until(({ object }) => object === 'API server URL' || String(object).startsWith('API server'));
-    expect(programsOn(exit)).toBe(1);
-    expect(programsOn(ifindex)).toBe(2);
+    // Programs are attached in the background.
+    await expect.poll(() => [programsOn(exit), programsOn(ifindex)]).toEqual([1, 2]);
     expect(fed.node.hears('meanwhile')).toBe(false);
     expect(reached('web api', 'db api', 'api db')).toEqual([true, false, true]);
 
