@@ -137,7 +137,7 @@ describeAsRoot('on a node with an agent', () => {
     // That the server is away is found out after the interfaces were listed.
     await agent.until(({ object }) => object === 'API server URL' || String(object).startsWith('API server'));
     // Programs are attached in the background.
-    await expect.poll(() => [programsOn(exit), programsOn(ifindex)]).toEqual([1, 2]);
+    await expect.poll(() => [programsOn(exit), programsOn(ifindex)], { timeout: 10_000 }).toEqual([1, 2]);
     expect(fed.node.hears('meanwhile')).toBe(false);
     expect(reached('web api', 'db api', 'api db')).toEqual([true, false, true]);
 
