@@ -1,5 +1,6 @@
 /** Other programs, run from here alone: short ones to their end with their output, long-lived ones with their lines as they come. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { closeSync, constants, openSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
 /** A program could not be started or did not exit with 0. */
@@ -134,10 +135,23 @@ export function start(command: string, args: readonly string[], options: StartOp
  */
 export function onReaderGone(gone: () => void): Disposable {
   const args = ['--pdeathsig', 'KILL', 'tail', '-f', '/dev/null'];
-  const child = spawn('setpriv', args, { stdio: ['ignore', 'inherit', 'ignore'], detached: true });
+  const out = openedAnew(gone);
+  if (out === undefined) return { [Symbol.dispose]: () => {} };
+  const child = spawn('setpriv', args, { stdio: ['ignore', out, 'ignore'], detached: true });
+  closeSync(out);
   child.on('error', () => {}).on('exit', (_, signal) => signal === 'SIGPIPE' && gone());
   child.unref();
   return { [Symbol.dispose]: () => void child.kill() };
+}
+
+/** Our own standard output given to a child would block from then on, and us with it: nobody would hear a signal any more. */
+function openedAnew(gone: () => void): number | undefined {
+  try {
+    return openSync('/proc/self/fd/1', constants.O_WRONLY | constants.O_NONBLOCK);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENXIO') setImmediate(gone);
+    return undefined;
+  }
 }
 
 /** It may have exited before its last lines have been read. */

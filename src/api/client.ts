@@ -34,6 +34,9 @@ export async function* followAgent<T>(socket: string, path: string, options: Ask
   } catch (error) {
     if (options.signal?.aborted) return;
     throw new AgentError('CUT', 'the agent ended before it had told all', { cause: error });
+  } finally {
+    // Whoever asks for no more holds nothing at the agent, and hears no more of it.
+    response.on('error', () => {}).destroy();
   }
 }
 

@@ -11,6 +11,8 @@ export interface Said {
   readonly out?: readonly string[];
   readonly err?: readonly string[];
   readonly failure?: string;
+  /** The connection ends with no word of how the command did. */
+  readonly cut?: boolean;
 }
 
 export interface AgentPod {
@@ -66,11 +68,12 @@ export class ExecServer implements AsyncDisposable {
   }
 }
 
-function play(web: WebSocket, { out = [], err = [], failure }: Said): void {
+function play(web: WebSocket, { out = [], err = [], failure, cut = false }: Said): void {
   const send = (channel: number, text: string) => web.send(Buffer.concat([Buffer.from([channel]), Buffer.from(text)]));
   // In pieces that end anywhere, as the real one's do.
   for (const line of out) for (const piece of [line.slice(0, 20), `${line.slice(20)}\n`]) send(CHANNEL.out, piece);
   for (const line of err) send(CHANNEL.err, `${line}\n`);
+  if (cut) return void web.terminate();
   const status = failure === undefined ? { status: 'Success' } : { status: 'Failure', message: failure };
   send(CHANNEL.status, JSON.stringify(status));
   web.close();

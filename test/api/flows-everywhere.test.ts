@@ -42,7 +42,7 @@ it('asks every agent what it was asked, and tells all that they say', async () =
     .split('\n')
     .map((line) => (JSON.parse(line) as Flow).node);
   expect(nodes.sort()).toEqual(['node1', 'node2']);
-  const command = ['selvedge', 'flows', '-o', 'json', '--port', '80', '--follow', '--last', '5'];
+  const command = ['selvedge', 'flows', '-o', 'json', '--port', '80', '--follow', '--keep-alive', '--last', '5'];
   expect(commands).toEqual([command, command]);
   expect(server.asked).toEqual([
     expect.stringMatching(/namespaces\/kube-system\/pods\?labelSelector=app.kubernetes.io%2Fname%3Dselvedge/),
@@ -60,9 +60,37 @@ it('goes on with the others when one cannot be asked, names it and fails', async
   await using server = await ExecServer.listen([agent('node1', commands), refused, broken]);
   const { code, stdout, stderr } = await selvedge(['flows', '--all-nodes', '--kubeconfig', server.kubeconfig]);
   expect(code).toBe(1);
-  expect(stdout).toMatch(/denied +shop\/client-node1 +shop\/web +80\/tcp +ingress isolated by shop\/deny/);
+  expect(stdout).toMatch(
+    /^TIME +NODE +VERDICT .*\n10:00:00.000 +node1 +denied +shop\/client-node1 +shop\/web +80\/tcp +ingress isolated by shop\/deny/,
+  );
   expect(stderr).toMatch(/^selvedge: node2: .*403/m);
   expect(stderr).toMatch(/^selvedge: node3: selvedge: no agent listens$/m);
+});
+
+it.each([
+  [
+    'says why itself',
+    { err: ['selvedge: no agent listens'], failure: 'exit code 1' },
+    /^selvedge: node1: selvedge: no/,
+  ],
+  ['fails', { failure: 'exit code 137' }, /^selvedge: node1: exit code 137$/m],
+  ['is cut off', { cut: true }, /^selvedge: node1: the connection ended before the command did$/m],
+])('fails when the only agent %s', async (_, said, words) => {
+  await using server = await ExecServer.listen([{ name: 'selvedge-node1', node: 'node1', answer: () => said }]);
+  const { code, stderr } = await selvedge(['flows', '--all-nodes', '--kubeconfig', server.kubeconfig]);
+  expect(code).toBe(1);
+  expect(stderr).toMatch(words);
+  expect(stderr.trim().split('\n').length).toBe(1);
+});
+
+it('names the node whose agent says what is no flow, and goes on', async () => {
+  const out = ['a warning of the runtime', '', '{"kind":"odd"}', JSON.stringify(flow('node1'))];
+  await using server = await ExecServer.listen([{ name: 'selvedge-node1', node: 'node1', answer: () => ({ out }) }]);
+  const { stdout, stderr } = await selvedge(['flows', '--all-nodes', '--kubeconfig', server.kubeconfig, '-o', 'json']);
+  expect(JSON.parse(stdout)).toEqual(flow('node1'));
+  expect(stderr).toBe(
+    'selvedge: node1: says what is no flow: a warning of the runtime\nselvedge: node1: says what is no flow: {"kind":"odd"}\n',
+  );
 });
 
 it('says where it has looked when there is no agent, and no API server', async () => {

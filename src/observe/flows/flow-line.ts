@@ -1,6 +1,7 @@
 /** A verdict as the data plane tells it -> a line with everybody's name of the moment. */
 import type { Flow, FlowEnd } from '../../api/contract.ts';
 import type { Address } from '../../model/address.ts';
+import type { ObjectKey } from '../../model/cluster.ts';
 import type { VerdictEvent } from '../../model/verdict-event.ts';
 import type { NameLookup } from '../name-index.ts';
 
@@ -10,7 +11,14 @@ const IP: readonly number[] = [0x0800, 0x86dd];
 
 /** @param at of the packet, by the clock on the wall */
 export function flowLine(event: VerdictEvent, { node, names }: { node: string; names: NameLookup }, at: Date): Flow {
-  const { verdict, reason, direction, rule, policies } = event;
+  const { verdict, reason, direction, pod, rule, policies } = event;
+  const endOf = (address: Address | undefined): FlowEnd => {
+    return address === undefined ? {} : { address, ...names.nameOf(address) };
+  };
+  // Known by its interface, whatever address it writes on its packets: one that is forged names somebody else.
+  const ownEnd = (own: ObjectKey, address: Address | undefined): FlowEnd => {
+    return { ...(address !== undefined && { address }), pod: own, node };
+  };
   const hasPorts = WITH_PORTS.includes(event.protocol) && IP.includes(event.ethertype);
   return {
     kind: 'flow',
@@ -19,25 +27,14 @@ export function flowLine(event: VerdictEvent, { node, names }: { node: string; n
     verdict,
     reason,
     direction,
-    from: endOf(event.source, names, event, 'egress'),
-    to: endOf(event.destination, names, event, 'ingress'),
+    from: pod !== undefined && direction === 'egress' ? ownEnd(pod, event.source) : endOf(event.source),
+    to: pod !== undefined && direction === 'ingress' ? ownEnd(pod, event.destination) : endOf(event.destination),
     protocol: protocolOf(event),
     ...(hasPorts && { sourcePort: event.sourcePort, port: event.destinationPort }),
     ...(rule && { rule: { policy: rule.policy, field: `spec.${rule.direction}[${rule.index}]` } }),
     policies,
     count: 1,
   };
-}
-
-/** The pod whose direction decided is known by its interface, whatever address it writes on its packets. */
-function endOf(
-  address: Address | undefined,
-  names: NameLookup,
-  { pod, direction }: VerdictEvent,
-  own: VerdictEvent['direction'],
-): FlowEnd {
-  const known = address === undefined ? {} : { address, ...names.nameOf(address) };
-  return pod !== undefined && direction === own ? { ...known, pod } : known;
 }
 
 function protocolOf({ ethertype, protocol }: VerdictEvent): string {

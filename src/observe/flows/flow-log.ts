@@ -25,7 +25,6 @@ const TOLD_PER_SECOND = 1000;
 const SECOND_MS = 1000;
 
 interface Repeated {
-  readonly flow: Flow;
   /** Of the same flow since it was told last. */
   again: number;
   last: VerdictEvent;
@@ -33,7 +32,7 @@ interface Repeated {
 
 export class FlowLog {
   readonly #parts: FlowLogParts;
-  readonly #kept: Flow[] = [];
+  readonly #kept: FlowLine[] = [];
   readonly #readers = new Set<Reader>();
   #recent = new Map<string, Repeated>();
   #leftOut = 0;
@@ -66,8 +65,8 @@ export class FlowLog {
   open(query: FlowQuery, signal?: AbortSignal): AsyncIterable<FlowLine> {
     const filter = flowFilter(query, Date.now());
     const { since = 0, last } = filter;
-    const matching = this.#kept.filter((flow) => Date.parse(flow.time) >= since && filter.matches(flow));
-    const reader = new Reader(filter, last === undefined ? matching : last === 0 ? [] : matching.slice(-last));
+    const matching = this.#kept.filter((line) => Date.parse(line.time) >= since && concerns(filter, line));
+    const reader = new Reader(filter, last === undefined ? matching : newest(matching, last));
     if (!filter.follow) reader.end();
     else this.#follow(reader, signal);
     return reader.lines();
@@ -96,19 +95,19 @@ export class FlowLog {
       this.#leftOut++;
       return;
     }
-    const flow = flowLine(event, this.#parts, wallTime(event.time));
-    this.#recent.set(key, { flow, again: 0, last: event });
-    this.#tell(flow);
+    this.#recent.set(key, { again: 0, last: event });
+    this.#keep(this.#line(event));
   }
 
   async #endSecond(): Promise<void> {
     const recent = this.#recent;
     this.#recent = new Map();
-    for (const [key, { flow, again, last }] of recent) {
+    for (const [key, { again, last }] of recent) {
       if (again === 0) continue;
-      this.#tell({ ...flow, time: wallTime(last.time).toISOString(), count: again });
+      // Named anew: an address may have got another pod since.
+      this.#keep({ ...this.#line(last), count: again });
       // It goes on: the next of it is no news for another second.
-      this.#recent.set(key, { flow, again: 0, last });
+      this.#recent.set(key, { again: 0, last });
     }
     this.#tellLost('limit', this.#leftOut);
     this.#leftOut = 0;
@@ -127,16 +126,20 @@ export class FlowLog {
     );
   }
 
-  #tell(flow: Flow): void {
-    this.#kept.push(flow);
+  #line(event: VerdictEvent): Flow {
+    return flowLine(event, this.#parts, wallTime(event.time));
+  }
+
+  /** Losses are kept too: a history that says nothing of its gaps would be taken for whole. */
+  #keep(line: FlowLine): void {
+    this.#kept.push(line);
     if (this.#kept.length > KEPT) this.#kept.shift();
-    for (const reader of this.#readers) reader.offer(flow);
+    for (const reader of this.#readers) reader.offer(line);
   }
 
   #tellLost(why: FlowsLost['why'], count: number): void {
     if (count <= 0) return;
-    const line: FlowsLost = { kind: 'lost', time: new Date().toISOString(), count, why };
-    for (const reader of this.#readers) reader.offer(line);
+    this.#keep({ kind: 'lost', time: new Date().toISOString(), count, why });
   }
 }
 
@@ -148,13 +151,13 @@ class Reader {
   #ended = false;
   #wake: (() => void) | undefined;
 
-  constructor(filter: FlowFilter, first: readonly Flow[]) {
+  constructor(filter: FlowFilter, first: readonly FlowLine[]) {
     this.#filter = filter;
     this.#waiting = [...first];
   }
 
   offer(line: FlowLine): void {
-    if (line.kind === 'flow' && !this.#filter.matches(line)) return;
+    if (!concerns(this.#filter, line)) return;
     if (this.#waiting.length >= WAITING) this.#missed++;
     else this.#waiting.push(line);
     this.#wake?.();
@@ -186,10 +189,23 @@ class Reader {
   }
 }
 
-/** Source ports apart: attempts of one client at one server are one flow, as long as the same policies decide. */
+/** What was left out may have been anybody's. */
+function concerns(filter: FlowFilter, line: FlowLine): boolean {
+  return line.kind === 'lost' || filter.matches(line);
+}
+
+/** The last `count` flows, and what was lost between them. */
+function newest(lines: readonly FlowLine[], count: number): readonly FlowLine[] {
+  const flows = lines.flatMap(({ kind }, index) => (kind === 'flow' ? [index] : []));
+  if (count === 0) return [];
+  return count >= flows.length ? lines : lines.slice(flows.at(-count));
+}
+
+/** Source ports apart: attempts of one client at one server are one flow, as long as the same policies and rule decide. */
 function keyOf(event: VerdictEvent): string {
   const { source, destination, destinationPort, protocol, ethertype, ifindex, direction, reason, policies } = event;
-  return `${ifindex} ${direction} ${reason} ${ethertype} ${protocol} ${source} ${destination} ${destinationPort} ${policies}`;
+  const by = `${event.rule?.policy} ${event.rule?.index} ${policies}`;
+  return `${ifindex} ${direction} ${reason} ${ethertype} ${protocol} ${source} ${destination} ${destinationPort} ${by}`;
 }
 
 /** @param monotonic nanoseconds of CLOCK_MONOTONIC, as `process.hrtime` has */

@@ -32,17 +32,25 @@ export class FlowTable {
   readonly #colours: Colours;
   /** Of the columns; they grow with what comes. */
   readonly #widths: number[] = [12, 7, 24, 24, 9];
+  readonly #nodes: boolean;
   #begun = false;
 
-  constructor(colours: Colours) {
+  /** @param nodes whether lines come from several nodes, which are named then */
+  constructor(colours: Colours, { nodes = false } = {}) {
     this.#colours = colours;
+    this.#nodes = nodes;
+    if (nodes) this.#widths.splice(1, 0, 8);
   }
 
   line(one: FlowLine): string {
-    const head = this.#begun ? '' : `${line(HEAD, this.#widths)}\n`;
+    const head = this.#begun ? '' : `${line(this.#row(HEAD, 'NODE'), this.#widths)}\n`;
     this.#begun = true;
     if (one.kind === 'lost') return `${head}${this.#colours.yellow(`${one.count} more were left out (${one.why})`)}\n`;
-    return `${head}${line(this.#cells(one), this.#widths)}\n`;
+    return `${head}${line(this.#row(this.#cells(one), one.node), this.#widths)}\n`;
+  }
+
+  #row([time = '', ...rest]: readonly string[], node: string): string[] {
+    return this.#nodes ? [time, node, ...rest] : [time, ...rest];
   }
 
   #cells(flow: Flow): string[] {
@@ -66,8 +74,12 @@ function endText({ pod, service, node, address }: FlowEnd): string {
   return node !== undefined ? `node ${node}` : (address ?? '?');
 }
 
-function because({ reason, direction, rule, policies }: Flow): string {
+function because(flow: Flow): string {
+  const { reason, direction, rule, policies } = flow;
   if (rule !== undefined) return `${rule.policy} ${rule.field}`;
   if (reason === 'drop-policy') return `${direction} isolated by ${policies.join(', ')}`;
-  return `${direction}: ${WORDS[reason]}`;
+  // The table names the pod that it really was; here stands for whom it wanted to be taken.
+  const written = reason === 'drop-source' ? flow.from.address : flow.to.address;
+  const wrong = (reason === 'drop-source' || reason === 'drop-destination') && written !== undefined;
+  return `${direction}: ${WORDS[reason]}${wrong ? `: ${written}` : ''}`;
 }

@@ -13,7 +13,8 @@ export interface Everywhere {
   readonly selector: string;
   readonly container: string;
   readonly command: readonly string[];
-  readonly onLine: (line: string) => void;
+  /** May take its time: the pods are read no faster. */
+  readonly onLine: (line: string, node: string) => void | Promise<void>;
   /** A node that cannot be asked, or whose command has said something on its standard error. */
   readonly onTrouble: (node: string, message: string) => void;
   readonly signal: AbortSignal;
@@ -28,7 +29,7 @@ export class NoPodsError extends Error {
   }
 }
 
-/** Resolves when all have ended. @returns how many could not be asked @throws {NoPodsError} */
+/** Resolves when all have ended. @returns how many could not be asked, or failed @throws {NoPodsError} */
 export async function execEverywhere(everywhere: Everywhere): Promise<number> {
   // Takes half a second to load, which nobody else has to wait for.
   const { CoreV1Api, Exec, KubeConfig } = await import('@kubernetes/client-node');
@@ -40,8 +41,7 @@ export async function execEverywhere(everywhere: Everywhere): Promise<number> {
   const pods = await podsOf(config.makeApiClient(CoreV1Api), namespace, selector);
   const asked = pods.map(async ({ pod, node }) => {
     try {
-      await followOne(new Exec(config), pod, node, everywhere);
-      return 0;
+      return (await followOne(new Exec(config), pod, node, everywhere)) ? 0 : 1;
     } catch (error) {
       everywhere.onTrouble(node, messageOf(error));
       return 1;
@@ -84,22 +84,28 @@ interface Executing {
     stdin: null,
     tty: boolean,
     onStatus: (status: { status?: string; message?: string }) => void,
-  ): Promise<{ close(): void; on(event: 'close' | 'error', listener: (cause: unknown) => void): unknown }>;
+  ): Promise<{
+    close(): void;
+    pause(): void;
+    resume(): void;
+    on(event: 'close' | 'error' | 'message', listener: (cause: unknown) => void): unknown;
+  }>;
 }
 
+/** @returns false when it failed and has said why itself */
 async function followOne(
   exec: Executing,
   pod: string,
   node: string,
   { namespace, container, command, onLine, onTrouble, signal }: Everywhere,
-): Promise<void> {
-  const out = lineWriter(onLine);
+): Promise<boolean> {
+  const out = lineWriter((line) => onLine(line, node));
   let words = '';
   const err = lineWriter((line) => {
     words = line;
     onTrouble(node, line);
   });
-  let failure: string | undefined;
+  let failure: string | undefined = 'the connection ended before the command did';
   const socket = await exec.exec(
     namespace,
     pod,
@@ -110,33 +116,48 @@ async function followOne(
     null,
     false,
     ({ status, message }) => {
-      if (status === 'Failure') failure = message ?? 'it failed';
+      failure = status === 'Failure' ? (message ?? 'it failed') : undefined;
     },
   );
   await new Promise<void>((resolve) => {
-    const end = () => socket.close();
+    const end = () => {
+      socket.resume();
+      socket.close();
+    };
     signal.addEventListener('abort', end, { once: true });
     if (signal.aborted) end();
+    // The client does not look whether there is room for more.
+    socket.on('message', () => {
+      if (!out.writableNeedDrain) return;
+      socket.pause();
+      out.once('drain', () => socket.resume());
+    });
     socket.on('error', (cause) => {
-      failure ??= messageOf(cause);
+      failure = messageOf(cause);
     });
     socket.on('close', () => resolve());
   });
-  if (failure !== undefined && words === '' && !signal.aborted) throw new Error(failure);
+  await Promise.all([out, err].map((stream) => new Promise<void>((resolve) => stream.end(resolve))));
+  if (failure === undefined || signal.aborted) return true;
+  if (words === '') throw new Error(failure);
+  return false;
 }
 
 /** Pieces as they come -> lines. */
-function lineWriter(onLine: (line: string) => void): Writable {
+function lineWriter(onLine: (line: string) => void | Promise<void>): Writable {
   let rest = '';
   return new Writable({
     decodeStrings: false,
     write: (piece: Buffer | string, _encoding, done) => {
       const lines = (rest + piece.toString()).split('\n');
       rest = lines.pop() as string;
-      for (const line of lines) if (line !== '') onLine(line);
-      done();
+      void each(lines, onLine).then(() => done(), done);
     },
   });
+}
+
+async function each(lines: readonly string[], onLine: (line: string) => void | Promise<void>): Promise<void> {
+  for (const line of lines) if (line !== '') await onLine(line);
 }
 
 /** The client puts whole answers into its messages. */

@@ -1,11 +1,13 @@
 // Verdicts into flows: names, repetitions, limits, readers. Seconds are virtual.
+import pc from 'picocolors';
 import { Subject } from 'rxjs';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import type { FlowLine, FlowQuery } from '../../../src/api/contract.ts';
+import type { Flow, FlowLine, FlowQuery } from '../../../src/api/contract.ts';
 import type { Address } from '../../../src/model/address.ts';
 import type { ObjectKey } from '../../../src/model/cluster.ts';
 import type { VerdictEvent } from '../../../src/model/verdict-event.ts';
 import { FlowLog } from '../../../src/observe/flows/flow-log.ts';
+import { FlowTable } from '../../../src/observe/flows/flow-table.ts';
 
 const POD = 'shop/web' as ObjectKey;
 const CLIENT = '10.0.0.9' as Address;
@@ -35,13 +37,15 @@ function event(more: Partial<VerdictEvent> = {}): VerdictEvent {
 let verdicts: Subject<VerdictEvent>;
 let lost = 0;
 let log: FlowLog;
+let client: ObjectKey;
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
   verdicts = new Subject();
   lost = 0;
   const losses = async () => ({ event: lost, counter: 0, flow: 0, fragment: 0 });
-  const nameOf = (address: Address) => (address === CLIENT ? { pod: 'other/client' as ObjectKey, node: 'node2' } : {});
+  client = 'other/client' as ObjectKey;
+  const nameOf = (address: Address) => (address === CLIENT ? { pod: client, node: 'node2' } : {});
   log = new FlowLog({ node: 'node1', names: { nameOf }, observation: { verdicts, losses } });
   log.start();
 });
@@ -81,6 +85,44 @@ it('tells a repeated flow once a second, with how often it was', async () => {
   await vi.advanceTimersByTimeAsync(2_000);
   verdicts.next(event());
   expect(await kept()).toMatchObject([{ count: 1 }, { count: 4 }, { count: 1 }]);
+});
+
+it('has the names of the moment, also of what goes on', async () => {
+  verdicts.next(event());
+  client = 'other/next' as ObjectKey;
+  verdicts.next(event());
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(await kept()).toMatchObject([{ from: { pod: 'other/client' } }, { from: { pod: 'other/next' } }]);
+});
+
+it('names the pod that sent it when the address is forged, and nothing of whose address it is', async () => {
+  const pod = 'shop/intruder' as ObjectKey;
+  verdicts.next(event({ reason: 'drop-source', direction: 'egress', hook: 'from-pod', pod, policies: [] }));
+  const [flow] = (await kept()) as [Flow];
+  expect(flow.from).toEqual({ address: CLIENT, pod, node: 'node1' });
+  const table = new FlowTable(pc.createColors(false)).line(flow);
+  expect(table).toMatch(
+    /denied +shop\/intruder +10\.0\.0\.2 +80\/tcp +egress: not the pod's own address: 10\.0\.0\.9\n$/,
+  );
+});
+
+it('is told anew when another rule admits', async () => {
+  const rule = { policy: 'shop/web' as ObjectKey, direction: 'ingress', index: 0 } as const;
+  verdicts.next(event({ verdict: 'allow', reason: 'allow-rule', rule }));
+  verdicts.next(event({ verdict: 'allow', reason: 'allow-rule', rule: { ...rule, index: 1 } }));
+  expect(await kept()).toMatchObject([
+    { rule: { policy: 'shop/web', field: 'spec.ingress[0]' } },
+    { rule: { field: 'spec.ingress[1]' } },
+  ]);
+});
+
+it('tells who comes later what is missing', async () => {
+  for (let port = 1; port <= 1_500; port++) verdicts.next(event({ destinationPort: port }));
+  await vi.advanceTimersByTimeAsync(2_000);
+  const later = await kept({ last: 2 });
+  expect(later).toMatchObject([{ port: 999 }, { port: 1000 }, { kind: 'lost', why: 'limit', count: 500 }]);
+  expect(await kept({ port: '7' })).toMatchObject([{ port: 7 }, { kind: 'lost' }]);
+  expect(await kept({ last: 0 })).toEqual([]);
 });
 
 it('is told anew when other policies decide', async () => {
