@@ -68,19 +68,6 @@ export function parseQuery(text: string): Query {
   return family === undefined ? query : { ...query, family };
 }
 
-/** Every line of a file, blank ones left out. @throws {QueryError} naming the line */
-export function parseQueries(text: string): Query[] {
-  return text.split('\n').flatMap((one, index) => {
-    if (one.trim() === '') return [];
-    try {
-      return [parseQuery(one)];
-    } catch (error) {
-      if (error instanceof QueryError) throw new QueryError(`line ${index + 1}: ${error.message}`, { cause: error });
-      throw error;
-    }
-  });
-}
-
 /** `NAMESPACE/NAME` or an address. @throws {QueryError} */
 export function parseEnd(text: string): End {
   const address = parseAddress(text);

@@ -44,21 +44,7 @@ describeAsRoot('doctor', () => {
   it('prints the example of the documentation', async () => {
     using node = new ExaminedNode();
     node.file('/etc/cni/net.d/10-flannel.conflist', FLANNEL).file('/run/flannel/subnet.env', SUBNET_ENV);
-    node.run('ip', [
-      'link',
-      'add',
-      'flannel.1',
-      'mtu',
-      '1450',
-      'type',
-      'vxlan',
-      'id',
-      '1',
-      'dstport',
-      '8472',
-      'local',
-      '127.0.0.1',
-    ]);
+    node.addFlannelLink();
     node.run('nft', ['add', 'table', 'inet', 'kube-network-policies']);
     node.run(
       'iptables-nft-restore',

@@ -34,21 +34,7 @@ describeAsRoot('of a node', () => {
   it('with Flannel: its chain of plugins, backend, networks and MTU', async () => {
     using node = new ExaminedNode();
     node.file(CONFLIST, FLANNEL).file('/run/flannel/subnet.env', SUBNET_ENV);
-    node.run('ip', [
-      'link',
-      'add',
-      'flannel.1',
-      'mtu',
-      '1450',
-      'type',
-      'vxlan',
-      'id',
-      '1',
-      'dstport',
-      '8472',
-      'local',
-      '127.0.0.1',
-    ]);
+    node.addFlannelLink();
     const found = await node.find(['cni-config', 'cni-veth', 'flannel', 'mtu']);
     expect([...found.values()].map(({ status, found: words }) => [status, words])).toEqual([
       ['ok', '10-flannel.conflist: cbr0 (flannel, portmap)'],

@@ -29,6 +29,12 @@ export class ExaminedNode implements Disposable {
     return this.namespace.run(() => runSync(command, args, { input }));
   }
 
+  /** The link that Flannel's VXLAN backend makes, with its MTU. */
+  addFlannelLink(): void {
+    const vxlan = 'type vxlan id 1 dstport 8472 local 127.0.0.1';
+    this.run('ip', `link add flannel.1 mtu 1450 ${vxlan}`.split(' '));
+  }
+
   /** What those checks find; `root`: its own files unless told. @param before what the process is run by */
   async find(
     ids: readonly string[],
