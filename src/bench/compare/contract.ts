@@ -37,7 +37,10 @@ export const MEASURES = {
   'drop-rate': { unit: '1/s', text: 'packets of a flood that are sent and dropped in a second' },
   'load-time': { unit: 'ms', text: 'all policies, from the manifest that holds them until all are in force' },
   'policy-time': { unit: 'ms', text: 'a policy, from its event to the first packet that feels it, median' },
-  'policy-time-p99': { unit: 'ms', text: 'a policy, from its event to the first packet that feels it, 99th percentile' },
+  'policy-time-p99': {
+    unit: 'ms',
+    text: 'a policy, from its event to the first packet that feels it, 99th percentile',
+  },
   'pod-time': { unit: 'ms', text: "a pod's label, from its event to the first packet that feels it, median" },
   'kernel-memory': { unit: 'MB', text: 'memory of the kernel for a node: maps, or sets and rules' },
   'agent-memory': { unit: 'MB', text: 'memory of a node that its agent holds' },
