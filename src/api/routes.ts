@@ -60,20 +60,39 @@ function decoded(text: string): string {
 }
 
 function flowsFor({ parameters, signal }: Ask, flows: FlowLog): Reply {
-  const query: Record<string, unknown> = { follow: parameters.get('follow') === 'true' };
-  for (const name of parameters.keys()) {
-    if (![...FLOW_PARAMETERS, 'last', 'follow'].includes(name)) {
-      throw new ApiError(400, 'FLOW_QUERY', `flows have no parameter ${name}`);
-    }
-  }
-  for (const name of FLOW_PARAMETERS) if (parameters.has(name)) query[name] = parameters.get(name);
-  if (parameters.has('last')) query.last = Number(parameters.get('last'));
   try {
-    return { lines: flows.open(query as FlowQuery, signal) };
+    return { lines: flows.open(flowQuery(parameters), signal) };
   } catch (error) {
     if (error instanceof FlowQueryError) throw new ApiError(400, error.code, error.message);
     throw error;
   }
+}
+
+/** Each parameter once. What most values mean is the flow log's to say. */
+function flowQuery(parameters: URLSearchParams): FlowQuery {
+  for (const name of parameters.keys()) {
+    if (![...FLOW_PARAMETERS, 'last', 'follow'].includes(name)) throw refused(`flows have no parameter ${name}`);
+    if (parameters.getAll(name).length > 1) throw refused(`${name} is given more than once`);
+  }
+  const query: Record<string, unknown> = { follow: truth(parameters.get('follow') ?? 'false') };
+  for (const name of FLOW_PARAMETERS) if (parameters.has(name)) query[name] = parameters.get(name);
+  const last = parameters.get('last');
+  if (last !== null) {
+    if (!/^\d+$/.test(last)) throw refused(`last must be a number from 0, not ${JSON.stringify(last)}`);
+    query.last = Number(last);
+  }
+  return query as unknown as FlowQuery;
+}
+
+function truth(value: string): boolean {
+  if (value !== 'true' && value !== 'false') {
+    throw refused(`follow must be true or false, not ${JSON.stringify(value)}`);
+  }
+  return value === 'true';
+}
+
+function refused(message: string): ApiError {
+  return new ApiError(400, 'FLOW_QUERY', message);
 }
 
 async function explained(body: string, view: AgentView): Promise<Reply> {

@@ -150,7 +150,10 @@ for (const dataplane of DATAPLANES)
       expect(await wrong(`${PATHS.policies}%ZZ`)).toBe('REQUEST: %ZZ is not encoded as a path is');
       expect(await wrong(PATHS.verify)).toBe('METHOD: /v1/verify is asked by POST, not GET');
       expect(await wrong(`${PATHS.flows}?colour=red`)).toBe('FLOW_QUERY: flows have no parameter colour');
-      expect(await wrong(`${PATHS.flows}?last=many`)).toBe('FLOW_QUERY: last must be a number from 0, not "NaN"');
+      expect(await wrong(`${PATHS.flows}?last=many`)).toBe('FLOW_QUERY: last must be a number from 0, not "many"');
+      expect(await wrong(`${PATHS.flows}?last=`)).toBe('FLOW_QUERY: last must be a number from 0, not ""');
+      expect(await wrong(`${PATHS.flows}?follow=yes`)).toBe('FLOW_QUERY: follow must be true or false, not "yes"');
+      expect(await wrong(`${PATHS.flows}?pod=a/b&pod=a/c`)).toBe('FLOW_QUERY: pod is given more than once');
       expect(await wrong(PATHS.explain, { method: 'POST', body: 'x' })).toMatch(/^QUERY: /);
       expect(await wrong(PATHS.explain, { method: 'POST', body: 'x'.repeat(70_000) })).toMatch(/^TOO_LARGE: /);
       const filters = [
