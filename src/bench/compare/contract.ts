@@ -25,6 +25,10 @@ export type Traffic = 'allowed' | 'denied' | 'unselected';
 export const MEASURES = {
   'latency-p50': { unit: 'µs', text: 'one byte there and back over an open connection, median' },
   'latency-p99': { unit: 'µs', text: 'one byte there and back over an open connection, 99th percentile' },
+  'busy-latency-p50': {
+    unit: 'µs',
+    text: 'the same median while 200 changes per second are applied that do not concern the pods',
+  },
   'connect-p50': { unit: 'µs', text: 'connect, request, answer, close: median' },
   'connect-p99': { unit: 'µs', text: 'connect, request, answer, close: 99th percentile' },
   'connect-rate': { unit: '1/s', text: 'connections made and closed in a second, one after the other' },
