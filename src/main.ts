@@ -18,7 +18,9 @@ const program = new Command('selvedge')
   .description('NetworkPolicy for any CNI that gives each pod a veth, enforced by eBPF.')
   .version(packageJson.version)
   .showHelpAfterError('(selvedge --help, selvedge COMMAND --help)')
-  .exitOverride();
+  .exitOverride()
+  // An option behind a subcommand is the subcommand's: `bench path -o json`.
+  .enablePositionalOptions();
 
 for (const command of [
   agentCommand,
