@@ -1,0 +1,196 @@
+/**
+ * What a run of the benchmark measures, before it begins: for each number of policies, which loads run between which pods over
+ * which engines, and how long that takes. Latency and connections everywhere; the rest where it tells something.
+ */
+import { ENGINES, type EngineName, type Topology, type Traffic } from './contract.ts';
+
+export const LOADS = {
+  latency: 'latency over an open connection',
+  connect: 'connect, request, answer, close',
+  stream: 'throughput of one stream',
+  streams: 'throughput of eight streams',
+  udp: 'UDP packets of 64 bytes',
+  flood: 'a flood that is dropped',
+  'policy-time': 'a policy until the first packet that feels it',
+  'pod-time': "a pod's label until the first packet that feels it",
+  busy: 'latency while 200 changes per second are applied elsewhere',
+} as const;
+export type LoadName = keyof typeof LOADS;
+
+/** One load between two pods, run once for each engine in each round. */
+export interface Step {
+  readonly load: LoadName;
+  readonly topology: Topology;
+  readonly traffic: Traffic;
+  readonly engines: readonly EngineName[];
+  /** Of each run. */
+  readonly seconds: number;
+}
+
+/** All engines hold so many policies, and all steps run in turn, again for each round. */
+export interface Stage {
+  readonly policies: number;
+  /** How often all policies are loaded, for the time that this takes. */
+  readonly loadings: number;
+  readonly steps: readonly Step[];
+}
+
+export interface Grid {
+  readonly engines: readonly EngineName[];
+  readonly rounds: number;
+  readonly stages: readonly Stage[];
+}
+
+export interface GridOptions {
+  readonly quick: boolean;
+  readonly engines?: readonly EngineName[];
+  readonly policies?: readonly number[];
+  readonly rounds?: number;
+}
+
+const POLICIES = [0, 1, 10, 100, 1_000, 5_000, 10_000];
+const QUICK_POLICIES = [0, 10, 1_000];
+const ROUNDS = 5;
+/** Policies of the world in which changes are timed, and of that which others are compared with. */
+const CHANGES_AT = 1_000;
+const FEW = 10;
+
+const AGENTS: readonly EngineName[] = ['bpf', 'ipset-nft', 'ipset-legacy'];
+const FREE: readonly EngineName[] = ['none', 'empty'];
+
+const TOPOLOGIES: readonly Topology[] = ['one-node', 'two-nodes'];
+
+/** In seconds. */
+const RUN = { full: 0.4, quick: 0.2 };
+const STREAM = { full: 1, quick: 0.5 };
+
+export function planGrid({ quick, engines, policies, rounds = ROUNDS }: GridOptions): Grid {
+  const chosen = ENGINES.filter((name) => engines === undefined || engines.includes(name));
+  const counts = [...new Set(policies ?? (quick ? QUICK_POLICIES : POLICIES))].toSorted((a, b) => a - b);
+  const stages = counts.map((count): Stage => {
+    const most = count === counts.at(-1);
+    const steps = quick ? quickSteps(count, most) : fullSteps(count, most);
+    return {
+      policies: count,
+      loadings: quick || count > CHANGES_AT ? 1 : 3,
+      steps: steps.flatMap(({ among = chosen, ...step }) => {
+        const able = chosen.filter((name) => among.includes(name));
+        return able.length === 0 ? [] : [{ ...step, engines: able }];
+      }),
+    };
+  });
+  return { engines: chosen, rounds, stages };
+}
+
+/** `among`: only these engines have anything to show. */
+interface Draft extends Omit<Step, 'engines'> {
+  readonly among?: readonly EngineName[];
+}
+
+function fullSteps(policies: number, most: boolean): Draft[] {
+  const seconds = RUN.full;
+  const traffics: Traffic[] = policies === 0 ? ['unselected'] : most ? ['allowed', 'unselected'] : ['allowed'];
+  const everywhere = traffics.flatMap((traffic) =>
+    TOPOLOGIES.flatMap((topology) => basics(topology, traffic, seconds)),
+  );
+  if (policies === 0) return everywhere;
+  const bulk = policies === FEW ? TOPOLOGIES : most ? (['one-node'] as const) : [];
+  return [
+    ...everywhere,
+    ...bulk.flatMap((topology): Draft[] => [
+      { load: 'stream', topology, traffic: 'allowed', seconds: STREAM.full },
+      { load: 'streams', topology, traffic: 'allowed', seconds: STREAM.full },
+      { load: 'udp', topology, traffic: 'allowed', seconds },
+    ]),
+    ...(policies === FEW || policies === CHANGES_AT || most ? [flood(seconds)] : []),
+    ...(policies === CHANGES_AT || most ? [changes('policy-time', 4)] : []),
+    ...(policies === CHANGES_AT ? [changes('pod-time', 3), busy(seconds)] : []),
+  ];
+}
+
+function quickSteps(policies: number, most: boolean): Draft[] {
+  const seconds = RUN.quick;
+  if (policies === 0) return basics('one-node', 'unselected', seconds);
+  const topologies = policies === FEW ? TOPOLOGIES : TOPOLOGIES.slice(0, 1);
+  return [
+    ...topologies.flatMap((topology) => basics(topology, 'allowed', seconds)),
+    ...(policies === FEW
+      ? [{ load: 'stream', topology: 'one-node', traffic: 'allowed', seconds: STREAM.quick } as const]
+      : []),
+    ...(most ? [flood(seconds), changes('policy-time', 0.6)] : []),
+    ...(policies === CHANGES_AT ? [busy(seconds)] : []),
+  ];
+}
+
+function basics(topology: Topology, traffic: Traffic, seconds: number): Draft[] {
+  return (['latency', 'connect'] as const).map((load) => ({ load, topology, traffic, seconds }));
+}
+
+function flood(seconds: number): Draft {
+  const among = ENGINES.filter((name) => !FREE.includes(name));
+  return { load: 'flood', topology: 'one-node', traffic: 'denied', seconds, among };
+}
+
+function changes(load: 'policy-time' | 'pod-time', seconds: number): Draft {
+  return { load, topology: 'one-node', traffic: 'denied', seconds, among: AGENTS };
+}
+
+function busy(seconds: number): Draft {
+  return { load: 'busy', topology: 'one-node', traffic: 'allowed', seconds, among: ['bpf'] };
+}
+
+/** Seconds that a run takes beside its load: processes that start and are waited for. */
+const BESIDE: Readonly<Record<LoadName, number>> = {
+  latency: 0.06,
+  connect: 0.06,
+  stream: 0.3,
+  streams: 0.3,
+  udp: 0.1,
+  flood: 0.1,
+  'policy-time': 0.2,
+  'pod-time': 0.3,
+  busy: 0.5,
+};
+/** Seconds until an engine is up in its lab, and gone again. */
+const OPENING = 2.5;
+
+export function secondsOf({ engines, rounds, stages }: Grid): number {
+  const ofStages = stages.map(({ policies, loadings, steps }) => {
+    const loading = engines.map((name) => loadings * loadingSeconds(name, policies));
+    // Each is warmed up once.
+    const runs = steps.map((step) => step.engines.length * rounds * (step.seconds + BESIDE[step.load]));
+    return sum(loading) + sum(runs);
+  });
+  return engines.length * OPENING + sum(ofStages);
+}
+
+/** On a machine of four cores in 2026; ipset's grows with the square. */
+function loadingSeconds(name: EngineName, policies: number): number {
+  if (FREE.includes(name) || policies === 0) return 0;
+  if (name.startsWith('ipset')) return 0.2 + 0.001 * policies + 4.5e-7 * policies ** 2;
+  return 0.1 + 0.0004 * policies;
+}
+
+/** The grid for a person, a line for each load at each number of policies. */
+export function formatGrid(grid: Grid): string {
+  const lines = grid.stages.flatMap(({ policies, steps }) => [
+    `${policies.toLocaleString('en')} ${policies === 1 ? 'policy' : 'policies'}`,
+    ...steps.map((step) => {
+      const all = step.engines.length === grid.engines.length;
+      const where = `${step.traffic}, ${step.topology === 'one-node' ? 'one node' : 'two nodes'}`;
+      return `  ${LOADS[step.load]} (${where})${all ? '' : `: ${step.engines.join(', ')}`}`;
+    }),
+  ]);
+  const about = formatSeconds(secondsOf(grid));
+  return `${grid.engines.join(', ')}; ${grid.rounds} rounds, about ${about}\n${lines.join('\n')}\n`;
+}
+
+/** `1 min 50 s` */
+export function formatSeconds(seconds: number): string {
+  const whole = Math.round(seconds);
+  return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

@@ -1,0 +1,103 @@
+/** Runs over several engines -> their samples, interleaved: each run once in each round, A B C and then A B C again. */
+import { type Cell, MEASURES, type Measure, type Sample } from './contract.ts';
+
+/** One load between two pods of one engine. */
+export interface Run {
+  readonly cell: Cell;
+  /** What it does, for a person: `latency`. */
+  readonly what: string;
+  sample(signal: AbortSignal): Promise<Sample>;
+}
+
+/** A measure of a cell, by round; undefined where a round has none. */
+export interface Series {
+  readonly cell: Cell;
+  readonly measure: Measure;
+  readonly values: (number | undefined)[];
+}
+
+export interface RoundsOptions {
+  readonly rounds: number;
+  readonly signal: AbortSignal;
+  readonly onRun?: (round: number, run: Run) => void;
+  /** Told once of a run that failed twice: it is not tried again. */
+  readonly onFailure: (run: Run, error: unknown) => void;
+}
+
+/** @param groups runs that are compared with each other */
+export async function runRounds(groups: readonly (readonly Run[])[], options: RoundsOptions): Promise<Samples> {
+  const { rounds, signal, onRun, onFailure } = options;
+  const samples = new Samples();
+  const failed = new Set<Run>();
+  for (let round = 0; round < rounds; round++) {
+    for (const group of groups) {
+      for (const run of inOrder(group, round)) {
+        signal.throwIfAborted();
+        if (failed.has(run)) continue;
+        onRun?.(round, run);
+        try {
+          samples.add(run.cell, await twice(run, signal), round);
+        } catch (error) {
+          signal.throwIfAborted();
+          failed.add(run);
+          onFailure(run, error);
+        }
+      }
+    }
+  }
+  return samples;
+}
+
+/** Who comes first changes from round to round, and so do the neighbours. */
+export function inOrder<T>(group: readonly T[], round: number): readonly T[] {
+  const first = group.length === 0 ? 0 : round % group.length;
+  const rotated = [...group.slice(first), ...group.slice(0, first)];
+  return round % 2 === 0 ? rotated : rotated.reverse();
+}
+
+/** A run may fail for something that passes. */
+async function twice(run: Run, signal: AbortSignal): Promise<Sample> {
+  try {
+    return await run.sample(signal);
+  } catch {
+    signal.throwIfAborted();
+    return await run.sample(signal);
+  }
+}
+
+/** What was measured so far. */
+export class Samples {
+  readonly #series = new Map<string, Series>();
+
+  get series(): readonly Series[] {
+    return [...this.#series.values()];
+  }
+
+  add(cell: Cell, sample: Sample, round: number): void {
+    for (const measure of Object.keys(MEASURES) as Measure[]) {
+      const value = sample[measure];
+      if (value !== undefined) this.#of(cell, measure).values[round] = value;
+    }
+  }
+
+  /** Rounds of the same cells are not joined: each series stands in one of them. */
+  merge(other: Samples): void {
+    for (const { cell, measure, values } of other.series) this.#of(cell, measure).values.push(...values);
+  }
+
+  #of(cell: Cell, measure: Measure): Series {
+    const key = `${keyOfCell(cell)} ${measure}`;
+    const known = this.#series.get(key) ?? { cell, measure, values: [] };
+    this.#series.set(key, known);
+    return known;
+  }
+}
+
+export function keyOfCell({ engine, topology, traffic, policies }: Cell): string {
+  return `${engine} ${placeOf({ topology, traffic, policies })}`;
+}
+
+/** What of a cell is alike for all engines. */
+export function placeOf({ topology, traffic, policies }: Omit<Cell, 'engine'>): string {
+  return `${topology} ${traffic} ${policies}`;
+}
