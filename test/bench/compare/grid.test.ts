@@ -1,0 +1,83 @@
+/** The grid of a run: what it has, how long it takes, and what it can be told. */
+import { describe, expect, it } from 'vitest';
+import { ENGINES } from '../../../src/bench/compare/contract.ts';
+import {
+  formatGrid,
+  formatSeconds,
+  type Grid,
+  planGrid,
+  type Step,
+  secondsOf,
+} from '../../../src/bench/compare/grid.ts';
+
+const full = planGrid({ quick: false });
+const quick = planGrid({ quick: true });
+
+function stepsOf(grid: Grid, load?: Step['load']): Step[] {
+  return grid.stages.flatMap(({ steps }) => steps).filter((step) => load === undefined || step.load === load);
+}
+
+describe('the full grid', () => {
+  it('goes over all numbers of policies, in at least five rounds', () => {
+    expect(full.stages.map(({ policies }) => policies)).toEqual([0, 1, 10, 100, 1_000, 5_000, 10_000]);
+    expect(full.rounds).toBeGreaterThanOrEqual(5);
+  });
+
+  it('has latency and connections between pods of one node and of two, for every engine and number of policies', () => {
+    for (const { steps } of full.stages) {
+      for (const load of ['latency', 'connect'] as const) {
+        const found = steps.filter((step) => step.load === load);
+        expect(new Set(found.map(({ topology }) => topology))).toEqual(new Set(['one-node', 'two-nodes']));
+        for (const { engines } of found) expect(engines).toEqual(ENGINES);
+      }
+    }
+  });
+
+  it('has every load somewhere, and pods without policy beside the most policies', () => {
+    const loads = new Set(stepsOf(full).map(({ load }) => load));
+    expect([...loads].sort()).toEqual(
+      ['busy', 'connect', 'flood', 'latency', 'pod-time', 'policy-time', 'stream', 'streams', 'udp'].sort(),
+    );
+    expect(full.stages.at(-1)?.steps.some(({ traffic }) => traffic === 'unselected')).toBe(true);
+  });
+
+  it('takes less than 40 minutes', () => {
+    expect(secondsOf(full)).toBeLessThan(40 * 60);
+  });
+});
+
+describe('the quick grid', () => {
+  it('takes less than two minutes, in five rounds', () => {
+    expect(secondsOf(quick)).toBeLessThan(120);
+    expect(quick.rounds).toBe(5);
+  });
+
+  it('has every engine', () => {
+    expect(quick.engines).toEqual(ENGINES);
+  });
+});
+
+describe('any grid', () => {
+  it('asks for no allowed traffic where there is no policy, and drops only from those who enforce', () => {
+    for (const grid of [full, quick]) {
+      for (const step of grid.stages[0]?.steps ?? []) expect(step.traffic).toBe('unselected');
+      for (const { engines } of stepsOf(grid, 'flood')) expect(engines).not.toContain('none');
+      for (const { engines } of stepsOf(grid, 'flood')) expect(engines).not.toContain('empty');
+    }
+  });
+
+  it('keeps to the engines, policies and rounds that it is told, in its own order', () => {
+    const grid = planGrid({ quick: true, engines: ['bpf', 'none'], policies: [1_000, 10, 10], rounds: 2 });
+    expect(grid).toMatchObject({ engines: ['none', 'bpf'], rounds: 2 });
+    expect(grid.stages.map(({ policies }) => policies)).toEqual([10, 1_000]);
+    expect(stepsOf(grid, 'flood').map(({ engines }) => engines)).toEqual([['bpf']]);
+    expect(stepsOf(planGrid({ quick: true, engines: ['none'] }), 'flood')).toEqual([]);
+  });
+
+  it('is told before it begins', () => {
+    const text = formatGrid(planGrid({ quick: true, engines: ['none', 'bpf'], policies: [1_000] }));
+    expect(text).toMatch(/^none, bpf; 5 rounds, about \d+ s\n1,000 policies\n {2}latency/);
+    expect(text).toContain('  a flood that is dropped (denied, one node): bpf\n');
+    expect(formatSeconds(130)).toBe('2 min 10 s');
+  });
+});
