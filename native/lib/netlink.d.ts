@@ -47,9 +47,17 @@ export function links(options?: QueryOptions): Link[];
 export function addresses(options?: QueryOptions): Address[];
 
 export type NetlinkEvent =
-  | { readonly kind: 'link'; readonly removed: boolean; readonly link: Link; readonly netnsId?: number }
+  | {
+      readonly kind: 'link';
+      readonly removed: boolean;
+      /** As it is now, whole: what `links()` would say; of one that is gone, as it was. */
+      readonly link: Link;
+      readonly netnsId?: number;
+      /** Of one that went to another namespace: where it is now, as the namespace that it left numbers that one. */
+      readonly movedTo?: { readonly netnsId: number; readonly ifindex: number };
+    }
   | { readonly kind: 'address'; readonly removed: boolean; readonly address: Address; readonly netnsId?: number }
-  /** The kernel had to drop events: list again, nothing before this can be trusted to be whole. */
+  /** The kernel had to drop events before this one: list now. What comes after it is whole again. */
   | { readonly kind: 'overflow' };
 
 export interface WatchOptions {

@@ -30,6 +30,8 @@ Napi::Value link_to_object(Napi::Env env, const nlmsghdr &message) {
   // A bridge reports its ports' states in the same kind of message; a port that leaves it is not a link that is gone.
   if (header->ifi_family == AF_BRIDGE) return env.Undefined();
   const Attributes attributes(message, sizeof(ifinfomsg));
+  // Every whole description has it; news of wireless devices, say, come with a name and nothing else.
+  if (!attributes.u32(IFLA_MTU)) return env.Undefined();
   auto link = Napi::Object::New(env);
   const auto optional = [&](const char *name, std::optional<uint32_t> value) {
     if (value) link[name] = Napi::Number::New(env, int32_t(*value));
@@ -92,18 +94,20 @@ static std::string namespace_label(const Napi::Value &id) {
   return id.IsUndefined() ? "this network namespace" : "network namespace with id " + id.ToString().Utf8Value();
 }
 
-static Napi::Value dump(const Napi::CallbackInfo &info, NetlinkRequest &request,
-                        Napi::Value (*convert)(Napi::Env, const nlmsghdr &)) {
+using Converter = Napi::Value(const nlmsghdr &);
+
+/// Puts what a dump gives behind what is in `result`; undefined is left out.
+static void append(const Napi::CallbackInfo &info, NetlinkRequest &request, Napi::Array result,
+                   const std::function<Converter> &convert) {
   const Napi::Env env = info.Env();
-  auto result = Napi::Array::New(env);
+  const uint32_t kept = result.Length();
   NetlinkSocket socket(env);
   socket.dump(
-      env, request, namespace_label(info[0]), [&] { result = Napi::Array::New(env); },
+      env, request, namespace_label(info[0]), [&] { result["length"] = Napi::Number::New(env, kept); },
       [&](const nlmsghdr &message) {
-        const Napi::Value value = convert(env, message);
+        const Napi::Value value = convert(message);
         if (!value.IsUndefined()) result[result.Length()] = value;
       });
-  return result;
 }
 
 // links(namespace id or undefined)
@@ -111,14 +115,26 @@ static Napi::Value links(const Napi::CallbackInfo &info) {
   NetlinkRequest request(RTM_GETLINK, "RTM_GETLINK", sizeof(ifinfomsg));
   request.add(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
   if (info[0].IsNumber()) request.add(IFLA_TARGET_NETNSID, uint32_of(info[0]));
-  return dump(info, request, link_to_object);
+  auto result = Napi::Array::New(info.Env());
+  append(info, request, result, [&](const nlmsghdr &message) { return link_to_object(info.Env(), message); });
+  return result;
 }
 
 // addresses(namespace id or undefined)
 static Napi::Value addresses(const Napi::CallbackInfo &info) {
-  NetlinkRequest request(RTM_GETADDR, "RTM_GETADDR", sizeof(ifaddrmsg));
-  if (info[0].IsNumber()) request.add(IFA_TARGET_NETNSID, uint32_of(info[0]));
-  return dump(info, request, address_to_object);
+  auto result = Napi::Array::New(info.Env());
+  // Asked for all families at once, the kernel answers under its network lock; for one, since 6.9, without.
+  for (const uint8_t family : {AF_INET, AF_INET6}) {
+    NetlinkRequest request(RTM_GETADDR, "RTM_GETADDR", sizeof(ifaddrmsg));
+    request.header<ifaddrmsg>()->ifa_family = family;
+    if (info[0].IsNumber()) request.add(IFA_TARGET_NETNSID, uint32_of(info[0]));
+    append(info, request, result, [&](const nlmsghdr &message) -> Napi::Value {
+      // A kernel without IPv6 answers that question as if it had been asked for all.
+      if (static_cast<const ifaddrmsg *>(NLMSG_DATA(&message))->ifa_family != family) return info.Env().Undefined();
+      return address_to_object(info.Env(), message);
+    });
+  }
+  return result;
 }
 
 static std::optional<int> read_netns_id(Napi::Env env, NetlinkSocket &socket, int fd, const std::string &path) {

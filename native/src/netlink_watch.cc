@@ -38,6 +38,18 @@ NetlinkWatch::NetlinkWatch(const Napi::CallbackInfo &info) : Napi::ObjectWrap<Ne
   poll_ = std::make_unique<Poll>(env, socket_->fd(), [this] { deliver(); });
 }
 
+/// A link that leaves a namespace for another is gone from the first.
+static void add_new_place(Napi::Env env, const nlmsghdr &message, Napi::Object event) {
+  const Attributes attributes(message, sizeof(ifinfomsg));
+  const auto netns_id = attributes.u32(IFLA_NEW_NETNSID);
+  const auto ifindex = attributes.u32(IFLA_NEW_IFINDEX);
+  if (!netns_id || !ifindex || int32_t(*netns_id) < 0) return;
+  auto place = Napi::Object::New(env);
+  place["netnsId"] = Napi::Number::New(env, *netns_id);
+  place["ifindex"] = Napi::Number::New(env, *ifindex);
+  event["movedTo"] = place;
+}
+
 static Napi::Value to_event(Napi::Env env, const nlmsghdr &message) {
   const uint16_t type = message.nlmsg_type;
   const bool is_link = type == RTM_NEWLINK || type == RTM_DELLINK;
@@ -48,6 +60,7 @@ static Napi::Value to_event(Napi::Env env, const nlmsghdr &message) {
   event["kind"] = Napi::String::New(env, is_link ? "link" : "address");
   event["removed"] = Napi::Boolean::New(env, type == RTM_DELLINK || type == RTM_DELADDR);
   event[is_link ? "link" : "address"] = value;
+  if (type == RTM_DELLINK) add_new_place(env, message, event);
   return event;
 }
 
@@ -55,17 +68,22 @@ void NetlinkWatch::deliver() {
   const Napi::Env env = Env();
   auto events = Napi::Array::New(env);
   std::vector<uint8_t> buffer;
-  for (int turn = 0; turn < kTurn; turn++) {
+  for (int turn = 0; turn < kTurn || overrun_; turn++) {
     std::optional<int> netns_id;
     int left = socket_->receive(buffer, MSG_DONTWAIT, &netns_id);
     if (left == -EINTR) continue;
     if (left == -ENOBUFS) {
-      auto overflow = Napi::Object::New(env);
-      overflow["kind"] = Napi::String::New(env, "overflow");
-      events[events.Length()] = overflow;
+      overrun_ = true;
       continue;
     }
-    if (left < 0) break;
+    if (left < 0) {
+      if (std::exchange(overrun_, false)) {
+        auto overflow = Napi::Object::New(env);
+        overflow["kind"] = Napi::String::New(env, "overflow");
+        events[events.Length()] = overflow;
+      }
+      break;
+    }
     for (auto *message = reinterpret_cast<nlmsghdr *>(buffer.data()); NLMSG_OK(message, left);
          message = NLMSG_NEXT(message, left)) {
       const Napi::Value event = to_event(env, *message);

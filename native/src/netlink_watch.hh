@@ -23,4 +23,6 @@ private:
   Napi::FunctionReference on_events_;
   std::unique_ptr<NetlinkSocket> socket_;
   std::unique_ptr<Poll> poll_;
+  /// The kernel dropped events, and goes on doing so without a word until its queue has been empty once.
+  bool overrun_ = false;
 };

@@ -9,10 +9,14 @@ import type { ExitLink, NodeLinks, PodLink } from '../model/links.ts';
 import { BpfError, netlink } from '../native.ts';
 import { missingCapabilities, PrivilegeError } from '../privilege.ts';
 import { classify, type LinkFacts, networkOf } from './classify.ts';
+import { LinkTable } from './link-table.ts';
+
+/** The events are compared with what the kernel says itself: when there were none for so long, or it is so long ago. */
+const CHECK_MS = { quiet: 60_000, busy: 600_000 } as const;
 
 /**
- * Lists once, then again after each burst of events, and emits what differs; never completes. Errors when the node's own
- * interfaces cannot be listed (out of descriptors, say): subscribe again.
+ * Asks the kernel once, then follows its events, and emits what differs after each burst; never completes. Errors when the
+ * kernel cannot be asked (out of descriptors, say): subscribe again.
  */
 export function linkSource(): Observable<NodeLinks> {
   return new Observable((subscriber) => {
@@ -22,6 +26,7 @@ export function linkSource(): Observable<NodeLinks> {
     let since: number | undefined;
     const list = () => {
       scheduled = undefined;
+      check.refresh();
       const began = since;
       since = undefined;
       try {
@@ -38,8 +43,13 @@ export function linkSource(): Observable<NodeLinks> {
       since ??= performance.now();
       scheduled ??= setImmediate(list);
     });
+    const check = setTimeout(() => {
+      listing.doubt();
+      list();
+    }, CHECK_MS.quiet).unref();
     list();
     return () => {
+      clearTimeout(check);
       clearImmediate(scheduled);
       watch.close();
     };
@@ -65,32 +75,50 @@ interface Peer {
   readonly addresses: readonly Address[];
 }
 
-/** What is known of the other ends between two listings, and which interfaces went. */
+/** What is known of the interfaces and of their other ends between two emissions. */
 class Listing {
+  readonly #table = new LinkTable();
+  /** Absent: to be asked for. */
+  #own: readonly netlink.Address[] | undefined;
   /** By our end's index; an entry is kept until something in that namespace changes, or the interface goes. */
   readonly #peers = new Map<number, Peer>();
-  #gone = new Set<number>();
   #missed = false;
+  #listedAt = Number.NEGATIVE_INFINITY;
 
   note(event: netlink.NetlinkEvent): void {
     if (event.kind === 'overflow') {
+      this.doubt();
       this.#peers.clear();
       this.#missed = true;
-    } else if (event.netnsId !== undefined) this.#forgetNamespace(event.netnsId);
-    else if (event.kind === 'link') {
-      this.#peers.delete(event.link.ifindex);
-      if (event.removed) this.#gone.add(event.link.ifindex);
+      return;
+    }
+    if (event.kind === 'link') this.#table.note(event);
+    if (event.netnsId !== undefined) this.#forgetNamespace(event.netnsId);
+    else {
+      this.#own = undefined;
+      if (event.kind === 'link') this.#peers.delete(event.link.ifindex);
     }
   }
 
+  /** The next `take` asks the kernel for everything but the other ends' addresses. */
+  doubt(): void {
+    this.#listedAt = Number.NEGATIVE_INFINITY;
+    this.#own = undefined;
+  }
+
   take(): NodeLinks {
-    const links = netlink.links();
-    const own = netlink.addresses();
-    const gone = this.#gone;
+    const now = performance.now();
+    if (this.#table.isDoubtful || now - this.#listedAt > CHECK_MS.busy) {
+      this.#table.replace(netlink.links());
+      this.#listedAt = now;
+    }
+    this.#own ??= netlink.addresses();
+    const { links } = this.#table;
+    const own = this.#own;
+    const gone = this.#table.takeGone();
     const missed = this.#missed;
-    this.#gone = new Set();
     this.#missed = false;
-    const facts = links.map((link) => factsOf(link, own));
+    const facts = factsOf(links, own);
     const roles = classify(facts);
     const pods = new Map<number, PodLink>();
     const exits = new Map<number, ExitLink>();
@@ -134,12 +162,15 @@ function addressesIn(netnsId: number): readonly netlink.Address[] | undefined {
   }
 }
 
-function factsOf(link: netlink.Link, own: readonly netlink.Address[]): LinkFacts {
-  const { ifindex, name, kind, loopback, master, peerNetnsId } = link;
-  const addresses = own
-    .filter((one) => one.ifindex === ifindex)
-    .map((one) => ({ address: canonical(one.address), prefixLength: one.prefixLength }));
-  return { ifindex, name, kind, loopback, master, peerNetnsId, addresses };
+function factsOf(links: readonly netlink.Link[], own: readonly netlink.Address[]): LinkFacts[] {
+  const byLink = Map.groupBy(own, (one) => one.ifindex);
+  return links.map(({ ifindex, name, kind, loopback, master, peerNetnsId }) => {
+    const addresses = (byLink.get(ifindex) ?? []).map(({ address, prefixLength }) => ({
+      address: canonical(address),
+      prefixLength,
+    }));
+    return { ifindex, name, kind, loopback, master, peerNetnsId, addresses };
+  });
 }
 
 function canonical(text: string): Address {
