@@ -62,15 +62,14 @@ class Comparison {
 
   async open(): Promise<void> {
     const { grid, signal, onProgress } = this.#options;
-    for (const name of grid.engines) {
-      signal.throwIfAborted();
-      onProgress(`starting ${name}`);
-      try {
-        this.#engines.set(name, await openEngine(name));
-      } catch (error) {
-        this.#leave(name, error);
-      }
+    onProgress(`starting ${grid.engines.join(', ')}`);
+    const opened = await Promise.allSettled(grid.engines.map((name) => openEngine(name)));
+    for (const [index, outcome] of opened.entries()) {
+      const name = grid.engines[index] as EngineName;
+      if (outcome.status === 'fulfilled') this.#engines.set(name, outcome.value);
+      else this.#leave(name, outcome.reason);
     }
+    signal.throwIfAborted();
     if (this.#engines.size === 0) throw new EngineError(`no engine works here: ${this.left.join('; ')}`);
   }
 

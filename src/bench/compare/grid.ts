@@ -61,8 +61,8 @@ const FREE: readonly EngineName[] = ['none', 'empty'];
 const TOPOLOGIES: readonly Topology[] = ['one-node', 'two-nodes'];
 
 /** In seconds. */
-const RUN = { full: 0.4, quick: 0.2 };
-const STREAM = { full: 1, quick: 0.5 };
+const RUN = { full: 0.4, quick: 0.15 };
+const STREAM = { full: 1, quick: 0.3 };
 
 export function planGrid({ quick, engines, policies, rounds = ROUNDS }: GridOptions): Grid {
   const chosen = ENGINES.filter((name) => engines === undefined || engines.includes(name));
@@ -151,17 +151,16 @@ const BESIDE: Readonly<Record<LoadName, number>> = {
   'pod-time': 0.3,
   busy: 0.5,
 };
-/** Seconds until an engine is up in its lab, and gone again. */
-const OPENING = 2.5;
+/** Seconds until all engines are up in their labs, and gone again. */
+const OPENING = 6;
 
 export function secondsOf({ engines, rounds, stages }: Grid): number {
   const ofStages = stages.map(({ policies, loadings, steps }) => {
     const loading = engines.map((name) => loadings * loadingSeconds(name, policies));
-    // Each is warmed up once.
     const runs = steps.map((step) => step.engines.length * rounds * (step.seconds + BESIDE[step.load]));
     return sum(loading) + sum(runs);
   });
-  return engines.length * OPENING + sum(ofStages);
+  return OPENING + sum(ofStages);
 }
 
 /** On a machine of four cores in 2026; ipset's grows with the square. */

@@ -25,13 +25,21 @@ export async function runStep(step: Step, { engine, loads, signal }: StepContext
     udp: () => loads.udp(ends, seconds, signal),
     flood: () => loads.flood(ends, seconds, signal),
   };
-  if (load in plain) return plain[load as keyof typeof plain]();
   const { agents } = engine;
+  // Drops are told to an agent: that is a part of what they cost.
+  if (load === 'flood' && agents !== undefined) return agents.awake(plain.flood);
+  if (load in plain) return plain[load as keyof typeof plain]();
   if (agents === undefined) throw new EngineError(`${engine.name} follows no changes`);
   const changing = { ends, seconds, agents, loads, signal };
-  if (load === 'busy') return busyLatency(changing);
-  return load === 'policy-time' ? policyTimes(changing) : podTimes(changing);
+  return agents.awake(async () => {
+    // What was due while they stood still is done first.
+    await wait(REST_MS);
+    if (load === 'busy') return busyLatency(changing);
+    return load === 'policy-time' ? policyTimes(changing) : podTimes(changing);
+  });
 }
+
+const REST_MS = 250;
 
 interface Changing {
   readonly ends: Ends;
@@ -65,7 +73,7 @@ async function podTimes(changing: Changing): Promise<Sample> {
 /** A datagram must be on its way before the change is made, or the change would wait for the sender. */
 const SENDING_MS = 30;
 /** Changes are lone: what an agent does after one has come into force is over by then. */
-const REST_MS = 30;
+const REST_BETWEEN_MS = 30;
 
 type State = 'open' | 'closed';
 
@@ -88,7 +96,7 @@ async function feltTimes(
       if (ms < 0) throw new EngineError(`a packet came to be ${next} ${-ms} ms before the change was made`);
       times.push(ms);
       await agents.settled(signal);
-      await wait(REST_MS);
+      await wait(REST_BETWEEN_MS);
     }
   } finally {
     if (state === 'open') agents.feed.send(changes.closed);

@@ -1,5 +1,6 @@
 /** Selvedge itself: the real agent on each node, with one of its data planes, its objects from the benchmark's feed. */
 import { readFileSync } from 'node:fs';
+import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Programs, type Variant } from '../../../dataplane/ipset/programs.ts';
 import type { DataplaneKind } from '../../../dataplane/select.ts';
@@ -9,7 +10,7 @@ import { netns } from '../../../native.ts';
 import type { EngineName, Sample } from '../contract.ts';
 import { baseManifests, type NodeName, peerManifests, policyManifests } from '../world.ts';
 import { BenchLab } from './bench-lab.ts';
-import type { Engine } from './engine.ts';
+import type { Engine, FedAgents } from './engine.ts';
 import { Feed } from './feed.ts';
 import { bpfMemory, ipsetMemory } from './kernel-memory.ts';
 import { monotonicMs } from './monotonic.ts';
@@ -19,6 +20,8 @@ const SCRIPT = fileURLToPath(new URL('fed-agent.ts', import.meta.url));
 const NODE: NodeName = 'node1';
 /** Milliseconds; an agent with 10,000 policies is at work for long. */
 const PATIENCE = 60_000;
+/** What agents do behind a state that is in force, the second copy say, is over by then. */
+const REST_MS = 250;
 
 export interface AgentsEngineOptions {
   readonly dataplane: DataplaneKind;
@@ -43,7 +46,7 @@ export async function openAgents(name: EngineName, { dataplane, variant }: Agent
     closing.push(() => agents.stop());
     await agents.follow(lab.lab.interfaces());
     await agents.settled(feed.revision);
-    return new AgentsEngine(name, { lab, feed, agents, close, dataplane });
+    return await AgentsEngine.make(name, { lab, feed, agents, close, dataplane });
   } catch (error) {
     await close();
     throw error;
@@ -60,20 +63,46 @@ interface Parts {
 
 class AgentsEngine implements Engine {
   readonly name: EngineName;
-  readonly agents: NonNullable<Engine['agents']>;
+  readonly agents: FedAgents;
   readonly #parts: Parts;
   #policies = 0;
 
-  constructor(name: EngineName, parts: Parts) {
+  /** They stand still from then on. */
+  static async make(name: EngineName, parts: Parts): Promise<AgentsEngine> {
+    const engine = new AgentsEngine(name, parts);
+    await engine.agents.awake(() => wait(REST_MS));
+    return engine;
+  }
+
+  private constructor(name: EngineName, parts: Parts) {
     this.name = name;
     this.#parts = parts;
     const { feed, agents } = parts;
-    this.agents = { feed, settled: (signal) => agents.settled(feed.revision, signal) };
+    this.agents = {
+      feed,
+      settled: (signal) => agents.settled(feed.revision, signal),
+      awake: async (work) => {
+        this.#signal('SIGCONT');
+        try {
+          return await work();
+        } finally {
+          this.#signal('SIGSTOP');
+        }
+      },
+    };
   }
 
   ends: Engine['ends'] = (topology, traffic) => this.#parts.lab.ends(topology, traffic);
 
-  async load(policies: number, signal: AbortSignal): Promise<number | undefined> {
+  load(policies: number, signal: AbortSignal): Promise<number | undefined> {
+    return this.agents.awake(async () => {
+      const took = await this.#load(policies, signal);
+      await wait(REST_MS);
+      return took;
+    });
+  }
+
+  async #load(policies: number, signal: AbortSignal): Promise<number | undefined> {
     const { feed } = this.#parts;
     if (this.#policies > 0) {
       feed.send({ deletes: [...policyManifests(this.#policies), ...peerManifests(this.#policies)] });
@@ -84,8 +113,8 @@ class AgentsEngine implements Engine {
     feed.send({ upserts: peerManifests(policies) });
     await this.agents.settled(signal);
     const manifests = policyManifests(policies);
-    const { at } = feed.send({ upserts: manifests });
     this.#policies = policies;
+    const { at } = feed.send({ upserts: manifests });
     await this.agents.settled(signal);
     return monotonicMs() - at;
   }
@@ -99,7 +128,16 @@ class AgentsEngine implements Engine {
   }
 
   [Symbol.asyncDispose](): Promise<void> {
+    this.#signal('SIGCONT');
     return this.#parts.close();
+  }
+
+  #signal(signal: 'SIGCONT' | 'SIGSTOP'): void {
+    const { lab, feed } = this.#parts;
+    for (const node of lab.nodes.keys()) {
+      const pid = feed.pidOf(node);
+      if (pid !== undefined) sendSignal(pid, signal);
+    }
   }
 }
 
@@ -107,6 +145,15 @@ class AgentsEngine implements Engine {
 async function leaveHint(namespace: string, variant: Variant): Promise<void> {
   const programs = new Programs({ variant, within: (start) => netns.run(namespace, start) });
   await programs.restoreRules(4, '*mangle\n:KUBE-IPTABLES-HINT - [0:0]\nCOMMIT\n');
+}
+
+/** One that has gone meanwhile is missed by whoever waits for it. */
+function sendSignal(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
 }
 
 /** Bytes. */

@@ -16,9 +16,14 @@ export interface Engine extends AsyncDisposable {
   memory(): Promise<Sample>;
 }
 
-/** Agents that follow changes one by one. */
+/**
+ * Agents that follow changes one by one. They stand still unless they are woken, so that none disturbs what is measured of
+ * another engine; what they have put in force stays so.
+ */
 export interface FedAgents {
   readonly feed: Feed;
+  /** Lets them run as long as the work takes. */
+  awake<T>(work: () => Promise<T>): Promise<T>;
   /** Resolves when all agents are at the feed's revision. */
   settled(signal: AbortSignal): Promise<void>;
 }
