@@ -1,7 +1,8 @@
 /** Manifests of deploy/ -> the parts of them that are looked at. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 
 export interface Container {
@@ -53,8 +54,8 @@ export interface Manifest {
 }
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-/** scripts/install-tools makes it. */
-const OWN_HELM = `${ROOT}/build/tools/helm`;
+/** scripts/install-tools makes them. */
+const TOOLS = `${ROOT}/build/tools`;
 
 export function manifestsIn(text: string): Manifest[] {
   return parseAllDocuments(text)
@@ -76,16 +77,34 @@ export function only(manifests: readonly Manifest[], kind: string): Manifest {
   return found[0];
 }
 
-/** Undefined where there is no helm. */
-export function findHelm(): string | undefined {
-  for (const helm of [process.env.HELM ?? 'helm', OWN_HELM]) {
-    if (helm === OWN_HELM && !existsSync(helm)) continue;
-    try {
-      execFileSync(helm, ['version', '--short'], { stdio: 'ignore' });
-      return helm;
-    } catch {}
+/** What renders the chart; undefined where there is none. */
+export const HELM = [process.env.HELM, `${TOOLS}/helm`, 'helm'].find((helm) => runs(helm, 'version'));
+/** What the API server would say of manifests; undefined where it was not built. */
+export const STRICT = [`${TOOLS}/strict`].find((path) => existsSync(path));
+
+/** `describe` with a tool of scripts/install-tools, which `npm test` calls: without Go there is none, and the tests are skipped by name. */
+export function describeWith(tool: string | undefined, name: string, body: (tool: string) => void): void {
+  if (tool !== undefined) describe(name, () => body(tool));
+  else if (process.env.CI && runs('go', 'version')) {
+    test(`${name}: has its tool`, () => expect.fail('scripts/install-tools built nothing, though Go is there'));
+  } else
+    describe.skip(`${name} [skipped: no helm or strict; scripts/install-tools builds them with Go]`, () => body(''));
+}
+
+function runs(program: string | undefined, argument: string): boolean {
+  if (program === undefined) return false;
+  try {
+    execFileSync(program, [argument], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
   }
-  return undefined;
+}
+
+/** A line for each object that the API server would not take. */
+export function refused(strict: string, manifests: string): string {
+  const { stdout, status } = spawnSync(strict, { input: manifests, encoding: 'utf8' });
+  return status === 0 ? '' : stdout || 'no manifest at all';
 }
 
 /** What the chart gives. @throws Error with what helm says */
