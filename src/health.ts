@@ -13,8 +13,8 @@ export interface HealthOptions {
 }
 
 export interface HealthAddress {
-  /** An address of this node, or 0.0.0.0 or :: for all. */
-  readonly host: string;
+  /** An address of this node. Absent: all of them, those of IPv6 too where the kernel has it. */
+  readonly host?: string;
   readonly port: number;
 }
 
@@ -29,7 +29,7 @@ export function parseHealthAddress(text: string): HealthAddress | undefined {
   const port = Number(digits);
   if (digits === undefined || port > 65535) return undefined;
   if (six !== undefined) return isIPv6(six) ? { host: six, port } : undefined;
-  return { host: four === '' || four === undefined ? '::' : four, port };
+  return { ...(four && { host: four }), port };
 }
 
 /**
@@ -68,6 +68,7 @@ export class HealthServer {
     this.#server.closeAllConnections();
   }
 
+  /** Without a host Node takes `::`, and 0.0.0.0 where there is no IPv6. */
   #listen(): void {
     this.#server.listen({ ...this.#options.address, exclusive: true });
   }

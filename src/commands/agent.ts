@@ -35,12 +35,15 @@ interface Options extends CniOptions {
   readonly healthAddress: HealthAddress | typeof NOWHERE;
   readonly socket: string;
   readonly events: EventsChoice;
+  readonly eventLimit?: number;
   readonly metricsDetail: boolean;
   readonly dryRun?: boolean;
 }
 
 /** What commander makes of an option without a text, whatever its parser gives. */
 const NOWHERE = '';
+/** The programs count in 32 bits. */
+const MOST_EVENTS = 2 ** 32 - 1;
 const DEFAULT_HEALTH_ADDRESS: HealthAddress = { host: '127.0.0.1', port: 9971 };
 
 export function agentCommand(): Command {
@@ -84,6 +87,12 @@ export function agentCommand(): Command {
       )
         .choices(['drops', 'all', 'none'])
         .default('drops'),
+    )
+    .addOption(
+      new Option(
+        '--event-limit <number>',
+        'of these, with BPF: how many each CPU tells in a tenth of a second, for each pod, direction and verdict; 0: all (default: 20)',
+      ).argParser(eventLimit),
     )
     .option('--metrics-detail', 'metrics by rule, not only by policy', false)
     .addOption(
@@ -143,6 +152,13 @@ function healthAddress(text: string): Options['healthAddress'] {
   if (address === undefined)
     throw new InvalidArgumentError('an address and a port, as in 127.0.0.1:9971 or [::1]:9971.');
   return address;
+}
+
+function eventLimit(text: string): number {
+  const limit = Number(text);
+  if (!/^\d+$/.test(text) || limit > MOST_EVENTS)
+    throw new InvalidArgumentError(`a whole number up to ${MOST_EVENTS}.`);
+  return limit;
 }
 
 function sourceOf(

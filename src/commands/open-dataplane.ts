@@ -13,6 +13,8 @@ export interface DataplaneOptions {
   readonly pinDir: string;
   /** Which verdicts are told of: drops, or new connections that are admitted too (BPF alone tells those). */
   readonly events: EventsChoice;
+  /** Events that each CPU tells in a tenth of a second, of each pod, direction and verdict (BPF alone); 0: all. Absent: the programs' own. */
+  readonly eventLimit?: number;
 }
 
 export type EventsChoice = 'drops' | 'all' | 'none';
@@ -22,12 +24,15 @@ export type Opened = Pick<Selection, 'dataplane' | 'kind' | 'reason'>;
 
 /** @throws {NoDataplaneError} */
 export async function openDataplane(options: DataplaneOptions, log: Logger): Promise<Opened> {
-  const { dataplane: choice, setSysctls, pinDir, events } = options;
+  const { dataplane: choice, setSysctls, pinDir, events, eventLimit } = options;
   const candidates = makeCandidates({
     bpf: {
       path: BPF_OBJECT,
       directory: pinDir,
-      constants: { events: { drops: events !== 'none', admitted: events === 'all' } },
+      constants: {
+        events: { drops: events !== 'none', admitted: events === 'all' },
+        ...(eventLimit !== undefined && { eventLimit }),
+      },
     },
     ipset: {
       setSysctls,

@@ -7,7 +7,7 @@ import { afterEach, expect, it, vi } from 'vitest';
 import { Agent } from '../../src/agent.ts';
 import type { Applied, DesiredState } from '../../src/dataplane/contract.ts';
 import { MemoryDataplane } from '../../src/dataplane/memory/memory-dataplane.ts';
-import { HealthServer, parseHealthAddress } from '../../src/health.ts';
+import { type HealthAddress, HealthServer, parseHealthAddress } from '../../src/health.ts';
 
 import type { ClusterChange } from '../../src/model/cluster.ts';
 import type { NodeLinks } from '../../src/model/links.ts';
@@ -19,9 +19,9 @@ afterEach(async () => {
 
 const LOOPBACK = { host: '127.0.0.1', port: 0 };
 
-function serve(faults: () => readonly string[]): HealthServer {
+function serve(faults: () => readonly string[], address: HealthAddress = LOOPBACK): HealthServer {
   const health = new HealthServer({
-    address: LOOPBACK,
+    address,
     faults,
     onFailure: (error) => {
       throw error;
@@ -40,7 +40,7 @@ async function get(health: HealthServer, path: string): Promise<string> {
 it('addresses are written as host and port', () => {
   expect(parseHealthAddress('127.0.0.1:9971')).toEqual({ host: '127.0.0.1', port: 9971 });
   expect(parseHealthAddress('[::1]:80')).toEqual({ host: '::1', port: 80 });
-  expect(parseHealthAddress(':9971')).toEqual({ host: '::', port: 9971 });
+  expect(parseHealthAddress(':9971')).toEqual({ port: 9971 });
   for (const wrong of ['9971', '127.0.0.1', '::1:80', '[::1]', 'host:99999', '[x]:1', 'a b:c']) {
     expect(parseHealthAddress(wrong), wrong).toBeUndefined();
   }
@@ -54,6 +54,15 @@ it('the pages say that the process lives, and what keeps the node from being rea
   faults.length = 0;
   expect(await get(health, '/readyz')).toBe('200 ready');
   expect(await get(health, '/')).toBe('404 /healthz, /readyz or /metrics');
+});
+
+it('a port alone is one of all addresses, of both families', async () => {
+  const health = serve(() => [], { port: 0 });
+  await vi.waitFor(() => expect(health.port).toBeDefined());
+  for (const host of ['127.0.0.1', '[::1]']) {
+    const response = await fetch(`http://${host}:${health.port}/healthz`);
+    expect(await response.text()).toBe('ok\n');
+  }
 });
 
 it('an address that somebody has is told of and tried again', async () => {
