@@ -17,6 +17,8 @@ static void receive_nothing(int fd) {
 
 void raw_udp_open(struct raw_udp *raw, const struct address *client, const struct address *server) {
   memset(raw, 0, sizeof(*raw));
+  // No run begins with the ports of the one before.
+  raw->first = clock_now() / NS_PER_MS;
   const struct address sink = sink_address(server);
   raw->fd = socket(sink.sa.sa_family, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_UDP);
   if (raw->fd < 0) fail_errno("raw socket");
@@ -42,7 +44,7 @@ uint32_t raw_udp_send(struct raw_udp *raw, uint32_t count) {
   const uint64_t now = clock_now();
   for (uint32_t i = 0; i < count; i++) {
     const uint64_t number = raw->sent + i;
-    raw->packets[i].header.source = htons((uint16_t)(RAW_UDP_FIRST_PORT + number % RAW_UDP_PORTS));
+    raw->packets[i].header.source = htons((uint16_t)(RAW_UDP_FIRST_PORT + (raw->first + number) % RAW_UDP_PORTS));
     raw->packets[i].datagram.number = number;
     raw->packets[i].datagram.sent = now;
   }

@@ -10,8 +10,9 @@ enum { RAW_UDP_BATCH = 64, RAW_UDP_FIRST_PORT = 1024, RAW_UDP_PORTS = 65536 - RA
 
 struct raw_udp {
   int fd;
-  // How many were sent; also which source port is next.
   uint64_t sent;
+  // Of the source ports in turn.
+  uint64_t first;
   struct {
     struct udphdr header;
     struct datagram datagram;
