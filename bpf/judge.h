@@ -74,46 +74,51 @@ static __always_inline const struct endpoint *own_end(const struct packet *packe
   return endpoint && packet_is_own(packet, endpoint, family) ? endpoint : 0;
 }
 
-/* "By default, a pod is non-isolated": then all is allowed in that direction. */
+/* Which end the requester is, for egress, or the responder, for ingress: the endpoint at the hook, or the peer. */
+static __always_inline bool side_is_local(const struct question *question, const bool egress) {
+  return (question->origin == FLOW_BY_LOCAL) == egress;
+}
+
+/* Whom the side's endpoint has to do with. */
+static __always_inline __u32 opposite_identity(const struct run *run, const struct packet *packet,
+                                               const struct question *question, struct judgement *judgement,
+                                               const bool egress, const int family) {
+  __u32 ignored;
+
+  if (side_is_local(question, egress))
+    return end_identity(run, endpoint_in_slot(run, question->peer_slot), packet->peer, &judgement->peer_flags, family);
+  return end_identity(run, own_end(packet, endpoint_in_slot(run, run->slot), family), packet->local, &ignored, family);
+}
+
+/*
+ * "By default, a pod is non-isolated": then all is allowed in that direction. What can be read again is not kept across a
+ * look-up, where it would take a word of the stack.
+ */
+static __always_inline bool judge_side(const struct run *run, const struct packet *packet,
+                                       const struct question *question, struct judgement *judgement, const bool egress,
+                                       const int family) {
+  struct side *side = egress ? &judgement->egress : &judgement->ingress;
+  bool local = side_is_local(question, egress);
+  __u32 slot = local ? run->slot : question->peer_slot;
+  const struct endpoint *endpoint = endpoint_in_slot(run, slot);
+
+  if (!endpoint || (!local && question->spare_peer)) return true;
+  side->ifindex = endpoint->ifindex;
+  side->slot = slot;
+  side->ruleset = egress ? endpoint->egress_ruleset : endpoint->ingress_ruleset;
+  side->reason = REASON_ALLOW_UNISOLATED;
+  if (!side->ruleset) return true;
+  __u32 identity = opposite_identity(run, packet, question, judgement, egress, family);
+  __u32 port = port_of(packet, question->origin == FLOW_BY_LOCAL ? packet->peer_port : packet->local_port);
+
+  side->reason = policy_judge(run, side->ruleset, identity, port, &side->rule);
+  return reason_allows(side->reason);
+}
+
 static __always_inline void judge(const struct run *run, const struct packet *packet, const struct question *question,
                                   struct judgement *judgement, const int family) {
-  __u32 local_slot = run->slot, peer_slot = question->peer_slot;
-  const struct endpoint *local = endpoint_in_slot(run, local_slot), *peer = endpoint_in_slot(run, peer_slot);
-  bool by_local = question->origin == FLOW_BY_LOCAL, spare_peer = question->spare_peer;
-  const struct endpoint *requester = by_local ? local : peer, *responder = by_local ? peer : local;
-  __u32 port = port_of(packet, by_local ? packet->peer_port : packet->local_port), ignored;
-
-  if (requester && !(spare_peer && !by_local)) {
-    struct side *side = &judgement->egress;
-    __u32 ruleset = requester->egress_ruleset;
-
-    side->ifindex = requester->ifindex;
-    side->slot = by_local ? local_slot : peer_slot;
-    side->ruleset = ruleset;
-    side->reason = REASON_ALLOW_UNISOLATED;
-    if (ruleset) {
-      __u32 identity = by_local ? end_identity(run, peer, packet->peer, &judgement->peer_flags, family)
-                                : end_identity(run, own_end(packet, local, family), packet->local, &ignored, family);
-
-      side->reason = policy_judge(run, ruleset, identity, port, &side->rule);
-      if (!reason_allows(side->reason)) return;
-    }
-  }
-  if (responder && !(spare_peer && by_local)) {
-    struct side *side = &judgement->ingress;
-    __u32 ruleset = responder->ingress_ruleset;
-
-    side->ifindex = responder->ifindex;
-    side->slot = by_local ? peer_slot : local_slot;
-    side->ruleset = ruleset;
-    side->reason = REASON_ALLOW_UNISOLATED;
-    if (ruleset) {
-      __u32 identity = by_local ? end_identity(run, own_end(packet, local, family), packet->local, &ignored, family)
-                                : end_identity(run, peer, packet->peer, &judgement->peer_flags, family);
-
-      side->reason = policy_judge(run, ruleset, identity, port, &side->rule);
-    }
-  }
+  if (judge_side(run, packet, question, judgement, true, family))
+    judge_side(run, packet, question, judgement, false, family);
 }
 
 CHECKED_ALONE int judge4(const struct run *run, const struct packet *packet, const struct question *question,

@@ -16,31 +16,29 @@
 #define PORT_UNKNOWN (1u << 31)
 
 static __always_inline __u32 identity_find4(__u32 copy, __be32 address, __u32 *flags) {
-  struct ipcache4_key key = {address};
-  struct ipcache_entry *entry = LOOKUP_COPY(copy, ipcache4, &key);
+  /* The one look-up's key is a part of the other's. */
+  struct cidr4_key prefix = {32, address};
+  struct ipcache_entry *entry = LOOKUP_COPY(copy, ipcache4, &prefix.address);
 
   if (entry) {
     *flags = entry->flags;
     return entry->identity;
   }
-  struct cidr4_key prefix = {32, address};
   struct cidr_entry *cidr = LOOKUP_COPY(copy, cidrs4, &prefix);
 
   return cidr ? cidr->identity : IDENTITY_WORLD;
 }
 
 static __always_inline __u32 identity_find6(__u32 copy, const __be32 *address, __u32 *flags) {
-  struct ipcache6_key key;
   struct cidr6_key prefix = {.length = 128};
 
-  copy_words(key.address, address);
-  struct ipcache_entry *entry = LOOKUP_COPY(copy, ipcache6, &key);
+  copy_words(prefix.address, address);
+  struct ipcache_entry *entry = LOOKUP_COPY(copy, ipcache6, prefix.address);
 
   if (entry) {
     *flags = entry->flags;
     return entry->identity;
   }
-  copy_words(prefix.address, address);
   struct cidr_entry *cidr = LOOKUP_COPY(copy, cidrs6, &prefix);
 
   return cidr ? cidr->identity : IDENTITY_WORLD;
