@@ -1,0 +1,8 @@
+/** A run of a load tells nothing: nobody answered, a flood arrived, a program is missing; says which, between whom and why. */
+export class LoadError extends Error {
+  readonly code = 'LOAD';
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'LoadError';
+  }
+}

@@ -1,0 +1,82 @@
+/** iperf3 between two ends: a server for one test, then the client. */
+import { netns } from '../../../native.ts';
+import type { Ends, Sample } from '../contract.ts';
+import type { BoundedRun, Runs } from './bounded-run.ts';
+import { LoadError } from './load-error.ts';
+import { placementOf } from './processors.ts';
+import { streamRate } from './results.ts';
+
+/** Behind those of the other loads. */
+const PORT = 5202;
+/** Beside the time of the test itself. */
+const GRACE_SECONDS = 10;
+
+export interface Throughput {
+  readonly what: string;
+  readonly ends: Ends;
+  readonly streams: 1 | 8;
+  /** iperf3 knows whole ones. */
+  readonly seconds: number;
+  readonly signal: AbortSignal;
+}
+
+export async function runThroughput(runs: Runs, options: Throughput): Promise<Sample> {
+  const { what, ends, streams, signal } = options;
+  const seconds = Math.ceil(options.seconds);
+  const { client, server } = placementOf('two');
+  const port = ['--port', `${PORT}`];
+  // Whichever of the two fails takes the other with it.
+  using over = joined(signal);
+  const iperf3 = (namespace: string, args: readonly string[], onLine?: BoundedRun['onLine']) =>
+    runs.run({
+      what,
+      // Neither may outlive a benchmark that is killed.
+      program: 'setpriv',
+      args: ['--pdeathsig', 'KILL', 'iperf3', ...port, ...args],
+      limit: seconds + GRACE_SECONDS,
+      signal: over.signal,
+      within: (begin) => netns.run(namespace, begin),
+      ...(onLine && { onLine }),
+    });
+  const listening = Promise.withResolvers<void>();
+  const serverArgs = [
+    '--server',
+    '--one-off',
+    '--forceflush',
+    '--bind',
+    ends.server.address,
+    '--affinity',
+    `${server}`,
+  ];
+  const served = iperf3(ends.server.namespace, serverArgs, (line) => {
+    if (line.startsWith('Server listening')) listening.resolve();
+  });
+  try {
+    await Promise.race([listening.promise, served]);
+    const to = ['--client', ends.server.address, '--bind', ends.client.address];
+    const how = ['--parallel', `${streams}`, '--time', `${seconds}`, '--affinity', `${client}`, '--json'];
+    const rate = streamRate(await iperf3(ends.client.namespace, [...to, ...how]));
+    return { [streams === 1 ? 'stream-rate' : 'streams-rate']: rate };
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error instanceof LoadError ? new LoadError(reasonOf(error.message), { cause: error }) : error;
+  } finally {
+    over.end();
+    await served.catch(() => {});
+  }
+}
+
+/** With `--json` it says in there what went wrong. */
+function reasonOf(message: string): string {
+  const [, reason] = /"error":\s*"([^"]*)"/.exec(message) ?? [];
+  return reason === undefined ? message : `${message.split(': {', 1)[0]}: iperf3: ${reason}`;
+}
+
+/** A signal of one's own that another also sets off. */
+function joined(other: AbortSignal): Disposable & { readonly signal: AbortSignal; end(): void } {
+  const own = new AbortController();
+  const end = () => own.abort(other.reason);
+  other.addEventListener('abort', end);
+  if (other.aborted) end();
+  return { signal: own.signal, end, [Symbol.dispose]: () => other.removeEventListener('abort', end) };
+}
