@@ -58,6 +58,8 @@ export class Endpoints {
   readonly #retired = new Set<number>();
   /** Those of the last update: the very same again means the same interfaces. */
   #bindings: DesiredState['bindings'] | undefined;
+  /** What `settings` said with it of interfaces without an entry. */
+  #pending: DesiredState['pending'] | undefined;
   #version = 0;
 
   constructor(parts: EndpointsParts) {
@@ -91,14 +93,15 @@ export class Endpoints {
    * @param adopted of a fresh build only: later its slots may be others'
    */
   update(state: DesiredState, concerned?: Concerned, adopted?: Adopted): void {
-    const { bindings } = state;
-    const all = concerned === undefined || bindings !== this.#bindings;
+    const { bindings, pending } = state;
+    const all = concerned === undefined || bindings !== this.#bindings || pending !== this.#pending;
     this.#bindings = undefined;
     if (all) for (const ifindex of [...this.#entries]) if (!bindings.has(ifindex)) this.#removeEntry(ifindex);
     for (const [ifindex, binding] of bindings) {
       if (all || this.#isConcerned(ifindex, binding, concerned)) this.#put(ifindex, binding, { state, adopted });
     }
     this.#bindings = bindings;
+    this.#pending = pending;
   }
 
   #isConcerned(ifindex: number, binding: Binding, { pods, places }: Concerned): boolean {
@@ -110,8 +113,13 @@ export class Endpoints {
   #put(ifindex: number, binding: Binding, { state, adopted }: Putting): void {
     const record = this.#recordOf(binding, state.compiled);
     if (record === undefined) {
-      this.#unbind(ifindex);
       const pending = binding.kind === 'pending' ? binding.verdict : 'closed';
+      // What only repeats `settings` is left out: no update, and so no grace period, stands before the one that binds it.
+      if (pending === state.pending) {
+        this.#removeEntry(ifindex);
+        return;
+      }
+      this.#unbind(ifindex);
       this.#setEntry(ifindex, { slot: 0, pending });
     } else {
       const { pod } = binding as Binding & { pod: ObjectKey };

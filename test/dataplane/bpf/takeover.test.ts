@@ -141,3 +141,28 @@ test('an interface whose programs could not be attached is tried again by the ne
   expect(kernel.attachments.attached()).toHaveLength(3);
   expect(kernel.violations).toEqual([]);
 });
+
+test('an unknown interface is as the settings say, without a row, and one that differs from them has one', async () => {
+  const kernel = new FakeKernel();
+  const dataplane = new BpfDataplane(kernel);
+  const link = { ifindex: 50, name: 'veth50', addresses: [] };
+  const reason = 'no pod of this node has its address';
+  const state = worldState(world);
+  const bindings = new Map(state.bindings).set(50, { kind: 'pending', link, verdict: 'closed', reason } as Binding);
+  const verdict = () => {
+    const [source, destination] = [address('10.9.0.1'), address('10.9.0.2')];
+    return new MapReader(kernel).judge({ from: 50, source, destination, ports: [] }).pending;
+  };
+  await dataplane.apply({ ...state, pending: 'closed' }, undefined);
+  await dataplane.settled();
+  const seen = await dataplane.apply({ ...state, pending: 'closed', bindings }, undefined);
+  expect([seen.writes, seen.generation, verdict()]).toEqual([0, 1n, 'closed']);
+  // The very same bindings, and no pod that has changed.
+  const nothing = { endpoints: new Set(), addresses: new Set(), rulesets: new Set(), sets: new Set() } as const;
+  await dataplane.apply({ ...state, pending: 'open', bindings }, nothing as never);
+  expect(verdict()).toBe('closed');
+  const back = await dataplane.apply({ ...state, pending: 'open' }, undefined);
+  expect([back.writes > 0, verdict()]).toEqual([true, 'open']);
+  await dataplane.settled();
+  expect(kernel.violations).toEqual([]);
+});
