@@ -16,6 +16,7 @@ import type { Applied, Dataplane, DesiredState, Unprotected } from './dataplane/
 import { Faults, type SourceName } from './faults.ts';
 import { Guards } from './guards.ts';
 import { Bindings, type PendingMode } from './links/bindings.ts';
+import { isUrgent } from './links/urgent.ts';
 import type { Address } from './model/address.ts';
 import type { ClusterChange, ClusterEvent, ClusterObject, NetworkPolicy, ObjectKey } from './model/cluster.ts';
 import { EMPTY_STATE, type StateChanges } from './model/compiled.ts';
@@ -40,6 +41,8 @@ const SOURCE_RETRY_MS = 1_000;
 /** A state that takes longer to come into force makes the node not ready. */
 const PATIENCE_MS = 10_000;
 const STALE_RETRY_MS = 2_000;
+/** Longer than a container runtime is at a pod's network. */
+const UNHURRIED_MS = 500;
 
 export class Agent implements AgentView {
   readonly startedAt = new Date();
@@ -72,6 +75,8 @@ export class Agent implements AgentView {
   /** When the oldest of what is not in force yet was seen; below, of what the step that runs, or has failed, takes in. */
   #behindSince: number | undefined;
   #applyingSince: number | undefined;
+  /** Something goes with the next state, or with one of its own by then. */
+  #unhurried: NodeJS.Timeout | undefined;
 
   constructor(parts: AgentParts) {
     this.#parts = parts;
@@ -150,6 +155,7 @@ export class Agent implements AgentView {
   /** Stops following; what is in force stays in force. Resolves when an update that is on its way has ended. */
   async close(): Promise<void> {
     this.#subscriptions.unsubscribe();
+    clearTimeout(this.#unhurried);
     await this.#reconciler.close();
     this.dataplane.close();
   }
@@ -180,10 +186,13 @@ export class Agent implements AgentView {
         if (isNew || links.missed) this.#guards.guard(link, role, isNew ? links.since : undefined);
       }
     }
-    this.#mark();
+    if (isUrgent(before, links)) this.#mark();
+    else this.#unhurried ??= setTimeout(() => this.#mark(), UNHURRIED_MS).unref();
   }
 
   #mark(): void {
+    clearTimeout(this.#unhurried);
+    this.#unhurried = undefined;
     this.#behindSince ??= performance.now();
     this.#reconciler.mark();
   }

@@ -7,6 +7,7 @@ import type { Address } from '../model/address.ts';
 import type { ObjectKey } from '../model/cluster.ts';
 import type { CompiledState, Endpoint } from '../model/compiled.ts';
 import type { Binding, NodeLinks, PodLink } from '../model/links.ts';
+import { isLinkLocal6 } from './link-local.ts';
 
 /** What an unknown interface may do until it is known; `auto` asks who it could be. */
 export type PendingMode = 'auto' | 'open' | 'closed';
@@ -184,9 +185,4 @@ function ownersOf(endpoints: ReadonlyMap<ObjectKey, Endpoint>): ReadonlyMap<Addr
     for (const address of addresses) owners.set(address, [...(owners.get(address) ?? []), pod]);
   }
   return owners;
-}
-
-/** fe80::/10. */
-function isLinkLocal6(address: Address): boolean {
-  return /^fe[89ab][0-9a-f]:/.test(address);
 }

@@ -124,7 +124,7 @@ class Listing {
     const exits = new Map<number, ExitLink>();
     for (const [index, link] of links.entries()) {
       const { ifindex, name } = link;
-      const role = roles.get(ifindex);
+      const role = isHalfMade(link) ? 'none' : roles.get(ifindex);
       const network = networkOf(facts[index] as LinkFacts);
       if (role === 'exit') exits.set(ifindex, { ifindex, name, ...(network !== undefined && { network }) });
       if (role === 'pod') pods.set(ifindex, { ifindex, name, addresses: this.#addressesBehind(link) });
@@ -147,6 +147,11 @@ class Listing {
     this.#peers.set(ifindex, { netnsId: peerNetnsId, addresses });
     return addresses;
   }
+}
+
+/** The kernel tells of a veth's first end before it has tied it to the other; again when it comes up, and no packet passes before. */
+function isHalfMade({ kind, peerIndex = 0 }: netlink.Link): boolean {
+  return kind === 'veth' && peerIndex === 0;
 }
 
 /**
