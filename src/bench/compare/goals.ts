@@ -1,5 +1,5 @@
 /** Figures -> what the project wants to reach on real connections, and whether it has; the worst cell counts. */
-import type { EngineName, Figure, Goal, Measure } from './contract.ts';
+import type { EngineName, Figure, Goal, Measure, Traffic } from './contract.ts';
 import { ratioOf } from './figures.ts';
 import { placeOf } from './rounds.ts';
 
@@ -44,16 +44,14 @@ const AIMS: readonly Aim[] = [
     limit: 1.1,
     values: busy,
   },
-  {
-    what: 'bpf: milliseconds from a policy to the first packet that feels it, p99, at 1,000 policies',
-    limit: 10,
-    values: (figures) => times(figures, ['bpf']),
-  },
-  {
-    what: 'ipset: milliseconds from a policy to the first packet that feels it, p99, at 1,000 policies',
-    limit: 100,
-    values: (figures) => times(figures, IPSET),
-  },
+  ...(['unselected', 'denied'] as const).flatMap((traffic): Aim[] => {
+    const whose = traffic === 'unselected' ? 'the first of its pod' : 'one more of a pod that is under all';
+    const what = `milliseconds from a policy to the first packet that feels it, p99, at 1,000 policies, ${whose}`;
+    return [
+      { what: `bpf: ${what}`, limit: 10, values: (figures) => times(figures, { engines: ['bpf'], traffic }) },
+      { what: `ipset: ${what}`, limit: 100, values: (figures) => times(figures, { engines: IPSET, traffic }) },
+    ];
+  }),
 ];
 
 /** Those of which anything was measured. */
@@ -100,11 +98,11 @@ function busy(figures: readonly Figure[]): readonly Value[] {
 }
 
 /** The median of the rounds' own p99, each of some sixty changes. */
-function times(figures: readonly Figure[], engines: readonly EngineName[]): Value[] {
+function times(figures: readonly Figure[], of: { engines: readonly EngineName[]; traffic: Traffic }): Value[] {
   return figures.flatMap((figure): Value[] => {
-    const { engine, measure, policies, median } = figure;
-    if (measure !== 'policy-time-p99' || policies !== 1_000 || !engines.includes(engine)) return [];
-    return [{ value: median, by: textOf(figure) }];
+    const { engine, measure, policies, traffic, median } = figure;
+    if (measure !== 'policy-time-p99' || policies !== 1_000 || traffic !== of.traffic) return [];
+    return of.engines.includes(engine) ? [{ value: median, by: textOf(figure) }] : [];
   });
 }
 

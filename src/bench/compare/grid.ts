@@ -62,7 +62,8 @@ const TOPOLOGIES: readonly Topology[] = ['one-node', 'two-nodes'];
 
 /** In seconds. */
 const RUN = { full: 0.4, quick: 0.15 };
-const STREAM = { full: 1, quick: 0.3 };
+/** iperf3 knows whole ones. */
+const STREAM = 1;
 
 export function planGrid({ quick, engines, policies, rounds = ROUNDS }: GridOptions): Grid {
   const chosen = ENGINES.filter((name) => engines === undefined || engines.includes(name));
@@ -98,13 +99,14 @@ function fullSteps(policies: number, most: boolean): Draft[] {
   return [
     ...everywhere,
     ...bulk.flatMap((topology): Draft[] => [
-      { load: 'stream', topology, traffic: 'allowed', seconds: STREAM.full },
-      { load: 'streams', topology, traffic: 'allowed', seconds: STREAM.full },
+      { load: 'stream', topology, traffic: 'allowed', seconds: STREAM },
+      { load: 'streams', topology, traffic: 'allowed', seconds: STREAM },
       { load: 'udp', topology, traffic: 'allowed', seconds },
     ]),
     ...(policies === FEW || policies === CHANGES_AT || most ? [flood(seconds)] : []),
-    ...(policies === CHANGES_AT || most ? [changes('policy-time', 4)] : []),
-    ...(policies === CHANGES_AT ? [changes('pod-time', 3), busy(seconds)] : []),
+    ...(policies === CHANGES_AT ? [...policyTimes(4), changes('pod-time', 3), busy(seconds)] : []),
+    // The others need longer for each change than such a step has.
+    ...(most && policies > CHANGES_AT ? policyTimes(3).map((step) => ({ ...step, among: ['bpf' as const] })) : []),
   ];
 }
 
@@ -115,9 +117,9 @@ function quickSteps(policies: number, most: boolean): Draft[] {
   return [
     ...topologies.flatMap((topology) => basics(topology, 'allowed', seconds)),
     ...(policies === FEW
-      ? [{ load: 'stream', topology: 'one-node', traffic: 'allowed', seconds: STREAM.quick } as const]
+      ? [{ load: 'stream', topology: 'one-node', traffic: 'allowed', seconds: STREAM, among: ['none', 'bpf'] } as const]
       : []),
-    ...(most ? [flood(seconds), changes('policy-time', 0.6)] : []),
+    ...(most ? [flood(seconds), ...policyTimes(0.4).slice(0, 1)] : []),
     ...(policies === CHANGES_AT ? [busy(seconds)] : []),
   ];
 }
@@ -129,6 +131,11 @@ function basics(topology: Topology, traffic: Traffic, seconds: number): Draft[] 
 function flood(seconds: number): Draft {
   const among = ENGINES.filter((name) => !FREE.includes(name));
   return { load: 'flood', topology: 'one-node', traffic: 'denied', seconds, among };
+}
+
+/** A policy that is the first of its pod, and one more for a pod that is under all the others. */
+function policyTimes(seconds: number): Draft[] {
+  return (['unselected', 'denied'] as const).map((traffic) => ({ ...changes('policy-time', seconds), traffic }));
 }
 
 function changes(load: 'policy-time' | 'pod-time', seconds: number): Draft {
@@ -147,9 +154,9 @@ const BESIDE: Readonly<Record<LoadName, number>> = {
   streams: 0.3,
   udp: 0.1,
   flood: 0.1,
-  'policy-time': 0.2,
-  'pod-time': 0.3,
-  busy: 0.5,
+  'policy-time': 0.7,
+  'pod-time': 0.8,
+  busy: 0.8,
 };
 /** Seconds until all engines are up in their labs, and gone again. */
 const OPENING = 6;

@@ -1,12 +1,12 @@
 /** A step of the grid on one engine -> its sample. */
 import { setTimeout as wait } from 'node:timers/promises';
-import type { Ends, Loads, Sample } from './contract.ts';
+import type { Ends, Loads, Sample, Traffic } from './contract.ts';
 import { type Engine, EngineError, type FedAgents } from './engines/engine.ts';
 import type { FeedChange } from './engines/feed.ts';
 import { monotonicMs } from './engines/monotonic.ts';
 import { quantile } from './figures.ts';
 import type { LoadName, Step } from './grid.ts';
-import { admission, BUSY_POLICY, busyPod, podManifest } from './world.ts';
+import { admission, BUSY_POLICY, busyPod, ISOLATION, podManifest } from './world.ts';
 
 export interface StepContext {
   readonly engine: Engine;
@@ -32,14 +32,11 @@ export async function runStep(step: Step, { engine, loads, signal }: StepContext
   if (agents === undefined) throw new EngineError(`${engine.name} follows no changes`);
   const changing = { ends, seconds, agents, loads, signal };
   return agents.awake(async () => {
-    // What was due while they stood still is done first.
-    await wait(REST_MS);
+    await agents.calm(signal);
     if (load === 'busy') return busyLatency(changing);
-    return load === 'policy-time' ? policyTimes(changing) : podTimes(changing);
+    return load === 'policy-time' ? policyTimes(changing, step.traffic) : podTimes(changing);
   });
 }
-
-const REST_MS = 250;
 
 interface Changing {
   readonly ends: Ends;
@@ -49,9 +46,12 @@ interface Changing {
   readonly signal: AbortSignal;
 }
 
-async function policyTimes(changing: Changing): Promise<Sample> {
-  const policy = admission('admits-stranger', 'stranger');
-  const times = await feltTimes(changing, { open: { upserts: [policy] }, closed: { deletes: [policy] } });
+/** Of a policy that comes and goes: it isolates a pod that is under none, or admits one more to a pod that is under all. */
+async function policyTimes(changing: Changing, traffic: Traffic): Promise<Sample> {
+  const policy = traffic === 'unselected' ? ISOLATION : admission('admits-stranger', 'stranger');
+  const [comes, goes] = [{ upserts: [policy] }, { deletes: [policy] }];
+  const changes = traffic === 'unselected' ? { open: goes, closed: comes } : { open: comes, closed: goes };
+  const times = await feltTimes(changing, changes, traffic === 'unselected' ? 'open' : 'closed');
   return { 'policy-time': quantile(times, 0.5), 'policy-time-p99': quantile(times, 0.99) };
 }
 
@@ -63,7 +63,7 @@ async function podTimes(changing: Changing): Promise<Sample> {
   try {
     const open = { upserts: [podManifest('stranger', { role: 'friend' })] };
     const closed = { upserts: [podManifest('stranger')] };
-    return { 'pod-time': quantile(await feltTimes(changing, { open, closed }), 0.5) };
+    return { 'pod-time': quantile(await feltTimes(changing, { open, closed }, 'closed'), 0.5) };
   } finally {
     agents.feed.send({ deletes: [policy] });
     await agents.settled(signal);
@@ -81,12 +81,14 @@ type State = 'open' | 'closed';
 async function feltTimes(
   { ends, seconds, agents, loads, signal }: Changing,
   changes: Readonly<Record<State, FeedChange>>,
+  /** How things are at first, and at the end. */
+  first: State,
 ): Promise<readonly number[]> {
   const times: number[] = [];
   const end = performance.now() + seconds * 1000;
-  let state: State = 'closed';
+  let state: State = first;
   try {
-    while (state === 'open' || times.length === 0 || performance.now() < end) {
+    while (state !== first || times.length === 0 || performance.now() < end) {
       const next: State = state === 'open' ? 'closed' : 'open';
       const felt = loads.until(ends, next, signal);
       await Promise.race([wait(SENDING_MS), felt]);
@@ -99,7 +101,7 @@ async function feltTimes(
       await wait(REST_BETWEEN_MS);
     }
   } finally {
-    if (state === 'open') agents.feed.send(changes.closed);
+    if (state !== first) agents.feed.send(changes[first]);
   }
   return times;
 }

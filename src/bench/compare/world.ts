@@ -141,10 +141,17 @@ export function policyManifests(count: number): readonly Manifest[] {
 
 /** Admits those on the way to the server that bear a role, on top of all other policies. */
 export function admission(name: string, role: string): Manifest {
+  return ingressPolicy(name, 'server', role);
+}
+
+/** The first policy of a pod that is under none: it admits nobody who is there. */
+export const ISOLATION: Manifest = ingressPolicy('isolates', 'free-server', 'nobody');
+
+function ingressPolicy(name: string, selected: string, admitted: string): Manifest {
   return policy(name, {
-    podSelector: { matchLabels: { role: 'server' } },
+    podSelector: { matchLabels: { role: selected } },
     policyTypes: ['Ingress'],
-    ingress: [{ from: [withRole(role)], ports: PROTOCOLS.map((protocol) => portOf({ protocol, ...LOAD_PORTS })) }],
+    ingress: [{ from: [withRole(admitted)], ports: PROTOCOLS.map((protocol) => portOf({ protocol, ...LOAD_PORTS })) }],
   });
 }
 

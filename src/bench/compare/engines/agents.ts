@@ -20,6 +20,8 @@ const SCRIPT = fileURLToPath(new URL('fed-agent.ts', import.meta.url));
 const NODE: NodeName = 'node1';
 /** Milliseconds; an agent with 10,000 policies is at work for long. */
 const PATIENCE = 60_000;
+/** So long at most they are waited for. */
+const CALM_MS = 5_000;
 /** What agents do behind a state that is in force, the second copy say, is over by then. */
 const REST_MS = 250;
 
@@ -81,6 +83,7 @@ class AgentsEngine implements Engine {
     this.agents = {
       feed,
       settled: (signal) => agents.settled(feed.revision, signal),
+      calm: (signal) => this.#calm(signal),
       awake: async (work) => {
         this.#signal('SIGCONT');
         try {
@@ -132,6 +135,16 @@ class AgentsEngine implements Engine {
     return this.#parts.close();
   }
 
+  /** Whatever takes them long they leave to other programs. */
+  async #calm(signal: AbortSignal): Promise<void> {
+    const { lab, feed } = this.#parts;
+    const pids = [...lab.nodes.keys()].flatMap((node) => feed.pidOf(node) ?? []);
+    for (let waited = 0; waited < CALM_MS; waited += REST_MS) {
+      await wait(REST_MS, undefined, { signal });
+      if (!pids.some(hasChildren)) return;
+    }
+  }
+
   #signal(signal: 'SIGCONT' | 'SIGSTOP'): void {
     const { lab, feed } = this.#parts;
     for (const node of lab.nodes.keys()) {
@@ -153,6 +166,14 @@ function sendSignal(pid: number, signal: NodeJS.Signals): void {
     process.kill(pid, signal);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
+function hasChildren(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8') !== '';
+  } catch {
+    return false;
   }
 }
 

@@ -24,6 +24,8 @@ export interface FedAgents {
   readonly feed: Feed;
   /** Lets them run as long as the work takes. */
   awake<T>(work: () => Promise<T>): Promise<T>;
+  /** Resolves when they are through with what was due while they stood still. */
+  calm(signal: AbortSignal): Promise<void>;
   /** Resolves when all agents are at the feed's revision. */
   settled(signal: AbortSignal): Promise<void>;
 }
