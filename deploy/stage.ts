@@ -12,9 +12,9 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 /** Of packages: what nobody loads. */
 const UNUSED = /\.(d\.[cm]?ts|map|md|markdown)$|(^|\/)(test|tests|docs|examples?|coverage)\/|\/(CHANGELOG|README)/;
 
-/** That the agent runs, and a shell for bin/selvedge. */
+/** That the agent and its commands run, and a shell for bin/selvedge. `tail` and `setpriv`: so that `flows` ends with its reader. */
 const PROGRAMS = [
-  ...['sh', 'readlink', 'dirname', 'sleep', 'ip', 'ipset', 'nft'],
+  ...['sh', 'readlink', 'dirname', 'sleep', 'tail', 'setpriv', 'ip', 'ipset', 'nft'],
   ...['iptables', 'ip6tables'].flatMap((name) => {
     return ['nft', 'legacy'].flatMap((variant) => ['', '-save', '-restore'].map((step) => `${name}-${variant}${step}`));
   }),
