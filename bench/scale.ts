@@ -99,8 +99,8 @@ try {
     await profile(agent, 'single-events');
     addPods(size.local, STARTS);
     add(await localPods(bench, STARTS));
-    add(await streams(bench));
-    await profile(agent, 'streams');
+    await profile(agent, 'local-pods');
+    add(await streams(bench, (part) => profile(agent, part)));
     const { resident, peak } = await agent.ask('use');
     add([
       { name: 'resident at the end', value: resident / MEGABYTE, unit: 'MB', limit: 300 },

@@ -132,10 +132,16 @@ function delaysOf(sent: readonly Sent[], states: readonly State[]): number[] {
   );
 }
 
-export async function streams(bench: Bench): Promise<Figure[]> {
-  const beats = await stream(bench, 'heartbeats', 200);
-  const lives = await stream(bench, 'lives', 200);
-  const relevant = await stream(bench, 'relevant', 200);
+/** @param after called behind each stream with its name */
+export async function streams(bench: Bench, after: (part: Churn) => Promise<void>): Promise<Figure[]> {
+  const run = async (kind: Churn) => {
+    const result = await stream(bench, kind, 200);
+    await after(kind);
+    return result;
+  };
+  const beats = await run('heartbeats');
+  const lives = await run('lives');
+  const relevant = await run('relevant');
   return [
     { name: '200 heartbeats/s elsewhere: CPU per 1,000', value: (beats.cpu / beats.events) * 1000, unit: 'ms' },
     { name: '200 heartbeats/s elsewhere: of a core', value: (100 * beats.cpu) / beats.elapsed, unit: '%', limit: 5 },
