@@ -106,8 +106,10 @@ enum limits {
   SLOTS_MAX = 1 << MARK_SLOT_BITS, /* slots 1 .. SLOTS_MAX - 1 */
   IFINDEX_ARRAY = 1 << 16,         /* interface indexes below this are looked up in an array, others in a hash */
   EXTENSION_HEADERS_MAX = 8,       /* IPv6 extension headers walked; more is malformed */
-  FLOWS_PER_ENDPOINT = 4096,       /* default size of each endpoint's table, for each family */
-  TALLIES = 2048,                  /* four for each of 512 slots; others share them */
+  FLOW_SET_BITS = 11,              /* of each endpoint's table, for each family: so many bits choose one of its sets */
+  FLOW4_WAYS = 5,                  /* entries of a set */
+  FLOW6_WAYS = 6,
+  TALLIES = 2048, /* four for each of 512 slots; others share them */
 };
 
 /* ---- records ------------------------------------------------------------------------------------------- */
@@ -202,45 +204,67 @@ struct port_range {
 
 /*
  * A connection as the endpoint's interface sees it, without direction and without the endpoint's own address, which
- * the table implies. ICMP echo: local_port is the identifier, peer_port 1 when the pod asks, 0 when it is asked.
- * Other protocols: both ports 0.
+ * the table implies. ICMP echo: the pod's port is the identifier, the peer's 1 when the pod asks, 0 when it is asked.
+ * Other protocols: both ports 0. Here what is the same for both families; the other half of the key follows it.
  */
-struct flow4_key {
-  __be32 peer;
-  __be16 peer_port;
-  __be16 local_port;
-  __u8 protocol;
-  __u8 pad[3];
-};
-
-struct flow6_key {
-  __be32 peer[4];
-  __be16 peer_port;
-  __be16 local_port;
-  __u8 protocol;
-  __u8 pad[3];
-};
-
 struct flow {
-  __u64 judged;    /* enum judged: one aligned word, so that its parts never part; 0: not judged */
-  __u32 seen;      /* jiffies, low 32 bits, of the last packet */
-  __u32 rule;      /* that admitted the requesting direction, 0 when not isolated */
-  __u8 origin;     /* enum flow_origin */
-  __u8 state;      /* enum flow_state */
-  __u8 fins;       /* bit 0: FIN from the pod, bit 1: from the peer */
-  __u8 translated; /* 1: the key's peer is not the real end (a Service, a masqueraded port): not to be judged by it */
+  __u64 judged; /* enum judged: one aligned word, so that its parts never part; 0: the entry is free */
+  __u32 seen;   /* jiffies, low 32 bits, of the last packet */
+  __u8 state;   /* enum flow_state */
+  __u8 fins;    /* bit 0: FIN from the pod, bit 1: from the peer */
   __u8 unaged; /* 1: last seen under no policy, whose mid-stream TCP is not looked up: an established one is not idle */
-  __u8 pad[3];
+  __u8 protocol;
+};
+
+struct flow4 {
+  struct flow flow;
+  __be32 peer;
+  __u32 ports; /* the peer's and then the pod's, each as in a packet, read as one number */
+};
+
+struct flow6 {
+  struct flow flow;
+  __be32 peer[4];
+  __u32 ports;
+  __u32 pad;
+};
+
+/* Random numbers of the hash that places connections: nobody without them can aim at a set. See flow_table.h. */
+struct flow_seed {
+  __u64 of[7];
+};
+
+/*
+ * Where a connection may stand in an endpoint's table: an array of sets, of which its hash chooses one. Two cache lines,
+ * four for IPv6. Who adds an entry holds the lock; who reads or changes one does not (see flow.h).
+ */
+struct flow4_set {
+  __u32 lock; /* 1: held */
+  __u32 pad;
+  struct flow4 ways[FLOW4_WAYS];
+};
+
+struct flow6_set {
+  __u32 lock;
+  __u32 pad[3];
+  struct flow6 ways[FLOW6_WAYS];
 };
 
 /*
  * A cached verdict: for which generation, and for a peer that is which marked endpoint of this node (slot 0: none).
- * Another generation or another sender is judged anew.
+ * Another generation or another sender is judged anew. Besides, what of the entry must be read in the same moment: a
+ * part of the key's hash, so that a word read from an entry that has just become another connection's is not taken for
+ * this one's.
  */
 enum judged {
   JUDGED_VERDICT_BIT = 0, /* enum verdict */
   JUDGED_SLOT_SHIFT = 1,
-  JUDGED_GENERATION_SHIFT = 16, /* the generation's low 48 bits */
+  JUDGED_BY_PEER_BIT = 15, /* who began the connection: 1 the peer, 0 the pod */
+  JUDGED_TRANSLATED_BIT =
+      16, /* 1: the key's peer is not the real end (a Service, a masqueraded port): not to be judged by it */
+  JUDGED_USED_BIT = 17,    /* 1 */
+  JUDGED_TAG_SHIFT = 18,   /* 14 bits of the key's hash that have not chosen the set */
+  JUDGED_EPOCH_SHIFT = 32, /* the generation's low 31 bits below a 1, or 0: not judged */
 };
 
 /*

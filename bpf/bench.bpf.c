@@ -12,9 +12,8 @@ char LICENSE[] SEC("license") = "GPL";
 
 /* Records of the tables' template: without something of their type clang leaves them out of the BTF. */
 struct bench_abi {
-  struct flow4_key flow4_key;
-  struct flow6_key flow6_key;
-  struct flow flow;
+  struct flow4_set flow4_set;
+  struct flow6_set flow6_set;
 };
 
 const volatile struct bench_abi bench_abi = {};

@@ -16,33 +16,36 @@
  * Opens the pod's own connection. A SYN sent again, or one more echo request, leaves it as it is; but most are new, and
  * are looked up only when they prove not to be.
  */
-static __always_inline int from_pod_open(const struct run *run, const struct packet *packet, struct flow *flow,
-                                         const int family) {
-  struct flow fresh = {
-      .seen = run->now,
-      .origin = FLOW_BY_LOCAL,
-      .state = FLOW_OPENING,
-      .unaged = run->unisolated,
-  };
+static __always_inline int from_pod_open(const struct run *run, const struct packet *packet, const int family) {
+  struct flow fresh = {.seen = run->now, .state = FLOW_OPENING, .unaged = run->unisolated};
+  __u64 judged;
 
-  if (!flow && packet->flags & PACKET_OPENING) {
-    if (!flow_add_fails(run, packet, &fresh, BPF_NOEXIST, family)) return 0;
-    flow = flow_find(run->slot, packet, family);
+  if (packet->flags & PACKET_OPENING) {
+    if (flow_add(run, packet, &fresh, family) == FLOW_PUT) return 0;
+    struct flow *flow = flow_find(run->slot, packet, &judged, family);
+
+    if (flow && flow_is_under_way(flow, run->now) && !flow_restarts(flow, judged, packet, FLOW_BY_LOCAL)) {
+      if (!judged_by_peer(judged)) flow_touch(flow, judged, packet, run, true);
+      return 0;
+    }
   }
-  if (flow && flow_is_under_way(flow, packet, run->now) && !flow_restarts(flow, packet, FLOW_BY_LOCAL)) {
-    if (flow->origin == FLOW_BY_LOCAL) flow_touch(flow, packet, run, true);
-    return 0;
-  }
-  flow_begin(run, packet, flow, &fresh, family);
+  flow_begin(run, packet, &fresh, family);
   return 0;
 }
 
-static __noinline int from_pod_open4(const struct run *run, const struct packet *packet, struct flow *flow) {
-  return from_pod_open(run, packet, flow, 4);
+static __noinline int from_pod_open4(const struct run *run, const struct packet *packet) {
+  return from_pod_open(run, packet, 4);
 }
 
-static __noinline int from_pod_open6(const struct run *run, const struct packet *packet, struct flow *flow) {
-  return from_pod_open(run, packet, flow, 6);
+static __noinline int from_pod_open6(const struct run *run, const struct packet *packet) {
+  return from_pod_open(run, packet, 6);
+}
+
+static __always_inline void from_pod_open_family(const struct run *run, const struct packet *packet, const int family) {
+  if (family == 4)
+    from_pod_open4(run, packet);
+  else
+    from_pod_open6(run, packet);
 }
 
 /*
@@ -50,33 +53,33 @@ static __noinline int from_pod_open6(const struct run *run, const struct packet 
  * address may stand for whom the node masquerades: then the request was that one's, as far as conntrack knows.
  */
 static __always_inline bool from_pod_answers(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
-                                             struct flow *flow, struct judgement *judgement, const int family) {
-  struct question question = {.peer_slot = judged_slot(flow->judged), .origin = FLOW_BY_PEER};
+                                             __u64 judged, struct judgement *judgement, const int family) {
+  struct question question = {.peer_slot = judged_slot(judged), .origin = FLOW_BY_PEER};
   bool allowed = judge_allows(run, packet, &question, judgement, family);
 
   if (judgement->peer_flags & ADDRESS_OWN_NODE)
     allowed = conntrack_verdict(skb, run, packet, judgement, CONNTRACK_REPLY, family) != VERDICT_DENY;
-  flow_cache(flow, run, question.peer_slot, judgement->ingress.rule, allowed ? VERDICT_ALLOW : VERDICT_DENY);
+  flow_cache(run, packet, judged, judged_of(run, question.peer_slot, allowed ? VERDICT_ALLOW : VERDICT_DENY), family);
   return allowed;
 }
 
 /* A reply under a new generation: 0 or the verdict. */
 static __always_inline int from_pod_reply(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
-                                          struct flow *flow, const int family) {
+                                          __u64 judged, const int family) {
   struct judgement judgement = {};
 
-  if (from_pod_answers(skb, run, packet, flow, &judgement, family)) return 0;
+  if (from_pod_answers(skb, run, packet, judged, &judgement, family)) return 0;
   return drop_judged(skb, run, packet, &judgement);
 }
 
 static __noinline int from_pod_reply4(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
-                                      struct flow *flow) {
-  return from_pod_reply(skb, run, packet, flow, 4);
+                                      __u64 judged) {
+  return from_pod_reply(skb, run, packet, judged, 4);
 }
 
 static __noinline int from_pod_reply6(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
-                                      struct flow *flow) {
-  return from_pod_reply(skb, run, packet, flow, 6);
+                                      __u64 judged) {
+  return from_pod_reply(skb, run, packet, judged, 6);
 }
 
 /*
@@ -84,38 +87,35 @@ static __noinline int from_pod_reply6(struct __sk_buff *skb, const struct run *r
  * or whose entry was evicted. MARK_REPLY, 0, or -1: dropped.
  */
 static __always_inline int from_pod_unknown(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
-                                            struct flow *flow, const int family) {
+                                            const int family) {
   int direction = conntrack_ask(skb, run, packet, family);
+  __u64 judged;
 
   if (direction == CONNTRACK_UNKNOWN || (direction == CONNTRACK_ORIGINAL && packet->flags & PACKET_OPENS_IF_NEW)) {
-    if (flow_opens(packet, false)) from_pod_open(run, packet, flow, family);
+    if (flow_opens(packet, false)) from_pod_open_family(run, packet, family);
     return 0;
   }
-  flow_restore(run, packet, flow, direction == CONNTRACK_REPLY ? FLOW_BY_PEER : FLOW_BY_LOCAL, family);
+  flow_restore(run, packet, direction == CONNTRACK_REPLY ? FLOW_BY_PEER : FLOW_BY_LOCAL, family);
   if (direction == CONNTRACK_ORIGINAL) return 0;
-  flow = flow_find(run->slot, packet, family);
-  if (!flow) return 0;
+  if (!flow_find(run->slot, packet, &judged, family)) return 0;
   struct judgement judgement = {};
 
-  if (from_pod_answers(skb, run, packet, flow, &judgement, family)) return MARK_REPLY;
+  if (from_pod_answers(skb, run, packet, judged, &judgement, family)) return MARK_REPLY;
   if (packet->flags & PACKET_OPENS_IF_NEW) {
     /* What it would answer was refused and may have been forged: then this is the pod's own request. */
-    flow->state = FLOW_CLOSED;
-    from_pod_open(run, packet, flow, family);
+    from_pod_open_family(run, packet, family);
     return 0;
   }
   drop_judged(skb, run, packet, &judgement);
   return -1;
 }
 
-static __noinline int from_pod_unknown4(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
-                                        struct flow *flow) {
-  return from_pod_unknown(skb, run, packet, flow, 4);
+static __noinline int from_pod_unknown4(struct __sk_buff *skb, const struct run *run, const struct packet *packet) {
+  return from_pod_unknown(skb, run, packet, 4);
 }
 
-static __noinline int from_pod_unknown6(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
-                                        struct flow *flow) {
-  return from_pod_unknown(skb, run, packet, flow, 6);
+static __noinline int from_pod_unknown6(struct __sk_buff *skb, const struct run *run, const struct packet *packet) {
+  return from_pod_unknown(skb, run, packet, 6);
 }
 
 /* By option, what a pod requests of its own node is judged: here, because no later hook sees it. 0 or the verdict. */
@@ -143,25 +143,22 @@ CHECKED_ALONE int from_pod_own_node6(struct __sk_buff *skb, const struct run *ru
 /* Enters the packet into the pod's flows. MARK_REPLY for a reply, 0 for a request, or -1: dropped. */
 static __always_inline int from_pod_flow(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
                                          const int family) {
-  struct flow *flow = packet->flags & PACKET_OPENING ? 0 : flow_find(run->slot, packet, family);
-  bool live = flow && flow_is_live(flow, packet, run->now);
+  __u64 judged;
+  struct flow *flow = packet->flags & PACKET_OPENING ? 0 : flow_find(run->slot, packet, &judged, family);
+  bool live = flow && flow_is_live(flow, run->now);
 
   if (likely(live)) {
-    bool reply = flow->origin == FLOW_BY_PEER;
+    bool reply = judged_by_peer(judged);
 
-    if (reply && unlikely(!judged_is_current(flow->judged, run) || !judged_verdict(flow->judged)))
-      if (family == 4 ? from_pod_reply4(skb, run, packet, flow) : from_pod_reply6(skb, run, packet, flow)) return -1;
-    flow_touch(flow, packet, run, true);
+    if (reply && unlikely(!judged_is_current(judged, run) || !judged_verdict(judged)))
+      if (family == 4 ? from_pod_reply4(skb, run, packet, judged) : from_pod_reply6(skb, run, packet, judged))
+        return -1;
+    flow_touch(flow, judged, packet, run, true);
     return reply ? MARK_REPLY : 0;
   }
   if (conntrack && !(packet->flags & (PACKET_OPENING | PACKET_NO_PORTS)))
-    return family == 4 ? from_pod_unknown4(skb, run, packet, flow) : from_pod_unknown6(skb, run, packet, flow);
-  if (flow_opens(packet, live)) {
-    if (family == 4)
-      from_pod_open4(run, packet, flow);
-    else
-      from_pod_open6(run, packet, flow);
-  }
+    return family == 4 ? from_pod_unknown4(skb, run, packet) : from_pod_unknown6(skb, run, packet);
+  if (flow_opens(packet, live)) from_pod_open_family(run, packet, family);
   return 0;
 }
 

@@ -88,23 +88,24 @@ static __always_inline int related(struct __sk_buff *skb, const struct run *run,
   if (!parse_quoted(skb, outer, &inner, from_local) || !local || !packet_is_own(&inner, local, family)) return 0;
   /* From a pod it goes to whom it is about and nowhere else: it carries what the pod puts in. */
   if (run->hook == HOOK_FROM_POD && !words_equal(outer->peer, inner.peer, family == 4 ? 1 : 4)) return 0;
-  struct flow *flow = flow_find(run->slot, &inner, family);
+  __u64 judged;
+  struct flow *flow = flow_find(run->slot, &inner, &judged, family);
 
-  if (!flow || !flow_is_live(flow, &inner, run->now)) return 0;
-  __u32 slot = judged_slot(flow->judged), sender = mark_slot(run->mark);
+  if (!flow || !flow_is_live(flow, run->now)) return 0;
+  __u32 slot = judged_slot(judged), sender = mark_slot(run->mark);
 
   if (sender && !mark_is_reply(run->mark)) {
     struct endpoint *endpoint = endpoint_in_slot(run, sender);
 
     if (!endpoint || !is_address_of(inner.peer, endpoint, family)) return 0;
     slot = sender;
-  } else if (!flow->judged) {
+  } else if (!judged_ever(judged)) {
     /* Never judged by this key: at to_pod it is judged by its real ends elsewhere; a pod itself has heard no reply. */
     return run->hook == HOOK_TO_POD;
   }
-  if (judged_is_current(flow->judged, run) && judged_slot(flow->judged) == slot) return judged_verdict(flow->judged);
-  if (flow->translated) return judged_verdict(flow->judged);
-  return judge_flow(run, &inner, flow, slot, &judgement, family);
+  if (judged_is_current(judged, run) && judged_slot(judged) == slot) return judged_verdict(judged);
+  if (judged_translated(judged)) return judged_verdict(judged);
+  return judge_flow(run, &inner, judged, slot, &judgement, family);
 }
 
 CHECKED_ALONE int related4(struct __sk_buff *skb, const struct run *run, const struct packet *outer) {

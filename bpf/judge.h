@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "flow.h"
+#include "flow_table.h"
 #include "mark.h"
 #include "policy.h"
 

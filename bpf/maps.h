@@ -17,6 +17,14 @@ struct {
   __type(value, __u64);
 } generation SEC(".maps");
 
+/* Written once: whoever takes the tables over goes on with it. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct flow_seed);
+} flow_seed SEC(".maps");
+
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
   __uint(max_entries, 1);
@@ -98,17 +106,17 @@ struct {
  * takes a map with BTF and one without for different ones, and user space makes them without.
  */
 struct flows4_table {
-  __uint(type, BPF_MAP_TYPE_LRU_HASH);
-  __uint(max_entries, FLOWS_PER_ENDPOINT);
-  __uint(key_size, sizeof(struct flow4_key));
-  __uint(value_size, sizeof(struct flow));
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1 << FLOW_SET_BITS);
+  __uint(key_size, sizeof(__u32));
+  __uint(value_size, sizeof(struct flow4_set));
 };
 
 struct flows6_table {
-  __uint(type, BPF_MAP_TYPE_LRU_HASH);
-  __uint(max_entries, FLOWS_PER_ENDPOINT);
-  __uint(key_size, sizeof(struct flow6_key));
-  __uint(value_size, sizeof(struct flow));
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1 << FLOW_SET_BITS);
+  __uint(key_size, sizeof(__u32));
+  __uint(value_size, sizeof(struct flow6_set));
 };
 
 struct {

@@ -37,7 +37,6 @@ enum packet_flag {
 
 struct packet {
   __be32 local[4]; /* IPv4: word 0, the others are not set */
-  /* From here to the pad it is a struct flow6_key, and looked up as it stands. */
   __be32 peer[4];
   __be16 peer_port;
   __be16 local_port;
@@ -68,7 +67,7 @@ struct run {
   __u32 hook;
   __u32 mark;       /* our field of skb->mark as the packet came; 0 at from_pod, where it is not ours */
   __u32 unisolated; /* 1: no policy selects the endpoint, in neither direction */
-  __u32 pad;
+  __u32 epoch;      /* the generation's low 31 bits, and 1 << 31: never 0 */
 };
 
 /* "Continue, let others' programs run": TCX_NEXT and, for clsact, TC_ACT_UNSPEC. */
@@ -90,7 +89,7 @@ static __always_inline void run_begin(struct run *run, const struct __sk_buff *s
   run->slot = 0;
   run->mark = 0;
   run->unisolated = 0;
-  run->pad = 0;
+  run->epoch = (__u32)run->generation | 1u << 31;
 }
 
 static __always_inline bool words_equal(const __be32 *a, const __be32 *b, const int count) {

@@ -42,9 +42,12 @@ struct abi {
   struct policy_key policy_key;
   struct policy_entry policy_entry;
   struct port_range port_range;
-  struct flow4_key flow4_key;
-  struct flow6_key flow6_key;
+  struct flow_seed flow_seed;
   struct flow flow;
+  struct flow4 flow4;
+  struct flow6 flow6;
+  struct flow4_set flow4_set;
+  struct flow6_set flow6_set;
   struct fragment_key fragment_key;
   struct fragment fragment;
   struct counter_key counter_key;

@@ -27,19 +27,18 @@ static __always_inline bool node_exempt(const struct run *run, const struct pack
 }
 
 /*
- * Whether a packet of `flow` is admitted under the current generation; kept in the flow. `packet` is one of that flow,
- * in either direction; peer_slot names the endpoint on the other side.
+ * Whether a packet of a flow is admitted under the current generation; kept in the flow, whose word was found to be
+ * `judged`. The packet may go in either direction; peer_slot names the endpoint on the other side.
  */
-static __always_inline bool judge_flow(const struct run *run, const struct packet *packet, struct flow *flow,
+static __always_inline bool judge_flow(const struct run *run, const struct packet *packet, __u64 judged,
                                        __u32 peer_slot, struct judgement *judgement, const int family) {
-  struct question question = {.peer_slot = peer_slot, .origin = flow->origin};
-  bool exempt = !endpoint_in_slot(run, peer_slot) && node_exempt(run, packet, flow->origin, family);
+  struct question question = {.peer_slot = peer_slot, .origin = judged_origin(judged)};
+  bool exempt = !endpoint_in_slot(run, peer_slot) && node_exempt(run, packet, question.origin, family);
 
   /* Not kept: whom the node's address stands for shows in a request, or in the answer at from_pod. */
-  if (exempt && flow->origin == FLOW_BY_PEER) return true;
+  if (exempt && judged_by_peer(judged)) return true;
   bool allowed = exempt || judge_allows(run, packet, &question, judgement, family);
 
-  flow_cache(flow, run, peer_slot, flow->origin == FLOW_BY_LOCAL ? judgement->egress.rule : judgement->ingress.rule,
-             allowed ? VERDICT_ALLOW : VERDICT_DENY);
+  flow_cache(run, packet, judged, judged_of(run, peer_slot, allowed ? VERDICT_ALLOW : VERDICT_DENY), family);
   return allowed;
 }

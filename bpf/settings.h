@@ -21,6 +21,9 @@ const volatile __u32 event_window = TICKS_PER_SECOND / 10;
 /* 1 where the kernel has bpf_skb_ct_lookup; with 0 the call is never reached and need not exist. */
 const volatile __u32 conntrack = 0;
 
+/* Of each flow table, from 1: user space makes the tables so large. */
+const volatile __u32 flow_set_bits = FLOW_SET_BITS;
+
 /* How long an entry of a flow table counts without a packet; SCTP shares TCP's. */
 const volatile __u32 idle_tcp_opening = 120 * TICKS_PER_SECOND;
 const volatile __u32 idle_tcp_established = 86400 * TICKS_PER_SECOND;

@@ -15,17 +15,14 @@ static __always_inline int to_node_pass(struct __sk_buff *skb) {
 }
 
 static __always_inline int to_node_judge(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
-                                         struct flow *flow, const int family) {
+                                         __u64 judged, const int family) {
   struct judgement judgement = {};
   struct question question = {.origin = FLOW_BY_LOCAL};
   bool allowed = judge_allows(run, packet, &question, &judgement, family);
-  bool fresh = packet->flags & PACKET_OPENING || (flow && !flow->judged);
+  bool fresh = packet->flags & PACKET_OPENING || (judged && !judged_ever(judged));
 
   /* The key hits: its peer and port are the real ones. */
-  if (flow) {
-    flow->translated = 0;
-    flow_cache(flow, run, 0, judgement.egress.rule, allowed ? VERDICT_ALLOW : VERDICT_DENY);
-  }
+  if (judged) flow_cache(run, packet, judged, judged_of(run, 0, allowed ? VERDICT_ALLOW : VERDICT_DENY), family);
   if (allowed) {
     if (fresh) admitted(skb, run, packet, &judgement);
     return to_node_pass(skb);
@@ -35,26 +32,26 @@ static __always_inline int to_node_judge(struct __sk_buff *skb, const struct run
 }
 
 static __noinline int to_node_judge4(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
-                                     struct flow *flow) {
-  return to_node_judge(skb, run, packet, flow, 4);
+                                     __u64 judged) {
+  return to_node_judge(skb, run, packet, judged, 4);
 }
 
 static __noinline int to_node_judge6(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
-                                     struct flow *flow) {
-  return to_node_judge(skb, run, packet, flow, 6);
+                                     __u64 judged) {
+  return to_node_judge(skb, run, packet, judged, 6);
 }
 
 static __always_inline int to_node_reply(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
-                                         struct flow *flow, const int family) {
+                                         __u64 judged, const int family) {
   struct judgement judgement = {};
 
-  if (judge_flow(run, packet, flow, judged_slot(flow->judged), &judgement, family)) return to_node_pass(skb);
+  if (judge_flow(run, packet, judged, judged_slot(judged), &judgement, family)) return to_node_pass(skb);
   return drop_judged(skb, run, packet, &judgement);
 }
 
 static __always_inline int to_node_ip(struct __sk_buff *skb, struct run *run, const __u32 l2, const int family) {
   struct packet packet = {};
-  struct flow *flow = 0;
+  __u64 judged = 0;
   int unreadable = parse(skb, l2, &packet, true, family);
 
   if (unlikely(unreadable)) return drop(skb, run, &packet, unreadable);
@@ -62,16 +59,17 @@ static __always_inline int to_node_ip(struct __sk_buff *skb, struct run *run, co
     return to_node_pass(skb);
   if (unlikely(packet.flags & PACKET_FRAGMENT)) fragment_resolve(run, &packet);
   if (likely(!(packet.flags & (PACKET_NO_PORTS | PACKET_ICMP_ERROR)))) {
-    flow = flow_find(run->slot, &packet, family);
-    if (flow && unlikely(flow->origin != FLOW_BY_LOCAL)) {
+    struct flow *flow = flow_find(run->slot, &packet, &judged, family);
+
+    if (unlikely(judged_by_peer(judged))) {
       /* A reply of a pod that was isolated since it passed from_pod, which had nothing to look up then. */
-      if (!(packet.flags & PACKET_OPENING) && flow_is_live(flow, &packet, run->now))
-        return to_node_reply(skb, run, &packet, flow, family);
-      flow = 0;
+      if (!(packet.flags & PACKET_OPENING) && flow && flow_is_live(flow, run->now))
+        return to_node_reply(skb, run, &packet, judged, family);
+      judged = 0;
     }
-    if (flow && likely(flow->judged == judged_of(run, 0, VERDICT_ALLOW) && !flow->translated)) return to_node_pass(skb);
+    if (likely((judged & ~JUDGED_KEY_MASK) == judged_of(run, 0, VERDICT_ALLOW))) return to_node_pass(skb);
   }
-  return family == 4 ? to_node_judge4(skb, run, &packet, flow) : to_node_judge6(skb, run, &packet, flow);
+  return family == 4 ? to_node_judge4(skb, run, &packet, judged) : to_node_judge6(skb, run, &packet, judged);
 }
 
 static __always_inline int to_node_frame(struct __sk_buff *skb, const __u32 l2) {

@@ -26,25 +26,23 @@ static __always_inline bool to_pod_guarded(const struct __sk_buff *skb, const st
  * VERDICT_DENY, or -1: can't be told, judge it as a request.
  */
 static __always_inline int to_pod_reply(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
-                                        struct flow *flow, struct judgement *judgement, const int family) {
+                                        __u64 judged, struct judgement *judgement, const int family) {
   __u32 slot = mark_slot(run->mark);
   struct endpoint *sender = endpoint_in_slot(run, slot);
-  bool translated = sender ? !is_address_of(packet->peer, sender, family) : flow->translated || !flow->judged;
+  bool translated =
+      sender ? !is_address_of(packet->peer, sender, family) : judged_translated(judged) || !judged_ever(judged);
 
-  if (!translated) return judge_flow(run, packet, flow, slot, judgement, family) ? VERDICT_ALLOW : VERDICT_DENY;
+  if (!translated) return judge_flow(run, packet, judged, slot, judgement, family) ? VERDICT_ALLOW : VERDICT_DENY;
   if (!sender || !mark_is_reply(run->mark)) {
     int verdict = conntrack_verdict(skb, run, packet, judgement, CONNTRACK_REPLY, family);
 
     if (verdict == VERDICT_DENY) return VERDICT_DENY;
-    if (verdict < 0 && sender && !judged_verdict(flow->judged)) return -1;
+    if (verdict < 0 && sender && !judged_verdict(judged)) return -1;
     /* A peer elsewhere that conntrack does not know was not translated: nothing else does that. */
-    if (verdict < 0 && !sender && conntrack) {
-      flow->translated = 0;
-      return judge_flow(run, packet, flow, slot, judgement, family) ? VERDICT_ALLOW : VERDICT_DENY;
-    }
+    if (verdict < 0 && !sender && conntrack)
+      return judge_flow(run, packet, judged, slot, judgement, family) ? VERDICT_ALLOW : VERDICT_DENY;
   }
-  flow->translated = 1;
-  flow_cache(flow, run, slot, 0, VERDICT_ALLOW);
+  flow_cache(run, packet, judged, judged_of(run, slot, VERDICT_ALLOW) | JUDGED_TRANSLATED, family);
   return VERDICT_ALLOW;
 }
 
@@ -74,63 +72,61 @@ static __always_inline bool to_pod_request(struct __sk_buff *skb, const struct r
 
 /* A reply of the pod's own connection whose entry was lost or never made, by conntrack's word: the entry is made. */
 static __always_inline bool to_pod_restore(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
-                                           struct flow *flow, const int family) {
+                                           const int family) {
   if (conntrack_ask(skb, run, packet, family) != CONNTRACK_REPLY) return false;
-  flow_restore(run, packet, flow, FLOW_BY_LOCAL, family);
+  flow_restore(run, packet, FLOW_BY_LOCAL, family);
   return true;
 }
 
 /* An admitted request: a new entry, or the verdict kept in the one that there is. */
 static __always_inline void to_pod_admit(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
-                                         struct flow *flow, bool live, const struct judgement *judgement,
+                                         struct flow *flow, __u64 judged, bool live, const struct judgement *judgement,
                                          const int family) {
   __u32 slot = mark_slot(run->mark);
   bool opens = flow_opens(packet, live);
 
   /* The sender's flows call it a reply: then the pod has begun it. Nothing to keep: the egress was not asked. */
   if (slot && mark_is_reply(run->mark)) {
-    if (opens && packet->flags & PACKET_OPENS_IF_NEW) flow_restore(run, packet, flow, FLOW_BY_LOCAL, family);
+    if (opens && packet->flags & PACKET_OPENS_IF_NEW) flow_restore(run, packet, FLOW_BY_LOCAL, family);
     return;
   }
   struct flow fresh = {
-      .judged = judged_of(run, slot, VERDICT_ALLOW),
+      .judged = judged_of(run, slot, VERDICT_ALLOW) | JUDGED_BY_PEER,
       .seen = run->now,
-      .rule = judgement->ingress.rule,
-      .origin = FLOW_BY_PEER,
       .state = FLOW_OPENING,
       .unaged = run->unisolated,
   };
 
   /* An opening packet is a request whatever its entry says, and most have none: only now, admitted, does it matter. */
   if (opens && packet->flags & PACKET_OPENING) {
-    if (!flow_add_fails(run, packet, &fresh, BPF_NOEXIST, family)) goto begun;
-    flow = flow_find(run->slot, packet, family);
-    live = flow && flow_is_live(flow, packet, run->now);
+    if (flow_add(run, packet, &fresh, family) == FLOW_PUT) goto begun;
+    flow = flow_find(run->slot, packet, &judged, family);
+    live = flow && flow_is_live(flow, run->now);
   }
-  if (live && (!opens || (flow_is_under_way(flow, packet, run->now) && !flow_restarts(flow, packet, FLOW_BY_PEER)))) {
-    if (flow->origin != FLOW_BY_PEER) return;
-    flow_cache(flow, run, slot, judgement->ingress.rule, VERDICT_ALLOW);
-    flow_touch(flow, packet, run, false);
+  if (live && (!opens || (flow_is_under_way(flow, run->now) && !flow_restarts(flow, judged, packet, FLOW_BY_PEER)))) {
+    if (!judged_by_peer(judged)) return;
+    flow_cache(run, packet, judged, judged_of(run, slot, VERDICT_ALLOW), family);
+    flow_touch(flow, judged, packet, run, false);
     return;
   }
   if (!opens) return;
   /* A sender of this node has asked conntrack itself before it called this a request. */
-  if (!slot && packet->flags & PACKET_OPENS_IF_NEW && to_pod_restore(skb, run, packet, flow, family)) return;
-  flow_begin(run, packet, flow, &fresh, family);
+  if (!slot && packet->flags & PACKET_OPENS_IF_NEW && to_pod_restore(skb, run, packet, family)) return;
+  flow_begin(run, packet, &fresh, family);
 begun:
   admitted(skb, run, packet, judgement);
 }
 
 static __always_inline int to_pod_judge(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
-                                        struct flow *flow, const int family) {
+                                        struct flow *flow, __u64 judged, const int family) {
   struct judgement judgement = {};
-  bool live = flow && flow_is_live(flow, packet, run->now);
+  bool live = flow && flow_is_live(flow, run->now);
 
-  if (live && flow->origin == FLOW_BY_LOCAL && !(packet->flags & PACKET_OPENING)) {
-    int verdict = to_pod_reply(skb, run, packet, flow, &judgement, family);
+  if (live && !judged_by_peer(judged) && !(packet->flags & PACKET_OPENING)) {
+    int verdict = to_pod_reply(skb, run, packet, judged, &judgement, family);
 
     if (verdict == VERDICT_ALLOW) {
-      flow_touch(flow, packet, run, false);
+      flow_touch(flow, judged, packet, run, false);
       return CONTINUE;
     }
     /* What the pod began was refused and never answered: no connection, and this may be one, unless it is an answer. */
@@ -142,24 +138,24 @@ static __always_inline int to_pod_judge(struct __sk_buff *skb, const struct run 
   if (!to_pod_request(skb, run, packet, &judgement, family)) {
     if (!live && !(packet->flags & (PACKET_OPENING | PACKET_NO_PORTS | PACKET_NO_FLOW)) &&
         conntrack_verdict(skb, run, packet, &judgement, CONNTRACK_REPLY, family) == VERDICT_ALLOW) {
-      flow_restore(run, packet, flow, FLOW_BY_LOCAL, family);
+      flow_restore(run, packet, FLOW_BY_LOCAL, family);
       return admit(skb, run, packet, REASON_ALLOW_REPLY);
     }
     if (packet->flags & PACKET_ICMP_ERROR) judgement_unrelated(&judgement);
     return drop_judged(skb, run, packet, &judgement);
   }
-  to_pod_admit(skb, run, packet, flow, live, &judgement, family);
+  to_pod_admit(skb, run, packet, flow, judged, live, &judgement, family);
   return CONTINUE;
 }
 
 static __noinline int to_pod_judge4(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
-                                    struct flow *flow) {
-  return to_pod_judge(skb, run, packet, flow, 4);
+                                    struct flow *flow, __u64 judged) {
+  return to_pod_judge(skb, run, packet, flow, judged, 4);
 }
 
 static __noinline int to_pod_judge6(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
-                                    struct flow *flow) {
-  return to_pod_judge(skb, run, packet, flow, 6);
+                                    struct flow *flow, __u64 judged) {
+  return to_pod_judge(skb, run, packet, flow, judged, 6);
 }
 
 /*
@@ -193,6 +189,7 @@ static __always_inline int to_pod_ip(struct __sk_buff *skb, struct run *run, con
                                      const int family) {
   struct packet packet = {};
   struct flow *flow = 0;
+  __u64 judged = 0;
   __u32 sender = mark_slot(run->mark);
   int unreadable = parse(skb, LINK_ETHERNET, &packet, false, family);
 
@@ -214,14 +211,14 @@ static __always_inline int to_pod_ip(struct __sk_buff *skb, struct run *run, con
   if (unlikely(packet.flags & PACKET_ICMP_ERROR)) {
     if (related_family(skb, run, &packet, family)) return admit(skb, run, &packet, REASON_ALLOW_RELATED);
   } else if (likely(!(packet.flags & (PACKET_NO_PORTS | PACKET_NO_FLOW | PACKET_OPENING)))) {
-    flow = flow_find(run->slot, &packet, family);
-    if (flow && likely(flow->judged == judged_of(run, sender, VERDICT_ALLOW) && !(packet.flags & PACKET_OPENING)) &&
-        likely(flow_is_live(flow, &packet, run->now))) {
-      flow_touch(flow, &packet, run, false);
+    flow = flow_find(run->slot, &packet, &judged, family);
+    if (flow && likely((judged & JUDGED_VERDICT_MASK) == judged_of(run, sender, VERDICT_ALLOW)) &&
+        likely(flow_is_live(flow, run->now))) {
+      flow_touch(flow, judged, &packet, run, false);
       return CONTINUE;
     }
   }
-  return family == 4 ? to_pod_judge4(skb, run, &packet, flow) : to_pod_judge6(skb, run, &packet, flow);
+  return family == 4 ? to_pod_judge4(skb, run, &packet, flow, judged) : to_pod_judge6(skb, run, &packet, flow, judged);
 }
 
 static __always_inline int to_pod_frame(struct __sk_buff *skb) {

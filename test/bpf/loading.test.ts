@@ -30,7 +30,7 @@ describe('the object', () => {
       const records = (abi?.members ?? [])
         .filter(({ kind }) => kind === 'struct')
         .map(({ struct }) => struct as string);
-      expect(records).toHaveLength(21);
+      expect(records).toHaveLength(24);
       for (const name of records) {
         const { size, members } = object.layout.structs.get(name) as {
           size: number;

@@ -11,6 +11,7 @@ import type { Station } from '../../src/lab/station.ts';
 import { netns, socket } from '../../src/native.ts';
 import { policy } from '../support/cases/case.ts';
 import { cast } from '../support/cases/cast.ts';
+import { FlowEntries } from '../support/kernel/flow-entries.ts';
 import { RealCluster, type RealNode } from '../support/kernel/real-cluster.ts';
 import { openStream, type Stream } from '../support/kernel/stream.ts';
 import { describeAsRoot } from '../support/privilege.ts';
@@ -81,10 +82,9 @@ function ownEntries({ kernel }: RealNode, streams: readonly Stream[]): number {
   let count = 0;
   for (const [slot] of outer.entries()) {
     using table = outer.getInner(slot);
-    // struct flow4_key: peer, then the ports of the peer and of the pod.
-    for (const key of table?.keys() ?? []) {
-      const bytes = Buffer.from(key);
-      if (ports.has(`${bytes.readUInt16BE(6)} ${bytes.readUInt16BE(4)}`)) count++;
+    if (table === undefined) continue;
+    for (const { key } of new FlowEntries(table, kernel.object.layout)) {
+      if (ports.has(`${key.local_port} ${key.peer_port}`)) count++;
     }
   }
   return count;

@@ -9,6 +9,7 @@ import type { Address } from '../../src/model/address.ts';
 import type { ObjectKey } from '../../src/model/cluster.ts';
 import { TestCluster } from '../support/kernel/cluster.ts';
 import { NO_ATTACHMENTS, openTestDataplane, type TestDataplane } from '../support/kernel/dataplanes.ts';
+import { clearFlows } from '../support/kernel/flow-entries.ts';
 import { TestNamespace } from '../support/kernel/test-namespace.ts';
 import { describeAsRoot } from '../support/privilege.ts';
 import { type Admitted, Reference, type Wanted } from './reference-verdict.ts';
@@ -100,10 +101,10 @@ describeAsRoot('fuzz', () => {
     row: readonly Buffer[],
     admitted: Admitted,
   ): { readonly frame: string; wanted: Wanted; got: string }[] {
-    for (const table of [...tables, opened.kernel.object.map('fragments')]) {
-      const { count, keys } = table.entriesBatch();
-      if (count > 0) table.deleteBatch(keys, count);
-    }
+    for (const table of tables) clearFlows(table);
+    const fragments = opened.kernel.object.map('fragments');
+    const { count, keys } = fragments.entriesBatch();
+    if (count > 0) fragments.deleteBatch(keys, count);
     const reference = new Reference(admitted);
     return namespace.run(() =>
       row.map((frame) => ({

@@ -81,7 +81,7 @@ const ENUMS = {
   identity: ['IDENTITY_WORLD'],
   port_protocol: ['PORTS_ANY', 'PORTS_OTHER'],
   copy: ['COPY_LEFT', 'COPY_RIGHT'],
-  limits: ['SLOTS_MAX', 'IFINDEX_ARRAY', 'EXTENSION_HEADERS_MAX', 'FLOWS_PER_ENDPOINT', 'TALLIES'],
+  limits: ['SLOTS_MAX', 'IFINDEX_ARRAY', 'EXTENSION_HEADERS_MAX', 'FLOW_SET_BITS', 'FLOW4_WAYS', 'FLOW6_WAYS', 'TALLIES'],
   endpoint_flag: ['ENDPOINT_HAS_IPV4', 'ENDPOINT_HAS_IPV6', 'ENDPOINT_HAS_LINK_LOCAL'],
   address_flag: ['ADDRESS_OWN_NODE'],
   hook: ['HOOK_FROM_POD', 'HOOK_TO_POD', 'HOOK_TO_NODE'],
@@ -106,6 +106,7 @@ export type CopiedMap = (typeof COPIED_MAPS)[number];
 
 const SINGLE_MAPS = [
   'generation',
+  'flow_seed',
   'flows4',
   'flows6',
   'fragments',

@@ -1,4 +1,5 @@
 /** The real kernel: the loaded object, its pinned maps and the links in a directory of bpffs. */
+import { randomBytes } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import { type BpfError, BpfMap, type BpfObject, type MapSpec, RingBuffer } from '../../native.ts';
 import type { CopiedMap } from './abi.ts';
@@ -43,6 +44,7 @@ export function openNativeKernel(options: NativeKernelOptions, lock: Lock): Nati
       if (table !== undefined) tableSpecs.set(family, table);
     }
   });
+  seedFlows(object.map('flow_seed'));
   pins?.pin(object);
   const memory = object.map('generation').mmap();
   const attachments = new TcAttachments({
@@ -83,6 +85,12 @@ export function openNativeKernel(options: NativeKernelOptions, lock: Lock): Nati
       lock.release();
     },
   };
+}
+
+/** Once for the life of the tables: their entries are found by it. */
+function seedFlows(map: BpfMap): void {
+  const first = u32Bytes(0);
+  if (map.get(first)?.some((byte) => byte !== 0) !== true) map.set(first, randomBytes(map.info.valueSize));
 }
 
 /** They stay as they were loaded, and are asked for with every state. */

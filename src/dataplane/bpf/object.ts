@@ -3,7 +3,9 @@ import { BpfError, BpfObject, features, type Layout } from '../../native.ts';
 import { type Abi, COPIED_MAPS, type CopiedMap, checkAbi } from './abi.ts';
 
 /** Elements; those of a map that exists twice are of each copy. */
-export type MapSizes = Readonly<Partial<Record<CopiedMap | 'fragments' | 'counters' | 'flowsPerEndpoint', number>>> & {
+export type MapSizes = Readonly<Partial<Record<CopiedMap | 'fragments' | 'counters', number>>> & {
+  /** Connections of a pod, for each family, that its table has two and a half entries for; 4,096 unless given. */
+  readonly flowsPerEndpoint?: number;
   /** Bytes of the ring buffer, a power of two and of whole pages. */
   readonly events?: number;
 };
@@ -97,7 +99,9 @@ function setSizes(object: BpfObject, wanted: MapSizes): void {
     if (size !== undefined) object.setMaxEntries(name, size);
   }
   if (sizes.flowsPerEndpoint === undefined) return;
-  for (const name of ['flows4', 'flows6']) object.setInnerMaxEntries(name, sizes.flowsPerEndpoint);
+  const bits = Math.max(1, Math.ceil(Math.log2(sizes.flowsPerEndpoint / 2)));
+  for (const name of ['flows4', 'flows6']) object.setInnerMaxEntries(name, 2 ** bits);
+  setNumber(object, 'flow_set_bits', bits);
 }
 
 /** Suffixes of the maps that exist twice, by the low bit of the generation. */
@@ -109,9 +113,7 @@ const DEFAULT_TICKS = 1000;
 
 function setConstants(object: BpfObject, abi: Abi, constants: Constants, conntrack: boolean): void {
   const { layout } = object;
-  const set = (name: string, value: number): void => {
-    object.setRodata(name, new Uint8Array(Uint32Array.of(value).buffer));
-  };
+  const set = (name: string, value: number): void => setNumber(object, name, value);
   if (constants.markShift !== undefined) set('mark_shift', constants.markShift);
   if (constants.events !== undefined) {
     const { drops, admitted } = constants.events;
@@ -125,6 +127,10 @@ function setConstants(object: BpfObject, abi: Abi, constants: Constants, conntra
     const seconds = constants.idleSeconds?.[name] ?? u32(object.rodata(name).bytes) / DEFAULT_TICKS;
     set(name, Math.max(1, Math.round(seconds * ticks)));
   }
+}
+
+function setNumber(object: BpfObject, name: string, value: number): void {
+  object.setRodata(name, new Uint8Array(Uint32Array.of(value).buffer));
 }
 
 function idleNames({ variables }: Layout): string[] {

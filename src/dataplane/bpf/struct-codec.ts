@@ -1,6 +1,6 @@
 /**
  * Records <-> bytes, after a C struct's layout as BTF tells it. Fields of network byte order with four or more bytes are
- * addresses and stay bytes; everything else is a number (a bigint where it has 64 bits). Fields called `pad` are zero.
+ * addresses and stay bytes, as do records within records; everything else is a number (a bigint where it has 64 bits). Fields called `pad` are zero.
  */
 import { endianness } from 'node:os';
 import type { Member, StructLayout } from '../../native.ts';
@@ -41,7 +41,7 @@ export class StructCodec<F extends string = string> {
 
 /** Whether a field is decoded as bytes. */
 function isBytes(member: Member): boolean {
-  return member.kind === 'array' || (member.bigEndian && member.size >= 4);
+  return member.kind === 'array' || member.kind === 'struct' || (member.bigEndian && member.size >= 4);
 }
 
 function write(view: DataView, member: Member, value: FieldValue): void {

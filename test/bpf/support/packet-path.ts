@@ -6,6 +6,7 @@ import { abiOf, type StructName } from '../../../src/dataplane/bpf/abi.ts';
 import { readCounts } from '../../../src/dataplane/bpf/counts.ts';
 import { type FieldValue, StructCodec } from '../../../src/dataplane/bpf/struct-codec.ts';
 import { BpfMap, BpfObject, type MappedMap, RingBuffer } from '../../../src/native.ts';
+import { FlowEntries, type FlowEntry, type FlowRecord } from '../../support/kernel/flow-entries.ts';
 import { TestNamespace } from '../../support/kernel/test-namespace.ts';
 import { address } from './frames.ts';
 import { ENDPOINTS, type EndpointName, IDENTITIES, OWN_NODE, type State } from './state.ts';
@@ -19,12 +20,8 @@ const SHOT = 2;
 const MARK_SHIFT = 16;
 const MARK_REPLY = 1 << 14;
 /** Larger than any state here, to be quick to make and to clear. */
+const FLOW_SET_BITS = 6;
 const SIZES = { slots: 4096, endpoints: 16, ports: 256, ipcache4: 64, ipcache6: 64, cidrs4: 4096, cidrs6: 4096 };
-
-export interface FlowEntry {
-  readonly key: Record<string, FieldValue>;
-  readonly value: Record<string, FieldValue>;
-}
 
 export interface PathOptions {
   /** u32 constants of the programs. */
@@ -55,6 +52,8 @@ export class PacketPath {
       for (const side of SIDES) this.object.setMaxEntries(`${name}_${side}`, size);
     }
     this.object.setMaxEntries('events', 65536);
+    for (const name of ['flows4', 'flows6']) this.object.setInnerMaxEntries(name, 2 ** FLOW_SET_BITS);
+    this.object.setRodata('flow_set_bits', word(FLOW_SET_BITS));
     for (const [name, value] of Object.entries({ event_limit: 0, ...rodata })) this.object.setRodata(name, word(value));
     this.object.load();
     this.#generation = this.object.map('generation').mmap();
@@ -133,20 +132,12 @@ export class PacketPath {
 
   /** The entries of a pod's flow table. */
   flows(name: EndpointName, family: 4 | 6 = 4): FlowEntry[] {
-    const entries = this.#table(name, family).entries();
-    return entries.map(([key, value]) => ({
-      key: this.decode(`flow${family}_key`, key),
-      value: this.decode('flow', value),
-    }));
+    return [...this.#entries(name, family)];
   }
 
   /** Rewrites all entries of a pod's flow table. */
-  changeFlows(name: EndpointName, change: (flow: Record<string, FieldValue>) => Record<string, FieldValue>): void {
-    for (const family of [4, 6] as const) {
-      const table = this.#table(name, family);
-      for (const [key, value] of table.entries())
-        table.set(key, this.encode('flow', change(this.decode('flow', value))));
-    }
+  changeFlows(name: EndpointName, change: (flow: FlowRecord) => FlowRecord): void {
+    for (const family of [4, 6] as const) this.#entries(name, family).change(change);
   }
 
   /** Makes all of a pod's flows look as if their last packet had come so many ticks earlier. */
@@ -155,7 +146,7 @@ export class PacketPath {
   }
 
   forgetFlows(): void {
-    for (const table of this.#tables.values()) for (const key of table.keys()) table.delete(key);
+    for (const table of this.#tables.values()) new FlowEntries(table, this.object.layout).clear();
     this.#empty('fragments');
   }
 
@@ -268,15 +259,14 @@ export class PacketPath {
   }
 
   #addTable(slot: number, family: 4 | 6): void {
-    const keySize = this.#codec(`flow${family}_key`).size;
-    const valueSize = this.#codec('flow').size;
-    const table = BpfMap.create({ type: 'lru_hash', keySize, valueSize, maxEntries: 4096 });
+    const valueSize = this.#codec(`flow${family}_set`).size;
+    const table = BpfMap.create({ type: 'array', keySize: 4, valueSize, maxEntries: 2 ** FLOW_SET_BITS });
     this.object.map(`flows${family}`).setInner(word(slot), table);
     this.#tables.set(`${slot} ${family}`, table);
   }
 
-  #table(name: EndpointName, family: 4 | 6): BpfMap {
-    return this.#tables.get(`${ENDPOINTS[name].slot} ${family}`) as BpfMap;
+  #entries(name: EndpointName, family: 4 | 6): FlowEntries {
+    return new FlowEntries(this.#tables.get(`${ENDPOINTS[name].slot} ${family}`) as BpfMap, this.object.layout);
   }
 }
 

@@ -75,7 +75,7 @@ describeAsRoot('an agent after another', () => {
     expect(readdirSync(fresh.node.directory).filter((name) => name.startsWith('maps-'))).toHaveLength(1);
     expect(second.object.map('ipcache4_left').info.maxEntries).toBe(1000);
     using table = second.object.map('flows4').getInner(new Uint8Array(Uint32Array.of(1).buffer)) as BpfMap;
-    expect(table.info.maxEntries).toBe(128);
+    expect(table.info.maxEntries).toBe(64);
   });
 
   test('maps of another shape give an interface the slot that it had, since programs of both mark packets for a while', async () => {

@@ -2,12 +2,13 @@
 import type { BpfMap } from 'selvedge-libbpf';
 import { StructCodec } from '../../../src/dataplane/bpf/struct-codec.ts';
 import type { StructLayout } from '../../../src/native.ts';
+import { FlowEntries } from '../../support/kernel/flow-entries.ts';
 import type { BridgeNode } from './bridge-node.ts';
 import type { Family, PodName } from './cast.ts';
 
 export class FlowTable {
   readonly #table: BpfMap;
-  readonly #codec: StructCodec;
+  readonly #entries: FlowEntries;
 
   constructor({ kernel, seats }: BridgeNode, pod: PodName, family: Family) {
     const { structs } = kernel.object.layout;
@@ -16,24 +17,21 @@ export class FlowTable {
     const entry = kernel.object.map(`slots_${side}`).get(word(seats[pod].ifindex)) as Buffer;
     const { slot } = codecOf('slot').decode(entry);
     this.#table = kernel.object.map(`flows${family}`).getInner(word(Number(slot))) as BpfMap;
-    this.#codec = codecOf('flow');
+    this.#entries = new FlowEntries(this.#table, kernel.object.layout);
   }
 
   /** Entries, live or not. */
   get size(): number {
-    return this.#table.entriesBatch().count;
+    return this.#entries.size;
   }
 
   get capacity(): number {
-    return this.#table.info.maxEntries;
+    return this.#entries.capacity;
   }
 
   /** As if the last packet of each connection had come so many ticks earlier. */
   backdate(ticks: number): void {
-    for (const [key, value] of this.#table.entries()) {
-      const flow = this.#codec.decode(value);
-      this.#table.set(key, this.#codec.encode({ ...flow, seen: (Number(flow.seen) - ticks) >>> 0 }));
-    }
+    this.#entries.change((flow) => ({ ...flow, seen: (Number(flow.seen) - ticks) >>> 0 }));
   }
 
   close(): void {

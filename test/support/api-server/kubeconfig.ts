@@ -28,9 +28,8 @@ export class Kubeconfig implements Disposable {
     return kubeconfigText(this.#content);
   }
 
-  /** Other content in place of what it has; what is not said stays. */
-  write(content: Partial<KubeconfigContent>): void {
-    this.#content = { ...this.#content, ...content };
+  write(content: KubeconfigContent): void {
+    this.#content = content;
     writeFileSync(this.path, this.text);
   }
 

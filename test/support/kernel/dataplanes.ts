@@ -10,6 +10,7 @@ import {
 import { lockDirectory } from '../../../src/dataplane/bpf/lock.ts';
 import { TcAttachments } from '../../../src/dataplane/bpf/tc-attachments.ts';
 import { type BpfMap, netns } from '../../../src/native.ts';
+import { clearFlows } from './flow-entries.ts';
 
 export const OBJECT = new URL('../../../build/policy.bpf.o', import.meta.url).pathname;
 
@@ -108,7 +109,7 @@ export class ReusedFlowTables implements FlowTableStore {
 
   async create(tables: readonly FlowTableId[]): Promise<void> {
     const known = tables.filter((id) => this.#tables.has(nameOf(id)));
-    for (const id of known) empty(this.#tables.get(nameOf(id)) as BpfMap);
+    for (const id of known) clearFlows(this.#tables.get(nameOf(id)) as BpfMap);
     const missing = tables.filter((id) => !this.#tables.has(nameOf(id)));
     await this.#kernel.flows.create(missing);
     for (const id of missing) {
@@ -121,16 +122,12 @@ export class ReusedFlowTables implements FlowTableStore {
 
   /** Forgets all connections. */
   clear(): void {
-    for (const table of this.#tables.values()) empty(table);
+    for (const table of this.#tables.values()) clearFlows(table);
   }
 
   close(): void {
     for (const table of this.#tables.values()) table.close();
   }
-}
-
-function empty(table: BpfMap): void {
-  for (const key of table.keys()) table.delete(key);
 }
 
 function nameOf({ family, slot }: FlowTableId): string {

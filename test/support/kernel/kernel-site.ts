@@ -108,7 +108,7 @@ export class KernelSite implements Site {
   #sourcePort = 0;
 
   /** `flows`: size of each endpoint's table of them. */
-  constructor(purpose: string, flows = 1024) {
+  constructor(purpose: string, flows = 128) {
     this.#flows = flows;
     const seats = Array.from({ length: SEATS }, (_, seat) => `seat${seat}`);
     this.namespace = new TestNamespace(purpose, ['uplink', ...seats]);
