@@ -1,49 +1,56 @@
-// The files of the image, staged as the Dockerfile does it: an agent runs from that tree alone, on both data planes.
+// The files of the image, staged as the Dockerfile does it, run as the manifests say: the DaemonSet's agent enforces, is rolled to another
+// version and back under traffic, and the cleanup's containers leave nothing. On both data planes, judged by packets.
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type RunningCommand, run, start } from '../../src/child-process.ts';
-import { netns } from '../../src/native.ts';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { run, runSync } from '../../src/child-process.ts';
+import { listTc, netlink, netns } from '../../src/native.ts';
+import { FedNode } from '../agent/support/fed-node.ts';
+import { PinDir } from '../agent/support/node-agent.ts';
+import { OtherObjects } from '../agent/support/other-objects.ts';
+import { Traffic } from '../agent/support/traffic.ts';
+import { policy } from '../sources/kubernetes/objects.ts';
 import { describeAsRoot } from '../support/privilege.ts';
+import { ContainerProcess, NodeFiles } from './container.ts';
+import { type Container, only, readManifests } from './support.ts';
 
-const SHOP = fileURLToPath(new URL('../../examples/shop', import.meta.url));
-/** What the DaemonSet gives the agent, as `setpriv` writes it; and what it takes to change the root, which gives it nothing. */
-const CAPABILITIES = ['net_admin', 'bpf', 'perfmon', 'net_broadcast', 'net_raw', 'sys_chroot'];
 const MOST_MB = 200;
+const PODS = ['web', 'api', 'db'];
+const agentPod = only(readManifests('selvedge.yaml'), 'DaemonSet').spec.template.spec;
+const cleanupPod = only(readManifests('cleanup.yaml'), 'DaemonSet').spec.template.spec;
+const FLANNEL = JSON.stringify(
+  { name: 'cbr0', cniVersion: '0.3.1', plugins: [{ type: 'flannel' }, { type: 'portmap' }] },
+  undefined,
+  2,
+);
 
 describeAsRoot('the staged tree', () => {
-  const namespace = `slv-staged-${process.pid}`;
+  const objects = new OtherObjects();
   let tree: string;
+  let nextTree: string;
   let report: string;
-  let agent: RunningCommand | undefined;
 
   beforeAll(async () => {
-    tree = mkdtempSync(join(tmpdir(), 'selvedge-staged-'));
+    const folder = mkdtempSync(join(tmpdir(), 'selvedge-staged-'));
+    [tree, nextTree] = [join(folder, 'now'), join(folder, 'next')];
     report = execFileSync(process.execPath, ['deploy/stage.ts', tree], { encoding: 'utf8' });
-    for (const folder of ['proc', 'sys', 'dev', 'manifests']) mkdirSync(join(tree, folder));
-    mkdirSync(join(tree, 'run/selvedge'), { recursive: true });
-    cpSync(SHOP, join(tree, 'manifests'), { recursive: true });
-    // Read-only but for the folder of the socket, as the DaemonSet has it.
-    await run('mount', ['--bind', '--make-private', tree, tree]);
-    await run('mount', ['-o', 'remount,bind,ro', tree]);
-    await run('mount', ['-t', 'tmpfs', 'selvedge', join(tree, 'run/selvedge')]);
-    // As a runtime does: the host's /proc and /sys, and its bpffs within. As slaves: taking them away takes nothing from the host.
-    for (const place of ['proc', 'sys', 'dev']) {
-      await run('mount', ['--rbind', '--make-rslave', `/${place}`, join(tree, place)]);
-    }
-    await run('ip', ['netns', 'add', namespace]);
-  }, 60_000);
+    // The next version's image: other programs.
+    await run('cp', ['--archive', '--link', tree, nextTree]);
+    const object = join(nextTree, 'opt/selvedge/build/policy.bpf.o');
+    rmSync(object);
+    const change = ['from_pod', 'to_pod'].map((name) => ({
+      file: 'policy.bpf.c',
+      from: new RegExp(`return ${name}_frame\\(skb\\);`),
+      to: `bpf_get_prandom_u32(); return ${name}_frame(skb);`,
+    }));
+    cpSync(await objects.compile('next', change), object);
+  }, 120_000);
 
-  afterAll(async () => {
-    agent?.kill('SIGKILL');
-    await agent?.ended;
-    await run('umount', ['--recursive', '--lazy', tree]);
-    rmSync(`/sys/fs/bpf/${namespace}`, { recursive: true, force: true });
-    rmSync(tree, { recursive: true, force: true });
-    await run('ip', ['netns', 'delete', namespace]);
+  afterAll(() => {
+    objects[Symbol.dispose]();
+    rmSync(join(tree, '..'), { recursive: true, force: true });
   });
 
   it(`is under ${MOST_MB} MB, and says how large each part is`, () => {
@@ -58,58 +65,153 @@ describeAsRoot('the staged tree', () => {
     expect(() => execFileSync(process.execPath, ['deploy/stage.ts', tree], { stdio: 'pipe' })).toThrow(/is not empty/);
   });
 
-  it.each(['bpf', 'ipset'])(
-    'runs an agent with the capabilities of the DaemonSet: %s',
-    async (dataplane) => {
-      const ready = Promise.withResolvers<void>();
-      const lines: string[] = [];
-      const bound = CAPABILITIES.map((name) => `+${name}`).join(',');
-      const inside = ['/usr/local/bin/selvedge', 'agent', '--manifests', '/manifests', '--node-name', 'node1'];
-      const options = [
-        '--dataplane',
-        dataplane,
-        '--pin-dir',
-        `/sys/fs/bpf/${namespace}`,
-        '--socket',
-        '/run/selvedge/agent.sock',
-      ];
-      const args = [
-        '--pdeathsig',
-        'KILL',
-        '--no-new-privs',
-        '--bounding-set',
-        `-all,${bound}`,
-        '--inh-caps',
-        `-all,${bound}`,
-      ];
-      const command = [...args, 'chroot', tree, ...inside, ...options];
-      agent = netns.run(namespace, () => {
-        return start('setpriv', command, {
-          onLine: (line) => {
-            lines.push(line);
-            if (line.includes('"event":"ready"')) ready.resolve();
-          },
-        });
+  describe.each([
+    ['bpf', []],
+    ['ipset', ['--dataplane=ipset']],
+  ])('on a node, by the manifests: %s', (dataplane, choice) => {
+    let fed: FedNode;
+    let files: NodeFiles;
+    let agent: ContainerProcess;
+    let traffic: Traffic | undefined;
+    let before: string;
+
+    const contain = (image: string, container: Container, pod: typeof agentPod, args: readonly string[] = []) => {
+      return new ContainerProcess({ tree: image, files, namespace: fed.node.namespace, pod, container, args });
+    };
+    const startAgent = async (image: string) => {
+      const { path: confDir } = CNI.confDir;
+      const [, kubeconfig = ''] = fed.where;
+      const args = [...choice, '--kubeconfig', kubeconfig, `--cni-conf-dir=${confDir}`];
+      agent = new ContainerProcess({
+        tree: image,
+        files,
+        namespace: fed.node.namespace,
+        // As the chart has it with cni.enabled.
+        pod: { ...agentPod, volumes: [...agentPod.volumes, ...cniVolumes] },
+        container: { ...agentPod.containers[0], volumeMounts: [...agentPod.containers[0].volumeMounts, ...cniMounts] },
+        args,
+        more: [join(kubeconfig, '..')],
       });
-      const ended = agent.ended.then((how) => {
-        throw new Error(`the agent ${how}:\n${lines.join('\n')}`);
+      await agent.until(({ event }) => event === 'ready');
+    };
+    const conflist = () => join(files.pathOf(CNI.confDir), '10-flannel.conflist');
+
+    beforeAll(async () => {
+      fed = await FedNode.start();
+      files = new NodeFiles(new PinDir().path);
+      writeFileSync(conflist(), FLANNEL);
+      fed.node.track();
+      fed.server.put(policy('shop', 'default-deny', { podSelector: {}, policyTypes: ['Ingress'], ingress: [] }));
+      fed.admit('api', 'web');
+      for (const [place, name] of PODS.entries()) fed.start(name, `10.66.0.${place + 10}`);
+      before = tracesOn(fed);
+      await startAgent(tree);
+      for (const name of PODS) await fed.node.whenUp(name);
+    }, 60_000);
+
+    afterEach(() => traffic?.close());
+
+    afterAll(async () => {
+      if (agent?.running) await agent.stop('SIGKILL');
+      await fed?.[Symbol.asyncDispose]();
+      files?.[Symbol.dispose]();
+    });
+
+    it('the agent enforces a default-deny and what a policy admits', async () => {
+      expect(agent.words).toContain(`"dataplane":"${dataplane}"`);
+      const running = await begin();
+      await vi.waitFor(() => expect(running.rounds).toBeGreaterThan(50), { timeout: 20_000 });
+      expect((await running.end()).wrong).toEqual([]);
+    });
+
+    it('its commands answer in the container', async () => {
+      expect(await agent.exec('selvedge', 'status')).toMatch(/^state +ready$/m);
+      expect(await agent.exec('selvedge', 'status', '--policy', 'shop/default-deny')).toContain('shop/db');
+      fed.node.reaches('db', 'api');
+      await vi.waitFor(async () => {
+        expect(await agent.exec('selvedge', 'flows', '--last', '20')).toMatch(
+          /shop\/db.*shop\/api.*shop\/default-deny/,
+        );
       });
-      await Promise.race([ready.promise, ended]);
-      ended.catch(() => {});
-      expect(lines.join('\n')).toContain(`"dataplane":"${dataplane}"`);
-      const status = await run('chroot', [
-        tree,
-        '/usr/local/bin/selvedge',
-        'status',
-        '--socket',
-        '/run/selvedge/agent.sock',
-      ]);
-      expect(status).toMatch(/^state +ready$/m);
-      agent.kill('SIGTERM');
-      await agent.ended;
-      const cleanup = ['/usr/local/bin/selvedge', 'cleanup', '--pin-dir', `/sys/fs/bpf/${namespace}`, '--socket', ''];
-      await netns.run(namespace, () => ({ ended: run('chroot', [tree, ...cleanup]) })).ended;
-    },
-    60_000,
-  );
+      const ends = ['--from', 'shop/db', '--to', 'shop/api', '--port', '7000/udp'];
+      expect(await agent.exec('selvedge', 'explain', ...ends)).toMatch(/^denied: .*\n.*\n.*shop\/default-deny/);
+      expect(await agent.exec('selvedge', 'explain', '--verify')).toMatch(/^equal: /);
+    });
+
+    it('it is rolled to another version and back under traffic: nothing is let through or lost', {
+      timeout: 90_000,
+    }, async () => {
+      const running = await begin();
+      for (const image of [nextTree, tree]) {
+        expect(await agent.stop()).toBe('exited with 0');
+        await startAgent(image);
+        const { rounds } = running;
+        await vi.waitFor(() => expect(running.rounds).toBeGreaterThan(rounds + 20), { timeout: 20_000 });
+      }
+      const { rounds, messages, wrong } = await running.end();
+      console.log(`${dataplane}: rolled to the next version and back: ${rounds} rounds, ${messages} messages`);
+      expect(wrong).toEqual([]);
+    });
+
+    it('the containers of the cleanup wait for it to be gone, and leave nothing', { timeout: 60_000 }, async () => {
+      const [cleanup, cni] = cleanupPod.initContainers as [Container, Container];
+      const early = contain(tree, cleanup, cleanupPod);
+      expect(await early.ended).toBe('exited with 1');
+      expect(early.words).toContain('another agent');
+      expect(fed.node.reaches('db', 'api')).toBe(false);
+      expect(JSON.parse(readFileSync(conflist(), 'utf8')).plugins).toHaveLength(3);
+
+      await agent.stop();
+      expect(fed.node.reaches('db', 'api')).toBe(false);
+      const done = { ...cleanupPod.containers[0], volumeMounts: [], command: ['sleep', '0'] };
+      for (const container of [cleanup, cni, done]) {
+        const process = contain(tree, container, cleanupPod);
+        expect(await process.ended, process.words).toBe('exited with 0');
+      }
+      for (const from of PODS) for (const to of PODS) if (from !== to) expect(fed.node.reaches(from, to)).toBe(true);
+      expect(tracesOn(fed)).toBe(before);
+      expect(readdirSync(files.pathOf({ path: '/sys/fs/bpf' }))).toEqual([]);
+      expect(readdirSync(files.pathOf({ path: '/run' }))).toEqual(['xtables.lock']);
+      expect(readFileSync(conflist(), 'utf8')).toBe(FLANNEL);
+      expect(readdirSync(files.pathOf(CNI.confDir))).toEqual(['10-flannel.conflist']);
+      expect(readdirSync(files.pathOf(CNI.binDir))).toEqual([]);
+    });
+
+    const begin = async () => {
+      traffic = await Traffic.start({
+        node: fed.node,
+        admitted: ['web api'],
+        denied: ['db api', 'web db', 'db web', 'api web', 'api db'],
+        connected: ['web api'],
+      });
+      return traffic;
+    };
+  });
 });
+
+const cniVolumes = cleanupPod.volumes.filter(({ name }) => name.startsWith('cni-'));
+const cniMounts = cleanupPod.initContainers?.[1]?.volumeMounts ?? [];
+const CNI = {
+  confDir: { path: '/etc/cni/net.d', type: 'DirectoryOrCreate' },
+  binDir: { path: '/opt/cni/bin', type: 'DirectoryOrCreate' },
+};
+
+/** iptables-nft leaves tables that it has used, with their own chains. */
+const EMPTY = /^table ip6? \w+ \{\n(\tchain [A-Z]+ \{\n\t\ttype .* policy accept;\n\t\}\n)+\}\n/gm;
+
+/** All rules, sets, interfaces, and programs on these: of the node, but for what counts packets. */
+function tracesOn({ node: { namespace } }: FedNode): string {
+  const asked = ['nft --stateless list ruleset', 'iptables-legacy-save', 'ip6tables-legacy-save', 'ipset list -name'];
+  return netns.run(namespace, () => {
+    const rules = asked.map((line) =>
+      runSync('sh', ['-c', line])
+        .replaceAll(/^#.*\n|\[\d+:\d+\]/gm, '')
+        .replaceAll(EMPTY, ''),
+    );
+    const programs = netlink.links().map(({ ifindex, name }) => {
+      const on = (['ingress', 'egress'] as const).flatMap((direction) => listTc(ifindex, direction));
+      return `${name}: ${on.length} programs`;
+    });
+    return [...rules, ...programs].join('\n');
+  });
+}

@@ -9,6 +9,8 @@ export interface Container {
   readonly name: string;
   readonly image: string;
   readonly args: readonly string[];
+  /** In place of what the image starts. */
+  readonly command?: readonly string[];
   readonly env?: readonly { readonly name: string; readonly valueFrom: { readonly fieldRef: object } }[];
   readonly ports: readonly { readonly name: string; readonly containerPort: number; readonly hostPort: number }[];
   readonly livenessProbe: { readonly httpGet: { readonly path: string; readonly port: string } };
@@ -31,7 +33,10 @@ export interface PodTemplate {
   readonly spec: Readonly<Record<string, unknown>> & {
     readonly containers: readonly [Container];
     readonly initContainers?: readonly Container[];
-    readonly volumes: readonly { readonly name: string; readonly hostPath: { readonly path: string } }[];
+    readonly volumes: readonly {
+      readonly name: string;
+      readonly hostPath: { readonly path: string; readonly type?: string };
+    }[];
   };
 }
 

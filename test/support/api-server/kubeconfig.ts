@@ -28,8 +28,9 @@ export class Kubeconfig implements Disposable {
     return kubeconfigText(this.#content);
   }
 
-  write(content: KubeconfigContent): void {
-    this.#content = content;
+  /** Other content in place of what it has; what is not said stays. */
+  write(content: Partial<KubeconfigContent>): void {
+    this.#content = { ...this.#content, ...content };
     writeFileSync(this.path, this.text);
   }
 
