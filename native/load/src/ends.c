@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,6 +32,14 @@ static void stay_on(int cpu) {
   if (sched_setaffinity(0, sizeof(set), &set) != 0) fail_errno("processor %d", cpu);
 }
 
+static void go_first(enum priority priority) {
+  const struct sched_param lowest = {.sched_priority = 1};
+  if (priority == PRIORITY_NORMAL) return;
+  if (priority == PRIORITY_REAL_TIME && sched_setscheduler(0, SCHED_FIFO, &lowest) == 0) return;
+  // Real time is not for everybody, even as root: container runtimes may have given none of it to us.
+  if (setpriority(PRIO_PROCESS, 0, -20) != 0) fail_errno("priority");
+}
+
 // Whichever of the two ends first takes the other with it.
 static void end_with_parent(pid_t parent) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -48,6 +57,7 @@ static void start_server(const struct options *options, struct sink_tally *tally
     end_with_parent(parent);
     enter_namespace(options->server_namespace);
     stay_on(options->server_cpu);
+    go_first(options->priority);
     const int fd = listen(&options->server);
     if (write(ready[1], "", 1) != 1) _exit(EXIT_FAILURE);
     close(ready[0]);
@@ -68,5 +78,6 @@ struct sink_tally *ends_enter(const struct options *options, int (*listen)(const
   if (options->server_namespace) start_server(options, tally, listen, serve);
   enter_namespace(options->client_namespace);
   stay_on(options->client_cpu);
+  go_first(options->priority);
   return tally;
 }

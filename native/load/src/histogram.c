@@ -1,6 +1,6 @@
 #include "histogram.h"
 
-// Below 128 each number is a part of its own; from there on the seven bits behind the highest tell the part.
+// Below 1,024 each number is a part of its own; from there on the ten bits behind the highest tell the part.
 static uint32_t part_of(uint64_t value) {
   if (value >= 1ull << HISTOGRAM_MAX_BITS) return HISTOGRAM_SIZE - 1;
   if (value < HISTOGRAM_PARTS) return (uint32_t)value;

@@ -20,6 +20,7 @@ static const char HELP[] =
     "  --seconds SECONDS        at most so long (default: 1)\n"
     "  --count COUNT            at most so many requests, connections or datagrams\n"
     "  --cpu CLIENT[,SERVER]    run on these processors alone\n"
+    "  --priority PRIORITY      normal, high or real-time (default: normal)\n"
     "\n"
     "Prints one line of JSON. Ends with 1 when a run tells nothing, with 2 when the command line makes no sense.\n";
 
@@ -34,6 +35,7 @@ static const struct option LONG[] = {
     {"seconds", required_argument, NULL, 't'},
     {"count", required_argument, NULL, 'n'},
     {"cpu", required_argument, NULL, 'a'},
+    {"priority", required_argument, NULL, 'P'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -66,6 +68,13 @@ static const char *namespace_of(const char *text) {
   return text;
 }
 
+static enum priority priority_parse(const char *text) {
+  if (strcmp(text, "normal") == 0) return PRIORITY_NORMAL;
+  if (strcmp(text, "high") == 0) return PRIORITY_HIGH;
+  if (strcmp(text, "real-time") == 0) return PRIORITY_REAL_TIME;
+  fail_usage("--priority must be normal, high or real-time, not %s", text);
+}
+
 static void option_take(struct options *options, int name, char *text) {
   switch (name) {
   case 's':
@@ -91,6 +100,9 @@ static void option_take(struct options *options, int name, char *text) {
     break;
   case 'a':
     cpus_parse(options, text);
+    break;
+  case 'P':
+    options->priority = priority_parse(text);
     break;
   case 'h':
     fputs(HELP, stdout);

@@ -8,6 +8,14 @@
 
 enum { CPU_ANY = -1 };
 
+enum priority {
+  PRIORITY_NORMAL,
+  // Before all others, as far as shares of time go.
+  PRIORITY_HIGH,
+  // Nobody else runs there while an end can; HIGH where that is not to be had.
+  PRIORITY_REAL_TIME,
+};
+
 struct options {
   const char *load;
   struct address client;
@@ -22,6 +30,7 @@ struct options {
   uint64_t count;
   int client_cpu;
   int server_cpu;
+  enum priority priority;
   // Of `until`.
   bool wants_open;
 };

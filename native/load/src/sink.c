@@ -1,12 +1,16 @@
 #include "sink.h"
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include "clock.h"
 #include "fail.h"
 
-enum { BATCH = 64, BUFFER_BYTES = 4 << 20 };
+enum { BATCH = 64, BUFFER_BYTES = 4 << 20, AWAIT_NS = 20000000 };
 
 struct address sink_address(const struct address *server) {
   return address_with_port(*server, (uint16_t)(address_port(server) + 1));
@@ -37,6 +41,29 @@ static void count(struct sink_tally *tally, const struct datagram *datagram) {
   atomic_fetch_add(&tally->arrived, 1);
 }
 
+static long futex(_Atomic uint32_t *word, int operation, uint32_t value, const struct timespec *limit) {
+  return syscall(SYS_futex, word, operation, value, limit, NULL, 0);
+}
+
+static void wake_sender(struct sink_tally *tally) {
+  if (atomic_load(&tally->is_awaited) == 0 || atomic_load(&tally->arrived) < atomic_load(&tally->awaited)) return;
+  atomic_store(&tally->is_awaited, 0);
+  futex(&tally->is_awaited, FUTEX_WAKE, 1, NULL);
+}
+
+bool sink_await(struct sink_tally *tally, uint64_t arrived) {
+  const uint64_t until = clock_now() + AWAIT_NS;
+  const struct timespec limit = {.tv_nsec = AWAIT_NS};
+  atomic_store(&tally->awaited, arrived);
+  atomic_store(&tally->is_awaited, 1);
+  // The sink looks at what is awaited only after what arrives.
+  while (atomic_load(&tally->arrived) < arrived) {
+    if (clock_now() >= until) return false;
+    futex(&tally->is_awaited, FUTEX_WAIT, 1, &limit);
+  }
+  return true;
+}
+
 void sink_run(int fd, struct sink_tally *tally) {
   static struct datagram datagrams[BATCH];
   static struct sockaddr_storage senders[BATCH];
@@ -57,5 +84,6 @@ void sink_run(int fd, struct sink_tally *tally) {
       if (datagrams[i].kind == DATAGRAM_COUNTED) count(tally, &datagrams[i]);
       if (datagrams[i].kind == DATAGRAM_QUESTION) tell(fd, tally, &messages[i].msg_hdr);
     }
+    wake_sender(tally);
   }
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "address.h"
@@ -31,10 +32,16 @@ struct sink_tally {
   // Set before `arrived` is more than 0.
   _Atomic uint64_t first_sent;
   _Atomic uint64_t last_number;
+  // A sender sleeps on the first while it is 1, until as many as the second have arrived.
+  _Atomic uint32_t is_awaited;
+  _Atomic uint64_t awaited;
 };
 
 int sink_listen(const struct address *address);
 void sink_run(int fd, struct sink_tally *tally) __attribute__((noreturn));
+
+// Sleeps until so many have arrived. Returns false when that takes more than 20 ms: some were lost.
+bool sink_await(struct sink_tally *tally, uint64_t arrived);
 
 // Where the sink of a server is.
 struct address sink_address(const struct address *server);

@@ -17,11 +17,12 @@ const GRACE_SECONDS = 10;
 const UNTIL_SECONDS = 30;
 
 /**
- * Ends stay on processors of their own choice: both on one where they take turns anyway, so that no wake-up of another processor is
- * part of the time (docs/benchmark.md); on two where they work at once.
+ * Both ends on one processor, before everybody else there: they take turns, and a time is that of the path and of two switches.
+ * With an end on each of two processors, wake-ups of the other are most of a latency (14 µs -> 47 µs) and all of the noise.
+ * Quartiles of `none` to itself, a machine with ten runnable tasks for four processors: 0.993-1.000 (one, real-time), 1.000-1.094
+ * (one), 0.978-1.086 (two), 0.938-1.081 (two, real-time) for connections; for datagrams 0.994-1.003 against 0.85-1.05.
  */
-const PLACES = { latency: 'one', connect: 'one', udp: 'two', flood: 'one', until: 'two' } as const;
-type Native = keyof typeof PLACES;
+const PLACE = ['--priority', 'real-time'];
 
 /** @throws {LoadError} the generators have not been built */
 export async function openLoads(program = PROGRAM): Promise<Loads> {
@@ -69,9 +70,9 @@ class NativeLoads implements Loads {
   }
 
   async #run({ load, wanted = [], ends, seconds, signal }: NativeRun): Promise<string> {
-    const { client, server } = placementOf(PLACES[load]);
+    const { client, server } = placementOf('one');
     const args = [
-      ...[load, ...wanted, '--seconds', `${seconds}`, '--cpu', `${client},${server}`],
+      ...[load, ...wanted, '--seconds', `${seconds}`, '--cpu', `${client},${server}`, ...PLACE],
       ...['--client', ends.client.address, '--client-namespace', ends.client.namespace],
       ...['--server', ends.server.address, '--server-namespace', ends.server.namespace],
     ];
@@ -81,7 +82,7 @@ class NativeLoads implements Loads {
 }
 
 interface NativeRun {
-  readonly load: Native;
+  readonly load: 'latency' | 'connect' | 'udp' | 'flood' | 'until';
   readonly wanted?: readonly string[];
   readonly ends: Ends;
   readonly seconds: number;
