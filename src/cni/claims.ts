@@ -5,6 +5,13 @@
 import { map, merge, Observable, Subject } from 'rxjs';
 import type { Address } from '../model/address.ts';
 import { type ClusterChange, type ClusterEvent, keyOf, type ObjectKey, type Pod } from '../model/cluster.ts';
+import type { StoredClaim } from './claims-file.ts';
+
+/** The container of a pod's last ADD, and which pod of that name it is of, where the runtime says so. */
+export interface Sandbox {
+  readonly container: string;
+  readonly instance?: number | undefined;
+}
 
 /** What the plugin's last word on a pod was; it stands until the pod's record says something new. */
 interface Claim {
@@ -12,20 +19,38 @@ interface Claim {
   readonly addresses: readonly Address[];
   /** Those that the record had when it was made, as text. */
   readonly before: string;
+  readonly instance?: number | undefined;
+  /** Whose record there was when it was made, if that was the pod of the same name before this one. */
+  readonly former?: number | undefined;
+}
+
+export interface ClaimsOptions {
+  readonly stored?: readonly StoredClaim[];
+  /** Called with all that is known, whenever the plugin has said something, before that takes effect. */
+  readonly save?: (claims: readonly StoredClaim[]) => void;
 }
 
 export class CniClaims {
   readonly #node: string;
+  readonly #save: (claims: readonly StoredClaim[]) => void;
   /** As the source has them, of this node. */
   readonly #records = new Map<ObjectKey, Pod>();
   readonly #claims = new Map<ObjectKey, Claim>();
-  /** The container of each pod's last ADD: a DEL of an earlier one takes nothing away. */
-  readonly #sandboxes = new Map<ObjectKey, string>();
+  /** A DEL of an earlier one takes nothing away. */
+  readonly #sandboxes = new Map<ObjectKey, Sandbox>();
   readonly #own = new Subject<ClusterChange>();
+  /** Of an agent before this one, until the source has told of all pods: those of which it says nothing are no more. */
+  #inherited: Set<ObjectKey>;
   #last: Omit<ClusterChange, 'events'> | undefined;
 
-  constructor(node: string) {
+  constructor(node: string, { stored = [], save = () => {} }: ClaimsOptions = {}) {
     this.#node = node;
+    this.#save = save;
+    this.#inherited = new Set(stored.map(({ pod }) => pod));
+    for (const { pod, sandbox, instance, claim } of stored) {
+      if (sandbox !== undefined) this.#sandboxes.set(pod, { container: sandbox, instance });
+      if (claim !== undefined) this.#claims.set(pod, { ...claim, instance });
+    }
   }
 
   /** The source with what the plugin says; ends and fails with the source. */
@@ -46,35 +71,66 @@ export class CniClaims {
   }
 
   /** ADD: the pod has these addresses from now on. */
-  claim(pod: ObjectKey, sandbox: string, addresses: readonly Address[]): void {
+  claim(pod: ObjectKey, sandbox: Sandbox, addresses: readonly Address[]): void {
     this.#sandboxes.set(pod, sandbox);
-    this.#put(pod, addresses);
+    this.#put(pod, addresses, sandbox.instance);
   }
 
   /** DEL: it has none any more, if that was its last sandbox. */
-  release(pod: ObjectKey, sandbox: string): void {
-    if (this.#sandboxes.get(pod) !== sandbox) return;
+  release(pod: ObjectKey, container: string): void {
+    const sandbox = this.#sandboxes.get(pod);
+    if (sandbox?.container !== container) return;
     this.#sandboxes.delete(pod);
-    this.#put(pod, []);
+    this.#put(pod, [], sandbox.instance);
   }
 
   /** GC: all sandboxes but these are gone. */
-  retain(sandboxes: ReadonlySet<string>): void {
-    for (const [pod, sandbox] of [...this.#sandboxes]) if (!sandboxes.has(sandbox)) this.release(pod, sandbox);
+  retain(containers: ReadonlySet<string>): void {
+    for (const [pod, { container }] of [...this.#sandboxes])
+      if (!containers.has(container)) this.release(pod, container);
   }
 
-  #put(pod: ObjectKey, addresses: readonly Address[]): void {
+  #put(pod: ObjectKey, addresses: readonly Address[], instance: number | undefined): void {
+    this.#inherited.delete(pod);
     const record = this.#records.get(pod);
-    const before = textOf(record?.addresses ?? []);
-    if (textOf(addresses) === before) this.#claims.delete(pod);
-    else this.#claims.set(pod, { addresses, before });
+    const former = record !== undefined && areTwo(record.instance, instance) ? record.instance : undefined;
+    const before = former === undefined ? textOf(record?.addresses ?? []) : '';
+    if (former === undefined && textOf(addresses) === before) this.#claims.delete(pod);
+    else this.#claims.set(pod, { addresses, before, instance, former });
+    this.#save(this.#stored());
     if (record === undefined || this.#last === undefined) return;
     this.#own.next({ ...this.#last, events: [{ type: 'upsert', object: this.#claimed(record) }] });
   }
 
+  #stored(): StoredClaim[] {
+    const pods = new Set([...this.#sandboxes.keys(), ...this.#claims.keys()]);
+    return [...pods].map((pod) => {
+      const sandbox = this.#sandboxes.get(pod);
+      const claim = this.#claims.get(pod);
+      const { addresses, before, former } = claim ?? {};
+      return {
+        pod,
+        sandbox: sandbox?.container,
+        instance: claim?.instance ?? sandbox?.instance,
+        ...(addresses !== undefined && before !== undefined && { claim: { addresses, before, former } }),
+      };
+    });
+  }
+
   #take({ events, ...rest }: ClusterChange): ClusterChange {
     this.#last = rest;
-    return { ...rest, events: events.map((event) => this.#translated(event)) };
+    const translated = events.map((event) => this.#translated(event));
+    if (rest.synced) this.#forgetInherited();
+    return { ...rest, events: translated };
+  }
+
+  #forgetInherited(): void {
+    for (const pod of this.#inherited) {
+      if (this.#records.has(pod)) continue;
+      this.#claims.delete(pod);
+      this.#sandboxes.delete(pod);
+    }
+    this.#inherited = new Set();
   }
 
   #translated(event: ClusterEvent): ClusterEvent {
@@ -94,17 +150,23 @@ export class CniClaims {
 
   /** One of the same name may have been added before its record comes, so a claim to an address outlives a record. */
   #forget(pod: ObjectKey): void {
+    const instance = this.#records.get(pod)?.instance;
     this.#records.delete(pod);
     const claim = this.#claims.get(pod);
     if (claim === undefined) return;
-    if (claim.addresses.length === 0) this.#claims.delete(pod);
-    else this.#claims.set(pod, { ...claim, before: '' });
+    const isItsOwn = instance !== undefined && claim.instance === instance;
+    if (isItsOwn || claim.addresses.length === 0) this.#claims.delete(pod);
+    else this.#claims.set(pod, { ...claim, before: '', former: undefined });
   }
 
   #claimed(record: Pod): Pod {
     const key = keyOf(record);
     const claim = this.#claims.get(key);
     if (claim === undefined) return record;
+    if (areTwo(record.instance, claim.instance)) {
+      // A kubelet starts a pod once the one of that name before it has ended.
+      return record.instance === claim.former ? { ...record, addresses: [] } : record;
+    }
     const now = textOf(record.addresses);
     if (now !== '' && now !== claim.before) {
       this.#claims.delete(key);
@@ -112,6 +174,11 @@ export class CniClaims {
     }
     return { ...record, addresses: claim.addresses };
   }
+}
+
+/** Whether both are known and not the same pod's. */
+export function areTwo(one: number | undefined, other: number | undefined): boolean {
+  return one !== undefined && other !== undefined && one !== other;
 }
 
 function textOf(addresses: readonly Address[]): string {

@@ -14,7 +14,8 @@ import type { AgentView } from '../api/agent-view.ts';
 import { ApiError, type Ask, type Reply } from '../api/server.ts';
 import { type Address, parseAddress } from '../model/address.ts';
 import type { ObjectKey } from '../model/cluster.ts';
-import type { CniClaims } from './claims.ts';
+import { instanceOf } from '../model/instance.ts';
+import { areTwo, type CniClaims } from './claims.ts';
 
 const PREFIX = '/v1/cni/';
 const LONGEST_MS = 120_000;
@@ -22,6 +23,8 @@ const LOOK_EVERY_MS = 2;
 
 const sandbox = z.object({ namespace: z.string().min(1), pod: z.string().min(1), containerId: z.string().min(1) });
 const attachment = sandbox.extend({
+  // Not every runtime says it: empty then.
+  uid: z.string().default(''),
   ifindex: z.int().positive(),
   ifname: z.string(),
   addresses: z.array(z.string().transform(addressOf)),
@@ -67,32 +70,36 @@ async function answer({ path, method, body, signal }: Ask, parts: CniParts): Pro
 
 const DONE: Reply = { json: {} };
 
-async function added(asked: Attachment, { view, claims }: CniParts, signal: AbortSignal): Promise<Reply> {
+async function added(asked: Attachment, parts: CniParts, signal: AbortSignal): Promise<Reply> {
+  const { view, claims } = parts;
   const key = keyOf(asked);
-  claims.claim(key, asked.containerId, asked.addresses);
+  claims.claim(key, { container: asked.containerId, instance: instanceIn(asked) }, asked.addresses);
   const began = performance.now();
   // A state that changes nothing in the kernel, for a pod under no policy say, is told of by nobody: so it is looked for too.
   const looks = merge(view.timings, interval(LOOK_EVERY_MS));
-  const inForce = looks.pipe(filter(() => signal.aborted || whyNot(asked, view) === undefined));
+  const inForce = looks.pipe(filter(() => signal.aborted || whyNot(asked, parts) === undefined));
   try {
     await firstValueFrom(inForce.pipe(timeout(asked.timeout)));
   } catch {
-    const why = claims.record(key) === undefined ? `no pod ${key} is known on this node` : whyNot(asked, view);
+    const why = claims.record(key) === undefined ? `no pod ${key} is known on this node` : whyNot(asked, parts);
     throw new ApiError(504, 'CNI_TIMEOUT', `not enforced within ${asked.timeout} ms: ${why}`);
   }
   return { json: { milliseconds: Math.round((performance.now() - began) * 1_000) / 1_000 } };
 }
 
-function checked(asked: Attachment, { view }: CniParts): Reply {
-  const why = whyNot(asked, view);
+function checked(asked: Attachment, parts: CniParts): Reply {
+  const why = whyNot(asked, parts);
   if (why !== undefined) throw new ApiError(409, 'NOT_ENFORCED', why);
   return DONE;
 }
 
 /** What keeps the interface from being the pod's under its policies; undefined when nothing does. */
-function whyNot(asked: Attachment, { inForce }: AgentView): string | undefined {
+function whyNot(asked: Attachment, { view: { inForce }, claims }: CniParts): string | undefined {
   const key = keyOf(asked);
   if (inForce === undefined) return 'no state is in force yet';
+  if (areTwo(claims.record(key)?.instance, instanceIn(asked))) {
+    return `the pod ${key} that is known is the one before ${asked.uid}`;
+  }
   const { bindings, compiled } = inForce.state;
   const binding = bindings.get(asked.ifindex);
   const interfaceIs = `interface ${asked.ifname} (${asked.ifindex})`;
@@ -102,6 +109,10 @@ function whyNot(asked: Attachment, { inForce }: AgentView): string | undefined {
   const has = compiled.endpoints.get(key)?.addresses ?? [];
   const lacks = asked.addresses.filter((address) => !has.includes(address));
   return lacks.length === 0 ? undefined : `the pod's record has not ${lacks.join(', ')}`;
+}
+
+function instanceIn({ uid }: Attachment): number | undefined {
+  return uid === '' ? undefined : instanceOf(uid);
 }
 
 function parsed<Shape extends z.ZodType>(shape: Shape, body: string): z.infer<Shape> {

@@ -4,7 +4,6 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Logger } from 'pino';
 import type { Observable } from 'rxjs';
 import { Agent } from '../agent.ts';
-import { CniClaims } from '../cni/claims.ts';
 import type { DataplaneChoice } from '../dataplane/select.ts';
 import { type HealthAddress, parseHealthAddress } from '../health.ts';
 import type { PendingMode } from '../links/bindings.ts';
@@ -15,7 +14,7 @@ import { Hearing } from '../observe/hearing.ts';
 import { directorySource } from '../sources/directory/directory-source.ts';
 import { warnUnlessNamed } from '../sources/directory/named-node.ts';
 import { kubernetesSource } from '../sources/kubernetes/kubernetes-source.ts';
-import { type CniOptions, cniOptions, keepPlugin } from './cni.ts';
+import { type CniOptions, cniOptions, keepPlugin, openClaims } from './cni.ts';
 import { dryRun } from './dry-run.ts';
 import { type EventsChoice, openDataplane } from './open-dataplane.ts';
 import { dataplaneOption, pinDirOption, socketOption } from './options.ts';
@@ -110,7 +109,7 @@ export function agentCommand(): Command {
 async function run(options: Options): Promise<void> {
   const log = openLog(options.logLevel);
   using stop = stopSignal();
-  const claims = new CniClaims(options.nodeName);
+  const claims = openClaims(options, log);
   const hearing = new Hearing();
   const parts = {
     node: options.nodeName,

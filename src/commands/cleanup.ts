@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Command } from 'commander';
+import { claimsFileOf } from '../cni/claims-file.ts';
 import { cleanupBpfDataplane } from '../dataplane/bpf/open.ts';
 import { cleanupIpsetDataplane } from '../dataplane/ipset/open.ts';
 import { requireCleanupRights } from '../privilege.ts';
@@ -27,6 +28,7 @@ export function cleanupCommand(): Command {
 function removeSocket(socket: string): void {
   if (socket === '') return;
   rmSync(socket, { force: true });
+  rmSync(claimsFileOf(socket), { force: true });
   const folder = dirname(socket);
   if (existsSync(folder) && readdirSync(folder).length === 0) rmdirSync(folder);
 }

@@ -1,6 +1,8 @@
 /** `selvedge cni install|uninstall`: puts the chained CNI plugin on this node, or takes it off. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Logger } from 'pino';
+import { CniClaims } from '../cni/claims.ts';
+import { claimsFileOf, loadClaims, type StoredClaim, saveClaims } from '../cni/claims-file.ts';
 import type { PluginSettings } from '../cni/conf-list.ts';
 import { install, uninstall } from '../cni/install.ts';
 import { keepInstalled } from '../cni/keep-installed.ts';
@@ -54,6 +56,36 @@ export function keepPlugin(options: CniOptions & { readonly socket: string }, lo
     onWritten: (files) => log.info({ event: 'cni-installed', files }, 'the CNI plugin is installed'),
     onFailure: (error) => log.error({ event: 'cni-failed', err: briefly(error) }, 'the CNI plugin is not installed'),
   });
+}
+
+/** With what the plugin has told an agent before this one, where there is a socket for it to tell. */
+export function openClaims({ nodeName, socket }: { nodeName: string; socket: string }, log: Logger): CniClaims {
+  if (socket === '') return new CniClaims(nodeName);
+  const file = claimsFileOf(socket);
+  let failed = false;
+  const fail = (error: unknown, text: string) => {
+    if (!failed) log.warn({ event: 'cni-claims', file, err: briefly(error) }, text);
+    failed = true;
+  };
+  let stored: readonly StoredClaim[] = [];
+  try {
+    stored = loadClaims(file);
+  } catch (error) {
+    fail(
+      error,
+      'what the CNI plugin has told before is not known: until the API server has their addresses, pods that started last are closed',
+    );
+    failed = false;
+  }
+  const save = (claims: readonly StoredClaim[]) => {
+    try {
+      saveClaims(file, claims);
+      failed = false;
+    } catch (error) {
+      fail(error, 'what the CNI plugin tells will not be known after a restart');
+    }
+  };
+  return new CniClaims(nodeName, { stored, save });
 }
 
 function confDirOption(): Option {

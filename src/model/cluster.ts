@@ -59,6 +59,8 @@ export interface Pod {
   readonly finished: boolean;
   /** Ports of all containers that run beside each other (init containers only when they restart always). */
   readonly ports: readonly ContainerPort[];
+  /** `instanceOf` its uid, once it is bound to a node; absent where it has none, in manifests. */
+  readonly instance?: number;
   readonly origin?: Origin;
 }
 

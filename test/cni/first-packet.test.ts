@@ -15,6 +15,8 @@ interface Settings {
   readonly cniVersion?: string;
   readonly timeout?: number;
   readonly onAgentDown?: 'closed' | 'open';
+  /** The one that the pod's record has, when absent. */
+  readonly uid?: string;
 }
 
 describeAsRoot('with the chained plugin', () => {
@@ -40,13 +42,15 @@ describeAsRoot('with the chained plugin', () => {
 
   const netnsOf = (pod: string) => `/run/netns/${fed.node.namespace}-${pod}`;
 
-  function call(command: string, pod: string, { container = `c-${pod}`, address = '', ...more }: Settings = {}) {
+  function call(command: string, pod: string, { container = `c-${pod}`, address = '', uid, ...more }: Settings = {}) {
     const path = netnsOf(pod);
     const prevResult = resultOf(address, `v${pod}`, path);
     const config = { cniVersion: '1.0.0', name: 'cbr0', type: 'selvedge-cni', socket, timeout: 3, prevResult, ...more };
-    const environment = environmentOf({ pod, netns: path, container });
+    const environment = environmentOf({ pod, netns: path, container, uid: uid ?? uidOf(pod) });
     return callPlugin({ namespace: fed.node.namespace, command, config, environment });
   }
+
+  const uidOf = (pod: string) => fed.server.storage.get('Pod', `shop/${pod}`)?.metadata.uid ?? '';
 
   /** Only to web, and only web to it. */
   function isolate(name: string): void {
@@ -127,6 +131,48 @@ describeAsRoot('with the chained plugin', () => {
     expect((await call('CHECK', 'again', { address: '10.66.0.24' })).code).toBe(0);
     expect([fed.node.reaches('again', 'web'), fed.node.reaches('again', 'db')]).toEqual([true, false]);
     fed.stop('again');
+  });
+
+  it('a pod of a set that comes again is not taken for the one before it: ADD waits for its own record', async () => {
+    fed.record('again0');
+    fed.node.addPod('again0', '10.66.0.27');
+    expect((await call('ADD', 'again0', { address: '10.66.0.27', container: 'old' })).code).toBe(0);
+    fed.record('again0', '10.66.0.27');
+    fed.node.removePod('again0');
+    expect((await call('DEL', 'again0', { container: 'old' })).code).toBe(0);
+
+    // The record that the agent has is still that of the first, whom no policy isolates.
+    isolate('again0-new');
+    fed.node.addPod('again0', '10.66.0.28');
+    const uid = 'of-the-second';
+    const early = await call('ADD', 'again0', { address: '10.66.0.28', uid, timeout: 0.2 });
+    expect([early.code, early.printed]).toMatchObject([1, { code: 11, msg: expect.stringContaining(uid) }]);
+    fed.server.delete('Pod', 'shop/again0');
+    fed.record('again0', undefined, { app: 'again0-new' });
+    expect((await call('ADD', 'again0', { address: '10.66.0.28' })).code).toBe(0);
+    expect([fed.node.reaches('again0', 'db'), fed.node.reaches('again0', 'web')]).toEqual([false, true]);
+    fed.stop('again0');
+  });
+
+  it('what was told is known to the next agent: a pod without an address in its record stays enforced, and connected', async () => {
+    isolate('kept');
+    fed.record('kept');
+    fed.node.addPod('kept', '10.66.0.29');
+    expect((await call('ADD', 'kept', { address: '10.66.0.29' })).code).toBe(0);
+    await agent.end('SIGKILL');
+    agent = fed.agent({ args: ['--socket', socket, '--pending', 'open', '--health-address', ''] });
+    await agent.enforced('kept');
+    expect([fed.node.reaches('kept', 'db'), fed.node.reaches('kept', 'web')]).toEqual([false, true]);
+    expect((await call('CHECK', 'kept', { address: '10.66.0.29' })).code).toBe(0);
+    // And given back by one that has not seen its ADD.
+    fed.record('kept', '10.66.0.29');
+    expect((await call('DEL', 'kept')).code).toBe(0);
+    fed.node.removePod('kept');
+    fed.record('next');
+    fed.node.addPod('next', '10.66.0.29');
+    expect((await call('ADD', 'next', { address: '10.66.0.29' })).code).toBe(0);
+    fed.stop('next');
+    fed.server.delete('Pod', 'shop/kept');
   });
 
   it('a pod that nobody knows is not started when closed, and is when open', async () => {

@@ -161,7 +161,7 @@ describeAsRoot('of a veth', () => {
         { interface: 9, address: 'rubbish' },
       ],
     };
-    const environment = environmentOf({ pod: 'web', netns, container: 'abc' });
+    const environment = environmentOf({ pod: 'web', netns, container: 'abc', uid: 'u-web' });
     const { code } = await callPlugin({
       namespace: node.it.name,
       command: 'ADD',

@@ -15,7 +15,7 @@ export class Interning {
   }
 
   #pod(pod: Pod): Pod {
-    const { kind, name, hostNetwork, finished } = pod;
+    const { kind, name, hostNetwork, finished, instance } = pod;
     // A list that grew by pushing keeps room for more; a copy does not.
     const addresses = pod.addresses.slice();
     const namespace = this.#texts.one(pod.namespace, pod.namespace);
@@ -24,7 +24,8 @@ export class Interning {
     // Written out as literals: V8 gives these just the room that they need, which copies by spread do not get.
     if (pod.node === undefined) return { kind, namespace, name, labels, addresses, hostNetwork, finished, ports };
     const node = this.#texts.one(pod.node, pod.node);
-    return { kind, namespace, name, labels, node, addresses, hostNetwork, finished, ports };
+    if (instance === undefined) return { kind, namespace, name, labels, node, addresses, hostNetwork, finished, ports };
+    return { kind, namespace, name, labels, node, addresses, hostNetwork, finished, ports, instance };
   }
 }
 

@@ -23,7 +23,14 @@ const POD: Shape = {
     kind: 'all',
     apiVersion: 'all',
     metadata: {
-      fields: { name: 'all', namespace: 'all', labels: 'all', resourceVersion: 'all', ownerReferences: 'all' },
+      fields: {
+        name: 'all',
+        namespace: 'all',
+        labels: 'all',
+        resourceVersion: 'all',
+        ownerReferences: 'all',
+        uid: 'all',
+      },
     },
     spec: {
       fields: {

@@ -1,6 +1,7 @@
 /** A Pod, or the template of pods in a workload, to its slim form. */
 import { type Address, familyOf, parseAddress } from '../../model/address.ts';
 import type { ContainerPort, Pod } from '../../model/cluster.ts';
+import { instanceOf } from '../../model/instance.ts';
 import { type Draft, metadataOf, reportTo } from './draft.ts';
 import { describe, type Field } from './field.ts';
 import { PROTOCOLS } from './policy-rule.ts';
@@ -25,14 +26,17 @@ export function parsePod(draft: Draft): ParsedPod {
   const phase = status.child('phase').text();
   const finished = phase === 'Succeeded' || phase === 'Failed';
   const { addresses, faulty } = podAddresses(status);
+  const spec = parsePodSpec(root.child('spec'));
+  const uid = root.child('metadata').child('uid').value;
   const object: Pod = {
     kind: 'Pod',
     namespace: names.namespace,
     name: names.name,
     labels: names.labels,
-    ...parsePodSpec(root.child('spec')),
+    ...spec,
     addresses,
     finished,
+    ...(spec.node !== undefined && typeof uid === 'string' && { instance: instanceOf(uid) }),
     ...(place.origin && { origin: place.origin }),
   };
   const unaddressed = addresses.length === 0 && (faulty || finished || phase === 'Pending');

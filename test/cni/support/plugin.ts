@@ -38,16 +38,19 @@ export interface Attachment {
   readonly netns: string;
   readonly container?: string;
   readonly ifname?: string;
+  /** Empty: the runtime does not say it. */
+  readonly uid?: string;
 }
 
 /** Of a pod in the namespace `shop`, as containerd gives it. */
-export function environmentOf({ pod, netns: path, container = `c-${pod}`, ifname = 'eth0' }: Attachment) {
+export function environmentOf({ pod, netns: path, container = `c-${pod}`, ifname = 'eth0', uid = '' }: Attachment) {
+  const more = uid === '' ? '' : `;K8S_POD_UID=${uid}`;
   return {
     CNI_CONTAINERID: container,
     CNI_NETNS: path,
     CNI_IFNAME: ifname,
     CNI_PATH: '/opt/cni/bin',
-    CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=${pod};K8S_POD_INFRA_CONTAINER_ID=${container};K8S_POD_UID=u-${pod}`,
+    CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=${pod};K8S_POD_INFRA_CONTAINER_ID=${container}${more}`,
   };
 }
 

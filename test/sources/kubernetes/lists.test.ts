@@ -28,6 +28,7 @@ describe.each([
         hostNetwork: false,
         finished: false,
         ports: [{ name: 'http', protocol: 'TCP', port: 8080 }],
+        instance: expect.any(Number),
       },
       'NetworkPolicy shop/closed': {
         kind: 'NetworkPolicy',
