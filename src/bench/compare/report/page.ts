@@ -1,0 +1,163 @@
+/** A report and its plots -> one HTML page that asks for nothing else: it can be sent, archived and printed as it is. */
+import { MEASURES } from '../contract.ts';
+import { formatRatioWithSpread, formatValue, topologyText, trafficText } from './numbers.ts';
+import type { SavedFigure, SavedReport } from './saved-report.ts';
+import { isHigherBetter, type Table, tablesOf } from './tables.ts';
+import { goalText, LEGEND, machineText, runText } from './words.ts';
+
+export interface DrawnPlot {
+  readonly title: string;
+  readonly svg: string;
+}
+
+export function pageOf(report: SavedReport, plots: readonly DrawnPlot[]): string {
+  const engines = report.nodes === undefined ? 'Engines side by side' : 'Between pods of a cluster';
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>selvedge bench: ${escaped(machineText(report))}</title>
+<style>${STYLE}</style>
+</head>
+<body>
+<header>
+<h1>selvedge bench</h1>
+<p class="lead">${engines}, on ${escaped(machineText(report))}</p>
+<p>${escaped(runText(report))}</p>
+</header>
+${section('What is to be reached', goalsTable(report))}
+${section('Over the number of policies', plotsText(plots))}
+${section('Every figure', `${legend(report)}${tablesOf(report).map(tableText).join('')}`)}
+${section('What could not be measured', listText(report.left))}
+</body>
+</html>
+`;
+}
+
+function section(title: string, body: string): string {
+  return body === '' ? '' : `<section>\n<h2>${title}</h2>\n${body}</section>`;
+}
+
+function goalsTable({ goals }: SavedReport): string {
+  if (goals.length === 0) return '';
+  const rows = goals.map((goal) => {
+    const mark = goal.reached ? '<td class="reached">reached</td>' : '<td class="missed">missed</td>';
+    return `<tr>${mark}<th scope="row">${escaped(goal.what)}</th><td>${goalText(goal)}</td><td>${escaped(goal.by)}</td></tr>\n`;
+  });
+  return scrolling(
+    `<table class="goals">\n<thead><tr><th></th><th>what</th><th>the worst</th><th>where</th></tr></thead>\n<tbody>\n${rows.join('')}</tbody></table>`,
+  );
+}
+
+function plotsText(plots: readonly DrawnPlot[]): string {
+  const figures = plots.map(({ title, svg }) => {
+    const named = svg.replace('<svg ', `<svg role="img" aria-label="${escaped(title)}" `);
+    return `<figure>${named}</figure>\n`;
+  });
+  return plots.length === 0 ? '' : `<div class="plots">\n${figures.join('')}</div>\n`;
+}
+
+function legend({ figures }: SavedReport): string {
+  return figures.some(({ ratio }) => ratio !== undefined) ? `<p>${escaped(LEGEND)}</p>\n` : '';
+}
+
+function tableText({ measure, groups, rows }: Table): string {
+  const { unit, text } = MEASURES[measure];
+  const better = isHigherBetter(measure) ? 'higher is better' : 'lower is better';
+  const places = groups.map(({ topology, traffic, policies }) => {
+    const name = `${topologyText(topology)}, ${trafficText(traffic)}`;
+    return `<th class="group" scope="colgroup" colspan="${policies.length}">${name}</th>`;
+  });
+  const counts = groups.map(({ policies }) =>
+    policies.map((count, index) => `<th${first(index)} scope="col">${count.toLocaleString('en')}</th>`).join(''),
+  );
+  const lines = rows.map(({ engine, cells }) => {
+    const columns = cells.map((group) => group.map((figure, index) => cellText(figure, index)).join(''));
+    return `<tr><th scope="row">${escaped(engine)}</th>${columns.join('')}</tr>\n`;
+  });
+  return `<h3>${escaped(text)} <small>${unit}, ${better}</small></h3>\n${scrolling(
+    `<table class="figures">\n<thead><tr><th></th>${places.join('')}</tr>\n<tr><th scope="row">policies</th>${counts.join('')}</tr></thead>\n<tbody>\n${lines.join('')}</tbody></table>`,
+  )}`;
+}
+
+function cellText(figure: SavedFigure | undefined, index: number): string {
+  if (figure === undefined) return `<td${first(index)}></td>`;
+  const { median, low, high, samples, ratio, measure } = figure;
+  const all = `quartiles ${formatValue(low)} and ${formatValue(high)}; rounds ${samples.map(formatValue).join(', ')}`;
+  return `<td${first(index)} title="${all}">${formatValue(median)}${ratio === undefined ? '' : ratioText(ratio, measure)}</td>`;
+}
+
+function ratioText(ratio: NonNullable<SavedFigure['ratio']>, measure: SavedFigure['measure']): string {
+  const worse = isHigherBetter(measure) ? 1 / ratio.median : ratio.median;
+  const kind = !ratio.differs ? 'same' : worse >= 2 ? 'worse' : 'near';
+  return `<br><small class="${kind}">${formatRatioWithSpread(ratio)}</small>`;
+}
+
+/** The first column of a group is set off from the last of that before. */
+function first(index: number): string {
+  return index === 0 ? ' class="first"' : '';
+}
+
+function listText(lines: readonly string[]): string {
+  if (lines.length === 0) return '';
+  return `<ul>\n${lines.map((line) => `<li>${escaped(line)}</li>\n`).join('')}</ul>\n`;
+}
+
+function scrolling(table: string): string {
+  return `<div class="scrolling">\n${table}\n</div>\n`;
+}
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+};
+
+function escaped(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? character);
+}
+
+const STYLE = `
+:root { color-scheme: light; }
+body { margin: 0 auto; max-width: 80rem; padding: 1rem 1.5rem 3rem; color: #222; background: #fff;
+  font: 15px/1.45 system-ui, "DejaVu Sans", Verdana, sans-serif; }
+h1 { margin: .5rem 0 0; font-size: 1.9rem; }
+h2 { margin: 2.2rem 0 .6rem; padding-bottom: .2rem; border-bottom: 2px solid #222; font-size: 1.3rem; }
+h3 { margin: 1.6rem 0 .3rem; font-size: 1rem; }
+h3::first-letter { text-transform: uppercase; }
+h3 small { color: #555; font-weight: normal; }
+p { margin: .3rem 0; max-width: 60rem; }
+.lead { font-size: 1.1rem; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 34rem), 1fr)); gap: 1.2rem; }
+figure { margin: 0; border: 1px solid #ccc; padding: .4rem; }
+svg { display: block; width: 100%; height: auto; }
+.scrolling { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: .2rem .6rem; vertical-align: top; }
+thead th { font-weight: 600; }
+tbody th { font-weight: normal; text-align: left; white-space: nowrap; }
+tbody tr { border-top: 1px solid #ddd; }
+.goals th, .goals td { text-align: left; }
+.goals tbody th { white-space: normal; }
+.figures th, .figures td { text-align: right; white-space: nowrap; line-height: 1.25; }
+.figures th[scope="row"] { position: sticky; left: 0; text-align: left; background: #fff; }
+.figures .group { text-align: left; font-weight: normal; font-style: italic; }
+.figures .first, .figures .group { border-left: 1px solid #999; }
+small { font-size: .82em; }
+.same { color: #666; }
+.worse { font-weight: bold; }
+.reached::before { content: "\\2713\\A0"; }
+.missed { font-weight: bold; }
+.missed::before { content: "\\2717\\A0"; }
+@media print {
+  body { max-width: none; padding: 0; font-size: 9pt; }
+  .plots { grid-template-columns: 1fr 1fr; }
+  figure, table { break-inside: avoid; }
+  h2, h3 { break-after: avoid; }
+  .scrolling { overflow: visible; }
+  th, td { padding: .1rem .3rem; }
+}
+`;
