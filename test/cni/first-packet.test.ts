@@ -1,8 +1,13 @@
 /** With the plugin a pod's first packet is judged: real plugin, real agent, veths as a CNI makes them, the API server still behind. */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { claimsFileOf } from '../../src/cni/claims-file.ts';
+import { BUILT_PLUGIN } from '../../src/cni/install.ts';
+import { netns } from '../../src/native.ts';
 import { FedNode } from '../agent/support/fed-node.ts';
 import type { NodeAgent } from '../agent/support/node-agent.ts';
 import { policy } from '../sources/kubernetes/objects.ts';
@@ -173,6 +178,29 @@ describeAsRoot('with the chained plugin', () => {
     expect((await call('ADD', 'next', { address: '10.66.0.29' })).code).toBe(0);
     fed.stop('next');
     fed.server.delete('Pod', 'shop/kept');
+  });
+
+  it('a plugin that is killed while it waits leaves a claim that its DEL takes back', async () => {
+    fed.node.addPod('cut', '10.66.0.30');
+    const path = netnsOf('cut');
+    const config = { cniVersion: '1.0.0', socket, timeout: 60, prevResult: resultOf('10.66.0.30', 'vcut', path) };
+    const environment = { ...environmentOf({ pod: 'cut', netns: path }), CNI_COMMAND: 'ADD' };
+    const child = netns.run(fed.node.namespace, () => spawn(BUILT_PLUGIN, { env: environment }));
+    child.stdin.end(JSON.stringify(config));
+    // Once the agent has it, this ADD is the pod's last.
+    await vi.waitUntil(
+      () => existsSync(claimsFileOf(socket)) && readFileSync(claimsFileOf(socket), 'utf8').includes('c-cut'),
+    );
+    const ended = once(child, 'exit');
+    child.kill('SIGKILL');
+    await ended;
+    expect((await call('DEL', 'cut')).code).toBe(0);
+    expect(readFileSync(claimsFileOf(socket), 'utf8')).not.toContain('c-cut');
+    fed.record('heir2');
+    fed.node.addPod('heir2', '10.66.0.31');
+    expect((await call('ADD', 'heir2', { address: '10.66.0.31' })).code).toBe(0);
+    fed.node.removePod('cut');
+    fed.stop('heir2');
   });
 
   it('a pod that nobody knows is not started when closed, and is when open', async () => {

@@ -1,10 +1,11 @@
 /** The plugin alone, as the CNI specification has it: versions, environment, what it is given, what it hands on. */
 
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createRawServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import fc from 'fast-check';
 import { afterAll, afterEach, expect, it } from 'vitest';
 import { ip, TestNamespace } from '../support/kernel/test-namespace.ts';
@@ -21,6 +22,13 @@ afterEach(() => {
   server?.closeAllConnections();
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** An agent, as far as the plugin sees one. */
+async function listen(answer: RequestListener): Promise<void> {
+  const listening = createServer(answer);
+  server = listening;
+  await new Promise<void>((resolve) => listening.listen(socket, resolve));
+}
 
 const somewhere = environmentOf({ pod: 'web', netns: '/run/netns/none' });
 const failed = (code: number, msg: RegExp) => ({
@@ -132,24 +140,78 @@ it('an agent that says nothing is not waited for for ever', async () => {
   expect([code, printed]).toMatchObject([1, { msg: 'selvedge: the agent gave no answer in time' }]);
 });
 
+/** [0.3.1, 0.4.0, 1.0.0, 1.1.0]: whether the specification of that version has the command. */
+const KNOWN = {
+  DEL: [true, true, true, true],
+  CHECK: [false, true, true, true],
+  STATUS: [false, false, false, true],
+  GC: [false, false, false, true],
+} as const;
+
+it.each(VERSIONS)('each command of version %s, and an error for those that came later', async (cniVersion) => {
+  await listen((_, response) => response.end('{}'));
+  const prevResult = resultOf('10.66.0.9', 'veth9', '/run/netns/none', cniVersion);
+  // Not of Kubernetes, so that CHECK does not look for a veth.
+  const environment = { ...somewhere, CNI_ARGS: '' };
+  for (const [command, known] of Object.entries(KNOWN)) {
+    const { code, printed } = await callPlugin({ command, config: { cniVersion, socket, prevResult }, environment });
+    if (known[VERSIONS.indexOf(cniVersion)]) expect([command, code, printed]).toEqual([command, 0, undefined]);
+    else
+      expect([command, code, printed]).toMatchObject([
+        command,
+        1,
+        { cniVersion, code: 1, msg: expect.stringContaining(command) },
+      ]);
+  }
+});
+
+it('what the agent refuses is told in its words, by the code that says what to do', async () => {
+  await listen((_, response) => {
+    response.statusCode = 503;
+    response.end(JSON.stringify({ error: { code: 'NOT_READY', message: 'no state is in force yet' } }));
+  });
+  const call = (more: object) => callPlugin({ command: 'STATUS', config: { cniVersion: '1.1.0', socket, ...more } });
+  const refused = await call({});
+  expect([refused.code, refused.printed]).toEqual([
+    1,
+    { cniVersion: '1.1.0', code: 50, msg: 'selvedge: no state is in force yet' },
+  ]);
+  expect(await call({ onAgentDown: 'open' })).toMatchObject({ code: 0, printed: undefined });
+});
+
+it('an agent that has as many connections as it takes is asked again', async () => {
+  let dropped = 0;
+  const busy = createRawServer((connection) => {
+    connection.on('error', () => {});
+    if (dropped++ < 3) connection.destroy();
+    else connection.end('HTTP/1.1 200 OK\r\n\r\n{}');
+  });
+  await new Promise<void>((resolve) => busy.listen(socket, resolve));
+  const { code } = await callPlugin({ command: 'STATUS', config: { cniVersion: '1.1.0', socket } });
+  busy.close();
+  expect([code, dropped]).toEqual([0, 4]);
+});
+
+it('a configuration without bound, and one whose end does not come', async () => {
+  const long = await callPlugin({ command: 'ADD', config: ' '.repeat((4 << 20) + 1), environment: somewhere });
+  expect([long.code, long.printed]).toMatchObject([1, { code: 6, msg: expect.stringContaining('longer than') }]);
+  const endless = await callPlugin({ command: 'ADD', config: undefined, environment: somewhere });
+  expect([endless.code, endless.printed]).toMatchObject([
+    1,
+    { code: 5, msg: expect.stringContaining('does not come') },
+  ]);
+});
+
 describeAsRoot('of a veth', () => {
   it('the agent is told the node’s end, the pod’s own addresses of both families, and whose they are', async () => {
     using node = disposable(new TestNamespace('cni', ['veth7']));
     using pod = disposable(new TestNamespace('cnipod', []));
     node.it.run(() => ip(['link', 'add', 'veth9', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', pod.it.name]));
     const asked: unknown[] = [];
-    server = createServer((request, response) => {
-      let body = '';
-      request.on('data', (part) => {
-        body += part;
-      });
-      request.on('end', () => {
-        asked.push([request.method, request.url, JSON.parse(body)]);
-        response.end('{}');
-      });
+    await listen(async (request, response) => {
+      asked.push([request.method, request.url, JSON.parse(await text(request))]);
+      response.end('{}');
     });
-    const listening = server;
-    await new Promise<void>((resolve) => listening.listen(socket, resolve));
     const netns = `/run/netns/${pod.it.name}`;
     const prevResult = {
       ...resultOf('10.66.0.9', 'veth9', netns),

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <thread>
 
 #include "../../src/fd.hh"
 
@@ -15,6 +16,8 @@ using Clock = std::chrono::steady_clock;
 
 /// Beyond what the agent is told to wait: time for its answer to come.
 constexpr std::chrono::milliseconds kGrace{1000};
+/// Until a busy agent is asked again.
+constexpr std::chrono::milliseconds kBusy{20};
 constexpr size_t kLongest = 1 << 16;
 
 [[noreturn]] void fail(const std::string &what) { throw AgentDownError(what + ": " + std::strerror(errno)); }
@@ -30,6 +33,12 @@ void wait_for(int fd, short events, Clock::time_point deadline) {
   }
 }
 
+/// The agent is there, but has as many connections as it takes.
+class BusyError : public AgentDownError {
+public:
+  using AgentDownError::AgentDownError;
+};
+
 Fd connect_to(const std::string &path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -37,8 +46,9 @@ Fd connect_to(const std::string &path) {
   std::memcpy(address.sun_path, path.data(), path.size());
   Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid()) fail("a socket");
-  if (connect(fd.get(), reinterpret_cast<const sockaddr *>(&address), sizeof(address)) != 0) fail(path);
-  return fd;
+  if (connect(fd.get(), reinterpret_cast<const sockaddr *>(&address), sizeof(address)) == 0) return fd;
+  if (errno == EAGAIN) throw BusyError(path + ": nobody takes the connection");
+  fail(path);
 }
 
 void send_all(int fd, const std::string &text, Clock::time_point deadline) {
@@ -48,6 +58,8 @@ void send_all(int fd, const std::string &text, Clock::time_point deadline) {
       sent += static_cast<size_t>(now);
     else if (errno == EAGAIN)
       wait_for(fd, POLLOUT, deadline);
+    else if (errno == EPIPE || errno == ECONNRESET)
+      return; // What it has said until then, if anything, is read.
     else if (errno != EINTR)
       fail("asking the agent");
   }
@@ -57,7 +69,7 @@ std::string receive_all(int fd, Clock::time_point deadline) {
   std::string text;
   for (char buffer[4096]; text.size() <= kLongest;) {
     const ssize_t size = recv(fd, buffer, sizeof(buffer), 0);
-    if (size == 0) return text;
+    if (size == 0 || (size < 0 && errno == ECONNRESET)) return text;
     if (size > 0)
       text.append(buffer, static_cast<size_t>(size));
     else if (errno == EAGAIN)
@@ -68,21 +80,34 @@ std::string receive_all(int fd, Clock::time_point deadline) {
   throw AgentDownError("the agent's answer has no end");
 }
 
-} // namespace
-
-Answer ask_agent(const Config &config, const std::string &path, const Json &body) {
-  const auto deadline = Clock::now() + config.timeout + kGrace;
+Answer ask_once(const Config &config, const std::string &path, const std::string &content, Clock::time_point deadline) {
   const Fd fd = connect_to(config.socket);
-  const std::string content = body.dump(-1, ' ', false, Json::error_handler_t::replace);
   // HTTP/1.0: the answer comes in one piece and ends with the connection.
   send_all(fd.get(),
            "POST " + path + " HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: " +
                std::to_string(content.size()) + "\r\n\r\n" + content,
            deadline);
   const std::string text = receive_all(fd.get(), deadline);
+  if (text.empty()) throw BusyError("what listens on " + config.socket + " gives no answer");
   const auto end = text.find("\r\n\r\n");
   if (end == std::string::npos || text.rfind("HTTP/1.", 0) != 0 || text.size() < sizeof("HTTP/1.1 200")) {
     throw AgentDownError("what listens on " + config.socket + " is no agent");
   }
   return {std::atoi(text.c_str() + sizeof("HTTP/1.1")), text.substr(end + 4)};
+}
+
+} // namespace
+
+Answer ask_agent(const Config &config, const std::string &path, const Json &body) {
+  const auto begin = Clock::now();
+  const std::string content = body.dump(-1, ' ', false, Json::error_handler_t::replace);
+  for (;;) {
+    try {
+      return ask_once(config, path, content, begin + config.timeout + kGrace);
+    } catch (const BusyError &) {
+      // All pods of a node start at once when it does.
+      if (Clock::now() - begin > config.timeout) throw;
+      std::this_thread::sleep_for(kBusy);
+    }
+  }
 }

@@ -114,10 +114,18 @@ void collect_garbage(const Config &config) {
   }
 }
 
+/// A runtime that asks for it at an earlier version means something else by it.
+void need_version(const Config &config, const std::string &command, const std::string &first) {
+  if (config.is_at_least(first)) return;
+  throw CniError(CniCode::kIncompatibleVersion, command + " came with version " + first + ", not " + config.version);
+}
+
 } // namespace
 
 std::optional<Json> run_command(const Environment &environment, const Config &config) {
   const std::string &command = environment.command;
+  if (command == "CHECK") need_version(config, command, "0.4.0");
+  if (command == "STATUS" || command == "GC") need_version(config, command, "1.1.0");
   if (command == "ADD") return add(environment, config);
   if (command == "DEL")
     remove(environment, config);

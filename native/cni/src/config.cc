@@ -39,8 +39,8 @@ std::map<std::string, std::string> arguments(const std::string &text) {
 
 } // namespace
 
-void read_config(std::istream &input, Config &config) {
-  config.json = Json::parse(input, nullptr, false);
+void read_config(const std::string &text, Config &config) {
+  config.json = Json::parse(text, nullptr, false);
   if (config.json.is_discarded()) throw CniError(CniCode::kDecode, "the network configuration is no JSON");
   if (!config.json.is_object()) throw CniError(CniCode::kDecode, "the network configuration is no JSON object");
   const std::string version = string_in(config.json, "cniVersion", "0.3.1");
@@ -58,6 +58,11 @@ void read_config(std::istream &input, Config &config) {
   const std::string down = string_in(config.json, "onAgentDown", "closed");
   if (down != "closed" && down != "open") fail_config("onAgentDown", "\"closed\" or \"open\"");
   config.on_agent_down = down == "open" ? OnAgentDown::kOpen : OnAgentDown::kClosed;
+}
+
+bool Config::is_at_least(const std::string &other) const {
+  const auto place = [](const std::string &one) { return std::find(kVersions.begin(), kVersions.end(), one); };
+  return place(version) >= place(other);
 }
 
 Environment read_environment() {

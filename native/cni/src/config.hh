@@ -21,6 +21,9 @@ struct Config {
   OnAgentDown on_agent_down = OnAgentDown::kClosed;
   /// As read, for what only one command asks of it.
   Json json;
+
+  /// @param other one of kVersions
+  bool is_at_least(const std::string &other) const;
 };
 
 struct Environment {
@@ -35,6 +38,6 @@ struct Environment {
 };
 
 /// Throws CniError; `config.version` is set by then if it is one that is known.
-void read_config(std::istream &input, Config &config);
+void read_config(const std::string &text, Config &config);
 /// Throws CniError where something is missing that the command needs.
 Environment read_environment();

@@ -1,9 +1,12 @@
 // selvedge-cni: a chained CNI plugin. ADD returns once the agent says that the pod's policies are in the kernel, so that
 // the pod's first packet is judged by them.
+#include <unistd.h>
+
 #include <iostream>
 
 #include "cni_error.hh"
 #include "commands.hh"
+#include "input.hh"
 
 namespace {
 
@@ -27,7 +30,7 @@ int main() {
   try {
     const Environment environment = read_environment();
     if (environment.command == "VERSION") return tell_versions();
-    read_config(std::cin, config);
+    read_config(read_input(STDIN_FILENO), config);
     if (const auto result = run_command(environment, config)) std::cout << result->dump() << "\n";
     return 0;
   } catch (const CniError &error) {

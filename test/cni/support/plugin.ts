@@ -20,12 +20,13 @@ export interface CniOutcome {
   readonly milliseconds: number;
 }
 
-/** @param call.config an object, or a text that is to be read as it is */
+/** @param call.config an object, or a text that is to be read as it is; undefined: nothing comes, and no end */
 export async function callPlugin({ namespace, command, config, environment = {} }: Call): Promise<CniOutcome> {
   const began = performance.now();
   const start = () => ({ child: spawn(BUILT_PLUGIN, { env: { CNI_COMMAND: command, ...environment } }) });
   const { child } = namespace === undefined ? start() : netns.run(namespace, start);
-  child.stdin.on('error', () => {}).end(typeof config === 'string' ? config : JSON.stringify(config));
+  child.stdin.on('error', () => {});
+  if (config !== undefined) child.stdin.end(typeof config === 'string' ? config : JSON.stringify(config));
   const ended = new Promise<{ code: number | null; milliseconds: number }>((resolve, reject) => {
     child.on('error', reject).on('exit', (code) => resolve({ code, milliseconds: performance.now() - began }));
   });
