@@ -27,10 +27,13 @@ import { NameIndex } from './observe/name-index.ts';
 import { PolicyTimes } from './observe/policy-times.ts';
 import { Timings } from './observe/timings.ts';
 import { Reconciler } from './reconciler.ts';
+import { isUnchanged } from './unchanged.ts';
 
 export interface AgentParts {
   readonly node: string;
   readonly source: Observable<ClusterChange>;
+  /** Has the source say at once what it has heard and was about to say soon: a state is about to be put together. */
+  readonly hurry?: () => void;
   readonly links: Observable<NodeLinks>;
   readonly dataplane: Dataplane;
   readonly pending: PendingMode;
@@ -71,6 +74,8 @@ export class Agent implements AgentView {
   #announced = false;
   readonly #inForce: ReadonlyMap<number, readonly Address[]> | undefined;
   #begun = false;
+  /** The last state is not in force at every interface. */
+  #stale = false;
   readonly #faults = new Faults();
   /** When the oldest of what is not in force yet was seen; below, of what the step that runs, or has failed, takes in. */
   #behindSince: number | undefined;
@@ -209,6 +214,7 @@ export class Agent implements AgentView {
 
   async #apply(): Promise<void> {
     await this.dataplane.ready();
+    this.#parts.hurry?.();
     const links = this.#links;
     const { synced, revision } = this.#change;
     if (links === undefined) return;
@@ -218,12 +224,18 @@ export class Agent implements AgentView {
     const hint = this.#compile();
     const state = this.#desired(links, hint);
     this.#links = { ...links, gone: new Set() };
-    const applied = await this.dataplane.apply(state, hint);
+    const same = links.gone.size === 0 && !this.#stale && isUnchanged(this.#current?.state, state, hint);
+    // Most of what happens in a cluster changes nothing here: then the data plane is not even asked.
+    const applied = same ? this.#nothingNew() : await this.dataplane.apply(state, hint);
     this.#unknown = false;
     this.#tellBindings(state.bindings);
     this.#told.applied(state, applied, revision);
     this.#tell(state, hint, applied);
     this.#onApplied(applied);
+  }
+
+  #nothingNew(): Applied {
+    return { generation: this.#current?.generation ?? 0n, writes: 0, milliseconds: 0 };
   }
 
   /** The very map of the state before has nothing new to say. */
@@ -248,6 +260,7 @@ export class Agent implements AgentView {
 
   #onApplied({ stale = [] }: Applied): void {
     this.#applyingSince = undefined;
+    this.#stale = stale.length > 0;
     this.#faults.stepIsWell();
     for (const { ifindex, role, error } of stale) {
       this.#faults.link(ifindex, error);
