@@ -2,6 +2,7 @@
  * The compiled programs over maps of a small state, in a network namespace of their own: whole states are written to the
  * idle copy and put in force as the agent does, packets go through by test-run, events tell the reasons.
  */
+import { createHash } from 'node:crypto';
 import { abiOf, type StructName } from '../../../src/dataplane/bpf/abi.ts';
 import { readCounts } from '../../../src/dataplane/bpf/counts.ts';
 import { type FieldValue, StructCodec } from '../../../src/dataplane/bpf/struct-codec.ts';
@@ -19,14 +20,16 @@ const SHOT = 2;
 /** The default of the C source. */
 const MARK_SHIFT = 16;
 const MARK_REPLY = 1 << 14;
-/** Larger than any state here, to be quick to make and to clear. */
 const FLOW_SET_BITS = 6;
+/** Larger than any state here, to be quick to make and to clear. */
 const SIZES = { slots: 4096, endpoints: 16, ports: 256, ipcache4: 64, ipcache6: 64, cidrs4: 4096, cidrs6: 4096 };
 
 export interface PathOptions {
   /** u32 constants of the programs. */
   readonly rodata?: Readonly<Record<string, number>>;
   readonly object?: string;
+  /** Sets of each flow table, as a power of 2. */
+  readonly flowSetBits?: number;
 }
 
 export class PacketPath {
@@ -38,10 +41,13 @@ export class PacketPath {
   readonly #generation: MappedMap;
   readonly #tables = new Map<string, BpfMap>();
   readonly #ring: RingBuffer;
+  readonly #flowSetBits: number;
   #events: Record<string, FieldValue>[] = [];
   #inForce = 0n;
 
-  constructor(purpose: string, { rodata = {}, object = OBJECT }: PathOptions = {}) {
+  constructor(purpose: string, options: PathOptions = {}) {
+    const { rodata = {}, object = OBJECT, flowSetBits = FLOW_SET_BITS } = options;
+    this.#flowSetBits = flowSetBits;
     this.namespace = new TestNamespace(purpose, ['uplink', 'webv', 'apiv', 'dbv', 'newv']);
     this.object = BpfObject.open(object);
     this.#codecs = new Map([...this.object.layout.structs].map(([name, layout]) => [name, new StructCodec(layout)]));
@@ -52,10 +58,11 @@ export class PacketPath {
       for (const side of SIDES) this.object.setMaxEntries(`${name}_${side}`, size);
     }
     this.object.setMaxEntries('events', 65536);
-    for (const name of ['flows4', 'flows6']) this.object.setInnerMaxEntries(name, 2 ** FLOW_SET_BITS);
-    this.object.setRodata('flow_set_bits', word(FLOW_SET_BITS));
+    for (const name of ['flows4', 'flows6']) this.object.setInnerMaxEntries(name, 2 ** flowSetBits);
+    this.object.setRodata('flow_set_bits', word(flowSetBits));
     for (const [name, value] of Object.entries({ event_limit: 0, ...rodata })) this.object.setRodata(name, word(value));
     this.object.load();
+    this.seedFlows(1);
     this.#generation = this.object.map('generation').mmap();
     for (const { slot } of Object.values(ENDPOINTS)) {
       for (const family of [4, 6] as const) this.#addTable(slot, family);
@@ -136,13 +143,33 @@ export class PacketPath {
   }
 
   /** Rewrites all entries of a pod's flow table. */
-  changeFlows(name: EndpointName, change: (flow: FlowRecord) => FlowRecord): void {
+  changeFlows(name: EndpointName, change: (flow: FlowRecord, key: FlowRecord) => FlowRecord): void {
     for (const family of [4, 6] as const) this.#entries(name, family).change(change);
   }
 
   /** Makes all of a pod's flows look as if their last packet had come so many ticks earlier. */
   age(name: EndpointName, ticks: number): void {
     this.changeFlows(name, (flow) => ({ ...flow, seen: (Number(flow.seen) - ticks) >>> 0 }));
+  }
+
+  /** Numbers by which connections are placed in their tables, the same for the same seed. */
+  seedFlows(seed: number): void {
+    const size = this.object.map('flow_seed').info.valueSize;
+    const numbers = createHash('shake256', { outputLength: size }).update(`${seed}`).digest();
+    this.object.map('flow_seed').set(word(0), numbers);
+  }
+
+  /** A pod's flow table itself. */
+  flowTable(name: EndpointName, family: 4 | 6 = 4): BpfMap {
+    return this.#tables.get(`${ENDPOINTS[name].slot} ${family}`) as BpfMap;
+  }
+
+  /** How often something did not fit, by its name in enum loss; on all CPUs together. */
+  lost(name: string): number {
+    const counts = this.object.map('losses').get(word(this.number(name))) as Buffer;
+    let sum = 0n;
+    for (let at = 0; at < counts.length; at += 8) sum += counts.readBigUInt64LE(at);
+    return Number(sum);
   }
 
   forgetFlows(): void {
@@ -260,13 +287,13 @@ export class PacketPath {
 
   #addTable(slot: number, family: 4 | 6): void {
     const valueSize = this.#codec(`flow${family}_set`).size;
-    const table = BpfMap.create({ type: 'array', keySize: 4, valueSize, maxEntries: 2 ** FLOW_SET_BITS });
+    const table = BpfMap.create({ type: 'array', keySize: 4, valueSize, maxEntries: 2 ** this.#flowSetBits });
     this.object.map(`flows${family}`).setInner(word(slot), table);
     this.#tables.set(`${slot} ${family}`, table);
   }
 
   #entries(name: EndpointName, family: 4 | 6): FlowEntries {
-    return new FlowEntries(this.#tables.get(`${ENDPOINTS[name].slot} ${family}`) as BpfMap, this.object.layout);
+    return new FlowEntries(this.flowTable(name, family), this.object.layout);
   }
 }
 

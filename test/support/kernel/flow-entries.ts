@@ -1,4 +1,5 @@
 /** An endpoint's table of connections, an array of sets, <-> its entries. */
+import { endianness } from 'node:os';
 import { type FieldValue, StructCodec } from '../../../src/dataplane/bpf/struct-codec.ts';
 import type { BpfMap, Layout, StructLayout } from '../../../src/native.ts';
 
@@ -9,6 +10,8 @@ export interface FlowEntry {
   readonly key: FlowRecord;
   /** Of struct flow, and `origin` (enum flow_origin) and `translated` from its word. */
   readonly value: FlowRecord;
+  /** Which one it stands in. */
+  readonly set: number;
 }
 
 /** Two ports in network byte order, read as one number of the machine's. */
@@ -57,7 +60,8 @@ export class FlowEntries {
 
   /** Those in use, live or not. */
   *[Symbol.iterator](): Generator<FlowEntry> {
-    for (const { set } of this.#sets()) for (const at of this.#used(set)) yield this.#decode(set, at);
+    for (const { index, set } of this.#sets())
+      for (const at of this.#used(set)) yield { ...this.#decode(set, at), set: numberOf(index) };
   }
 
   get size(): number {
@@ -65,12 +69,15 @@ export class FlowEntries {
   }
 
   /** Rewrites what stands in struct flow. */
-  change(change: (flow: FlowRecord) => FlowRecord): void {
+  change(change: (flow: FlowRecord, key: FlowRecord) => FlowRecord): void {
     const { flow } = this.#shape;
     for (const { index, set } of this.#sets()) {
       const used = this.#used(set);
       if (used.length === 0) continue;
-      for (const at of used) set.set(flow.encode(change(flow.decode(set.subarray(at, at + flow.size)))), at);
+      for (const at of used) {
+        const changed = change(flow.decode(set.subarray(at, at + flow.size)), this.#decode(set, at).key);
+        set.set(flow.encode(changed), at);
+      }
       this.#table.set(index, set);
     }
   }
@@ -95,7 +102,7 @@ export class FlowEntries {
     return places.filter((at) => flow.decode(set.subarray(at, at + flow.size)).judged !== 0n);
   }
 
-  #decode(set: Buffer, at: number): FlowEntry {
+  #decode(set: Buffer, at: number): Omit<FlowEntry, 'set'> {
     const { entry, flow } = this.#shape;
     const { flow: bytes, ports, ...key } = entry.decode(set.subarray(at, at + entry.size));
     const value = flow.decode(bytes as Uint8Array);
@@ -105,4 +112,9 @@ export class FlowEntries {
       value: { ...value, origin: bit('JUDGED_BY_PEER_BIT') + 1, translated: bit('JUDGED_TRANSLATED_BIT') },
     };
   }
+}
+
+/** A key of the machine's byte order. */
+function numberOf(key: Buffer): number {
+  return endianness() === 'LE' ? key.readUInt32LE() : key.readUInt32BE();
 }
