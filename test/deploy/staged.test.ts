@@ -26,6 +26,16 @@ const FLANNEL = JSON.stringify(
   2,
 );
 
+/** In place of Flannel's netpol.enabled: what the process of that one would say, as rules in its table. */
+const OTHER_ENGINE = `table inet kube-network-policies {
+  chain forward {
+    type filter hook forward priority filter - 5;
+    ct state established accept
+    ip saddr 10.66.0.10 ip daddr 10.66.0.11 accept
+    ip daddr 10.66.0.0/24 drop
+  }
+}`;
+
 describeAsRoot('the staged tree', () => {
   const objects = new OtherObjects();
   let tree: string;
@@ -104,9 +114,8 @@ describeAsRoot('the staged tree', () => {
       fed.server.put(policy('shop', 'default-deny', { podSelector: {}, policyTypes: ['Ingress'], ingress: [] }));
       fed.admit('api', 'web');
       for (const [place, name] of PODS.entries()) fed.start(name, `10.66.0.${place + 10}`);
-      before = tracesOn(fed);
-      await startAgent(tree);
       for (const name of PODS) await fed.node.whenUp(name);
+      before = tracesOn(fed);
     }, 60_000);
 
     afterEach(() => traffic?.close());
@@ -117,11 +126,25 @@ describeAsRoot('the staged tree', () => {
       files?.[Symbol.dispose]();
     });
 
-    it('the agent enforces a default-deny and what a policy admits', async () => {
-      expect(agent.words).toContain(`"dataplane":"${dataplane}"`);
+    it('the agent takes over from an engine that was there, under traffic, and enforces alone', {
+      timeout: 60_000,
+    }, async () => {
+      netns.run(fed.node.namespace, () => runSync('nft', ['-f', '-'], { input: OTHER_ENGINE }));
       const running = await begin();
-      await vi.waitFor(() => expect(running.rounds).toBeGreaterThan(50), { timeout: 20_000 });
-      expect((await running.end()).wrong).toEqual([]);
+      const asked = async () => {
+        const { rounds } = running;
+        await vi.waitFor(() => expect(running.rounds).toBeGreaterThan(rounds + 20), { timeout: 20_000 });
+      };
+      await asked();
+      await startAgent(tree);
+      expect(agent.words).toContain(`"dataplane":"${dataplane}"`);
+      await asked();
+      // The guide's last step.
+      netns.run(fed.node.namespace, () => runSync('nft', ['delete', 'table', 'inet', 'kube-network-policies']));
+      await asked();
+      const { rounds, messages, wrong } = await running.end();
+      console.log(`${dataplane}: took over: ${rounds} rounds, ${messages} messages`);
+      expect(wrong).toEqual([]);
     });
 
     it('its commands answer in the container', async () => {
