@@ -56,6 +56,28 @@ describeAsRoot('an agent after another', () => {
     expect(tables(second)).not.toEqual(before);
   });
 
+  test('a restarted agent finds connections where the one before has put them: the numbers that place them stay', async () => {
+    const seedOf = ({ object }: OpenedBpfDataplane) => object.map('flow_seed').get(u32Bytes(0)) as Buffer;
+    const first = await fresh.open();
+    const seed = seedOf(first);
+    expect(new Set(seed).size).toBeGreaterThan(seed.length / 2);
+    first.close();
+    expect(seedOf(await fresh.open())).toEqual(seed);
+  });
+
+  test('tables of flows of another size are left behind with all other maps, and connections are placed anew', async () => {
+    const ifindex = fresh.node.addVeth();
+    const first = await fresh.open();
+    await first.apply(isolatedAt(ifindex, [80]), undefined);
+    const seed = first.object.map('flow_seed').get(u32Bytes(0));
+    first.close();
+    const second = await fresh.open({ mapSizes: { flowsPerEndpoint: 128 } });
+    await second.apply(isolatedAt(ifindex, [80]), undefined);
+    using table = second.object.map('flows4').getInner(u32Bytes(1)) as BpfMap;
+    expect(2 ** (second.object.rodata('flow_set_bits').bytes[0] as number)).toBe(table.info.maxEntries);
+    expect(second.object.map('flow_seed').get(u32Bytes(0))).not.toEqual(seed);
+  });
+
   test('enforcement stays when the agent goes', async () => {
     const ifindex = fresh.node.addVeth();
     const dataplane = await fresh.open();
