@@ -1,16 +1,43 @@
 /** `selvedge bench`: what enforcement costs here, measured. */
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
+import { clusterCommands, type PrintOptions, printClusterManifests } from '../bench/cluster/command.ts';
+import { addClusterOptions } from '../bench/cluster/options.ts';
 import { addCompareOptions, type CompareCommandOptions, runCompare } from '../bench/compare/command.ts';
+import type { RenderOptions } from '../bench/compare/report/index.ts';
 import { pathCommand } from '../bench/path/command.ts';
 
 export function benchCommand(): Command {
   const bench = new Command('bench').description(
     'Compare what enforcement costs on this machine: no policy, an empty program, both data planes, plain iptables rules.',
   );
-  return addCompareOptions(bench)
+  addClusterOptions(addCompareOptions(bench))
     .addHelpText('after', HELP)
-    .action((options: CompareCommandOptions) => runCompare(options))
-    .addCommand(pathCommand());
+    .action((options: Options, command: Command) =>
+      options.cluster ? printClusterManifests(options, command) : runCompare(options),
+    )
+    .addCommand(pathCommand())
+    .addCommand(reportCommand());
+  for (const command of clusterCommands()) bench.addCommand(command, { hidden: true });
+  return bench;
+}
+
+type Options = CompareCommandOptions & PrintOptions & { readonly cluster?: true };
+
+function reportCommand(): Command {
+  return (
+    new Command('report')
+      .description(
+        'Show, draw and put side by side what was measured before: files of -o json, report.json, logs of --cluster.',
+      )
+      .argument('<files...>', 'reports; - is standard input')
+      .addOption(new Option('-o, --output <format>').choices(['table', 'json']).default('table'))
+      .option('--report <directory>', 'write an HTML page, plots and the figures there')
+      // Only here: other commands need none of it.
+      .action(async (files: string[], options: RenderOptions) => {
+        const { renderSaved } = await import('../bench/compare/report/index.ts');
+        await renderSaved(files, options);
+      })
+  );
 }
 
 const HELP = `

@@ -36,10 +36,11 @@ export async function runCompare(options: CompareCommandOptions): Promise<void> 
   process.stderr.write(formatGrid(grid));
   using stop = stopSignal();
   // Only here: other commands need neither.
-  const [{ openLoads }, { formatTable, writeReport }] = await Promise.all([
+  const [{ openLoads }, { checkDrawing, formatTable, writeReport }] = await Promise.all([
     import('./loads/open-loads.ts'),
     import('./report/index.ts'),
   ]);
+  if (directory !== undefined) checkDrawing();
   await using loads = await openLoads();
   const report = await (async () => {
     using progress = openProgress(secondsOf(grid));

@@ -62,41 +62,37 @@ function legend({ figures }: SavedReport): string {
   return figures.some(({ ratio }) => ratio !== undefined) ? `<p>${escaped(LEGEND)}</p>\n` : '';
 }
 
+/** A table for each place: as many side by side as there is room for. */
 function tableText({ measure, groups, rows }: Table): string {
   const { unit, text } = MEASURES[measure];
   const better = isHigherBetter(measure) ? 'higher is better' : 'lower is better';
-  const places = groups.map(({ topology, traffic, policies }) => {
-    const name = `${topologyText(topology)}, ${trafficText(traffic)}`;
-    return `<th class="group" scope="colgroup" colspan="${policies.length}">${name}</th>`;
+  const tables = groups.map(({ topology, traffic, policies }, index) => {
+    const heads = policies.map((count) => `<th scope="col">${count.toLocaleString('en')}</th>`);
+    const lines = rows.flatMap(({ engine, cells }) => {
+      const own = cells[index] ?? [];
+      if (own.every((figure) => figure === undefined)) return [];
+      return [`<tr><th scope="row">${escaped(engine)}</th>${own.map(cellText).join('')}</tr>\n`];
+    });
+    const caption = `<caption>${topologyText(topology)}, ${trafficText(traffic)}</caption>`;
+    return scrolling(
+      `<table class="figures">\n${caption}\n<thead><tr><th>policies</th>${heads.join('')}</tr></thead>\n<tbody>\n${lines.join('')}</tbody></table>`,
+    );
   });
-  const counts = groups.map(({ policies }) =>
-    policies.map((count, index) => `<th${first(index)} scope="col">${count.toLocaleString('en')}</th>`).join(''),
-  );
-  const lines = rows.map(({ engine, cells }) => {
-    const columns = cells.map((group) => group.map((figure, index) => cellText(figure, index)).join(''));
-    return `<tr><th scope="row">${escaped(engine)}</th>${columns.join('')}</tr>\n`;
-  });
-  return `<h3>${escaped(text)} <small>${unit}, ${better}</small></h3>\n${scrolling(
-    `<table class="figures">\n<thead><tr><th></th>${places.join('')}</tr>\n<tr><th scope="row">policies</th>${counts.join('')}</tr></thead>\n<tbody>\n${lines.join('')}</tbody></table>`,
-  )}`;
+  const title = `<h3>${escaped(text)} <small>${unit}, ${better}</small></h3>`;
+  return `${title}\n<div class="places">\n${tables.join('')}</div>\n`;
 }
 
-function cellText(figure: SavedFigure | undefined, index: number): string {
-  if (figure === undefined) return `<td${first(index)}></td>`;
+function cellText(figure: SavedFigure | undefined): string {
+  if (figure === undefined) return '<td></td>';
   const { median, low, high, samples, ratio, measure } = figure;
   const all = `quartiles ${formatValue(low)} and ${formatValue(high)}; rounds ${samples.map(formatValue).join(', ')}`;
-  return `<td${first(index)} title="${all}">${formatValue(median)}${ratio === undefined ? '' : ratioText(ratio, measure)}</td>`;
+  return `<td title="${all}">${formatValue(median)}${ratio === undefined ? '' : ratioText(ratio, measure)}</td>`;
 }
 
 function ratioText(ratio: NonNullable<SavedFigure['ratio']>, measure: SavedFigure['measure']): string {
   const worse = isHigherBetter(measure) ? 1 / ratio.median : ratio.median;
   const kind = !ratio.differs ? 'same' : worse >= 2 ? 'worse' : 'near';
   return `<br><small class="${kind}">${formatRatioWithSpread(ratio)}</small>`;
-}
-
-/** The first column of a group is set off from the last of that before. */
-function first(index: number): string {
-  return index === 0 ? ' class="first"' : '';
 }
 
 function listText(lines: readonly string[]): string {
@@ -122,7 +118,7 @@ function escaped(text: string): string {
 
 const STYLE = `
 :root { color-scheme: light; }
-body { margin: 0 auto; max-width: 80rem; padding: 1rem 1.5rem 3rem; color: #222; background: #fff;
+body { margin: 0 auto; max-width: 84rem; padding: 1rem 1.5rem 3rem; color: #222; background: #fff;
   font: 15px/1.45 system-ui, "DejaVu Sans", Verdana, sans-serif; }
 h1 { margin: .5rem 0 0; font-size: 1.9rem; }
 h2 { margin: 2.2rem 0 .6rem; padding-bottom: .2rem; border-bottom: 2px solid #222; font-size: 1.3rem; }
@@ -136,22 +132,28 @@ figure { margin: 0; border: 1px solid #ccc; padding: .4rem; }
 svg { display: block; width: 100%; height: auto; }
 .scrolling { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .6rem; vertical-align: top; }
+th, td { padding: .2rem .45rem; vertical-align: top; }
 thead th { font-weight: 600; }
 tbody th { font-weight: normal; text-align: left; white-space: nowrap; }
 tbody tr { border-top: 1px solid #ddd; }
 .goals th, .goals td { text-align: left; }
 .goals tbody th { white-space: normal; }
-.figures th, .figures td { text-align: right; white-space: nowrap; line-height: 1.25; }
-.figures th[scope="row"] { position: sticky; left: 0; text-align: left; background: #fff; }
-.figures .group { text-align: left; font-weight: normal; font-style: italic; }
-.figures .first, .figures .group { border-left: 1px solid #999; }
+.goals td { white-space: nowrap; }
+.places { display: flex; flex-wrap: wrap; gap: .6rem 1.5rem; }
+.places .scrolling { max-width: 100%; }
+caption { text-align: left; font-style: italic; padding-left: .45rem; white-space: nowrap; }
+.figures th, .figures td { text-align: right; white-space: nowrap; line-height: 1.2; }
+.figures th:first-child { position: sticky; left: 0; text-align: left; background: #fff; }
 small { font-size: .82em; }
 .same { color: #666; }
 .worse { font-weight: bold; }
 .reached::before { content: "\\2713\\A0"; }
 .missed { font-weight: bold; }
 .missed::before { content: "\\2717\\A0"; }
+@media (max-width: 50rem) {
+  body { padding: .5rem .8rem 2rem; }
+  .goals td { white-space: normal; }
+}
 @media print {
   body { max-width: none; padding: 0; font-size: 9pt; }
   .plots { grid-template-columns: 1fr 1fr; }

@@ -74,13 +74,25 @@ const schema = z.object({
 });
 
 /**
+ * One report, or those in the logs of jobs: a line each, among others.
  * @param source for messages
  * @throws {ReportError}
  */
+export function parseReports(text: string, source: string): readonly SavedReport[] {
+  const lines = text.split('\n').filter((line) => line.startsWith(REPORT_LINE));
+  if (lines.length < 2 && text.trimStart().startsWith('{')) return [parseReport(text, source)];
+  if (lines.length === 0) throw new ReportError(`${source} holds no report of selvedge bench`);
+  return lines.map((line) => parseReport(line, source));
+}
+
+/** As `JSON.stringify` begins it. */
+const REPORT_LINE = '{"version":';
+
+/** @throws {ReportError} */
 export function parseReport(json: string, source: string): SavedReport {
   let value: unknown;
   try {
-    value = JSON.parse(reportIn(json));
+    value = JSON.parse(json);
   } catch (error) {
     throw new ReportError(`${source} is no JSON: ${(error as Error).message}`, { cause: error });
   }
@@ -91,21 +103,23 @@ export function parseReport(json: string, source: string): SavedReport {
   throw new ReportError(`${source} is no report of selvedge bench${place}: ${issue?.message}`, { cause: error });
 }
 
-/** @throws {ReportError} */
-export function readReport(file: string): SavedReport {
-  let json: string;
+/** @param file `-` is standard input. @throws {ReportError} */
+export function readReports(file: string): readonly SavedReport[] {
+  const source = file === '-' ? 'standard input' : file;
+  let text: string;
   try {
-    // 0: standard input.
-    json = readFileSync(file === '-' ? 0 : file, 'utf8');
+    text = readFileSync(file === '-' ? 0 : file, 'utf8');
   } catch (error) {
-    throw new ReportError(`${file} cannot be read: ${(error as Error).message}`, { cause: error });
+    throw new ReportError(`${source} cannot be read: ${(error as Error).message}`, { cause: error });
   }
-  return parseReport(json, file === '-' ? 'standard input' : file);
+  return parseReports(text, source);
 }
 
-/** A job's log may hold other lines before the report's. */
-function reportIn(log: string): string {
-  return log.trimStart().startsWith('{') ? log : (log.split('\n').findLast((line) => line.startsWith('{')) ?? log);
+/** Of a file that holds one. @throws {ReportError} */
+export function readReport(file: string): SavedReport {
+  const [report, ...others] = readReports(file);
+  if (report === undefined || others.length > 0) throw new ReportError(`${file} holds ${others.length + 1} reports`);
+  return report;
 }
 
 /** `figures[3].ratio.low` */

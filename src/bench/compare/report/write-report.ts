@@ -10,7 +10,7 @@ import { markdownOf } from './markdown.ts';
 import { type DrawnPlot, pageOf } from './page.ts';
 import { plotsOf } from './plot-data.ts';
 import { plotSpec } from './plot-spec.ts';
-import { ReportError, readReport, type SavedReport } from './saved-report.ts';
+import { ReportError, readReports, type SavedReport } from './saved-report.ts';
 import { captionOf } from './words.ts';
 
 /** Pixels of a PNG for each of the SVG's: legible when printed, or on a screen with small ones. */
@@ -58,7 +58,7 @@ export interface RenderOptions {
  * @throws {ReportError}
  */
 export async function renderSaved(files: readonly string[], options: RenderOptions): Promise<void> {
-  const report = joinReports(files.map((file) => ({ source: file, report: readReport(file) })));
+  const report = joinReports(files.flatMap((source) => readReports(source).map((report) => ({ source, report }))));
   if (options.report !== undefined) await writeReport(options.report, report);
   await writeOutput([
     options.output === 'json' ? `${JSON.stringify(report, null, 2)}\n` : formatTable(report, terminal()),
