@@ -3,7 +3,7 @@ import { keyOf, type NetworkPolicy, type ObjectKey } from '../model/cluster.ts';
 import type { Binding } from '../model/links.ts';
 import { matches } from '../model/selector.ts';
 import type { Hearing } from '../observe/hearing.ts';
-import { seldomMeant } from '../observe/seldom-meant.ts';
+import { seldomMeant, seldomMeantInTurns } from '../observe/seldom-meant.ts';
 import type { AgentView } from './agent-view.ts';
 import type { PolicyStatus, PolicySummary, Status } from './contract.ts';
 
@@ -18,7 +18,9 @@ export interface NodeFacts {
 const NO_LOSSES = { event: 0, counter: 0, flow: 0, fragment: 0 };
 
 export async function statusOf(view: AgentView, facts: NodeFacts): Promise<Status> {
+  const unmeant = await seldomMeantInTurns(view.objects());
   const { inForce, node, dataplane } = view;
+  // From here on all is of one moment but what the kernel is asked.
   const faults = view.faults();
   const silences = [...(facts.hearing?.silence().values() ?? [])];
   const lag = silences.length === 0 ? undefined : Math.round(Math.max(...silences));
@@ -52,7 +54,7 @@ export async function statusOf(view: AgentView, facts: NodeFacts): Promise<Statu
         milliseconds: Math.round(inForce.milliseconds * 100) / 100,
       },
     }),
-    warnings: [...view.change.warnings, ...seldomMeant(view.objects())],
+    warnings: [...view.change.warnings, ...unmeant],
   };
 }
 

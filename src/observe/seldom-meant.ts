@@ -1,4 +1,5 @@
 /** Policies and pods -> warnings of what is valid and seldom meant: a policy that selects no pod, a port name that no pod has. */
+import { setImmediate } from 'node:timers/promises';
 import {
   type ClusterObject,
   keyOf,
@@ -10,11 +11,39 @@ import {
 } from '../model/cluster.ts';
 import { matches, selectorText } from '../model/selector.ts';
 
+/** Milliseconds at a time: an agent whose state waits meanwhile is late by no more. */
+const TURN_MS = 3;
+/** Objects between two looks at the clock. */
+const STRIDE = 64;
+
 /** A look at all policies and pods, so for when somebody asks. @param only this policy's warnings; all when absent */
 export function seldomMeant(objects: Iterable<ClusterObject>, only?: ObjectKey): Warning[] {
+  const work = looked(objects, only);
+  for (;;) {
+    const { done, value } = work.next();
+    if (done) return value;
+  }
+}
+
+/** The same of all policies as they are now, a little at a time: half a second's work where there are 100,000 pods. */
+export async function seldomMeantInTurns(objects: Iterable<ClusterObject>): Promise<Warning[]> {
+  const work = looked([...objects], undefined);
+  for (let begun = performance.now(); ; ) {
+    const { done, value } = work.next();
+    if (done) return value;
+    if (performance.now() - begun < TURN_MS) continue;
+    await setImmediate();
+    begun = performance.now();
+  }
+}
+
+/** Stops now and then. */
+function* looked(objects: Iterable<ClusterObject>, only: ObjectKey | undefined): Generator<undefined, Warning[]> {
   const policies: NetworkPolicy[] = [];
   const pods = new Map<string, NamespacePods>();
+  let seen = 0;
   for (const object of objects) {
+    if (++seen % STRIDE === 0) yield;
     if (only !== undefined && !('namespace' in object && only.startsWith(`${object.namespace}/`))) continue;
     if (object.kind === 'NetworkPolicy') policies.push(object);
     if (object.kind !== 'Pod' || object.hostNetwork || object.finished) continue;
@@ -22,9 +51,14 @@ export function seldomMeant(objects: Iterable<ClusterObject>, only?: ObjectKey):
     pods.set(object.namespace, there);
     there.add(object);
   }
-  return policies
-    .filter((policy) => only === undefined || keyOf(policy) === only)
-    .flatMap((policy) => warningsOf(policy, pods.get(policy.namespace)?.selectedBy(policy.podSelector) ?? []));
+  const warnings: Warning[] = [];
+  for (const policy of policies) {
+    yield;
+    if (only !== undefined && keyOf(policy) !== only) continue;
+    for (const warning of warningsOf(policy, pods.get(policy.namespace)?.selectedBy(policy.podSelector) ?? []))
+      warnings.push(warning);
+  }
+  return warnings;
 }
 
 function warningsOf(policy: NetworkPolicy, selected: readonly Pod[]): Warning[] {

@@ -1,7 +1,7 @@
 // What is valid and seldom meant is named, once for each policy, however many pods and policies there are.
 import { expect, test } from 'vitest';
 import type { ClusterObject, NetworkPolicy, ObjectKey, Pod } from '../../src/model/cluster.ts';
-import { seldomMeant } from '../../src/observe/seldom-meant.ts';
+import { seldomMeant, seldomMeantInTurns } from '../../src/observe/seldom-meant.ts';
 
 function pod(name: string, labels: Record<string, string>, more: Partial<Pod> = {}): Pod {
   return {
@@ -66,4 +66,20 @@ test('a policy that selects no pod, and a port name that no selected pod has', (
     'NetworkPolicy shop/host',
   ]);
   expect(seldomMeant(objects, 'shop/all' as ObjectKey)).toEqual([]);
+});
+
+test('of a large cluster the same, and others have their turns meanwhile', async () => {
+  const pods = Array.from({ length: 20_000 }, (_, i) => pod(`web-${i}`, { app: `app-${i}`, of: `${i % 7}` }));
+  const policies = Array.from({ length: 2_000 }, (_, i) => policy(`policy-${i}`, labelled('app', `app-${20 * i}`)));
+  let turns = 0;
+  const turn = () => {
+    turns++;
+    next = setImmediate(turn);
+  };
+  let next = setImmediate(turn);
+  const found = await seldomMeantInTurns([...pods, ...policies]);
+  clearImmediate(next);
+  expect(found).toEqual(seldomMeant([...pods, ...policies]));
+  expect(found).toHaveLength(1_000);
+  expect(turns).toBeGreaterThan(1);
 });
