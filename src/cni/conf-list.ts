@@ -1,4 +1,6 @@
-/** The text of a CNI configuration list -> the same with our plugin behind all others, or without it. */
+/** The text of a CNI configuration list -> the same with our plugin behind all others, or without it; all else to the byte. */
+import { elementsOf, type Span } from './json-elements.ts';
+
 export const PLUGIN = 'selvedge-cni';
 
 export interface PluginSettings {
@@ -17,44 +19,71 @@ export class ConfListError extends Error {
   }
 }
 
-interface ConfList {
-  readonly plugins: readonly { readonly type?: unknown }[];
+type Plugin = Readonly<Record<string, unknown>>;
+
+interface Element extends Span {
+  readonly plugin: Plugin;
 }
 
 /** Undefined when it is so already. @throws {ConfListError} */
 export function withPlugin(text: string, settings: PluginSettings): string | undefined {
-  const list = parsed(text);
-  const entry = { type: PLUGIN, ...settings };
-  const plugins = [...others(list), entry];
-  return JSON.stringify(plugins) === JSON.stringify(list.plugins) ? undefined : printed({ ...list, plugins }, text);
+  const elements = pluginsIn(text);
+  if (elements.every(isOurs)) throw new ConfListError('it has no plugins but ours');
+  const entry = JSON.stringify({ type: PLUGIN, ...settings });
+  const [last] = elements.slice(-1);
+  const ours = elements.filter(isOurs);
+  if (ours.length === 1 && last === ours[0] && JSON.stringify(last?.plugin) === entry) return undefined;
+  const cleared = without(text, elements);
+  const others = pluginsIn(cleared);
+  const end = others.at(-1)?.to;
+  // As the first one is set off from its bracket.
+  const space = /\s*$/.exec(cleared.slice(0, others[0]?.from))?.[0] ?? '';
+  return `${cleared.slice(0, end)},${space}${entry}${cleared.slice(end)}`;
 }
 
 /** Undefined when it is not in there. @throws {ConfListError} */
 export function withoutPlugin(text: string): string | undefined {
-  const list = parsed(text);
-  const plugins = others(list);
-  return plugins.length === list.plugins.length ? undefined : printed({ ...list, plugins }, text);
+  const elements = pluginsIn(text);
+  return elements.some(isOurs) ? without(text, elements) : undefined;
 }
 
-function others({ plugins }: ConfList) {
-  return plugins.filter(({ type }) => type !== PLUGIN);
+/** The same as a list, for whoever has a single configuration. @throws {ConfListError} */
+export function asList(text: string): string {
+  const { cniVersion, name, ...plugin } = parsed(text) as Plugin;
+  const list = { ...(cniVersion !== undefined && { cniVersion }), ...(name !== undefined && { name }) };
+  return JSON.stringify({ ...list, plugins: [plugin] });
 }
 
-function parsed(text: string): ConfList {
-  let value: unknown;
+function isOurs({ plugin }: Element): boolean {
+  return plugin.type === PLUGIN;
+}
+
+/** With each of ours goes what was put in with it: what stands between it and the one before. */
+function without(text: string, elements: readonly Element[]): string {
+  let left = text;
+  for (let i = elements.length - 1; i >= 0; i--) {
+    const element = elements[i] as Element;
+    if (!isOurs(element)) continue;
+    const before = elements[i - 1];
+    const next = elements[i + 1];
+    const from = before === undefined ? element.from : before.to;
+    const to = before === undefined && next !== undefined ? next.from : element.to;
+    left = left.slice(0, from) + left.slice(to);
+  }
+  return left;
+}
+
+function pluginsIn(text: string): readonly Element[] {
+  const plugins = (parsed(text) as { plugins?: unknown } | null)?.plugins;
+  const isList = Array.isArray(plugins) && plugins.length > 0 && plugins.every((one) => typeof one === 'object' && one);
+  if (!isList) throw new ConfListError('it has no list of plugins');
+  return elementsOf(text, 'plugins').map((span, i) => ({ ...span, plugin: plugins[i] as Plugin }));
+}
+
+function parsed(text: string): unknown {
   try {
-    value = JSON.parse(text);
+    return JSON.parse(text);
   } catch (cause) {
     throw new ConfListError(`no JSON: ${(cause as Error).message}`, { cause });
   }
-  const plugins = (value as Partial<ConfList> | null)?.plugins;
-  const isList = Array.isArray(plugins) && plugins.length > 0 && plugins.every((one) => typeof one === 'object' && one);
-  if (!isList) throw new ConfListError('it has no list of plugins');
-  return value as ConfList;
-}
-
-/** Indented as it was, so that taking the plugin out again restores it. */
-function printed(list: ConfList, before: string): string {
-  const indent = /\n([ \t]+)"/.exec(before)?.[1] ?? '';
-  return JSON.stringify(list, undefined, indent) + (before.endsWith('\n') ? '\n' : '');
 }

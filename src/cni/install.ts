@@ -1,19 +1,20 @@
 /** The plugin on a node: its binary among the CNI's, and its place in the configuration list that the container runtime reads. */
 import {
   chmodSync,
+  chownSync,
   copyFileSync,
   existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
-  renameSync,
   rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { ConfListError, PLUGIN, type PluginSettings, withoutPlugin, withPlugin } from './conf-list.ts';
+import { asList, ConfListError, PLUGIN, type PluginSettings, withoutPlugin, withPlugin } from './conf-list.ts';
+import { removeLeftOvers, replaceFile } from './replace-file.ts';
 
 export interface Places {
   /** /etc/cni/net.d */
@@ -33,24 +34,25 @@ export const BUILT_PLUGIN = fileURLToPath(new URL('../../build/cni/selvedge-cni'
 
 /**
  * The binary first, so that no list names what is not there. Changes only what differs.
- * @returns the files that were written @throws {ConfListError} nothing was changed in the list
+ * @returns the files that were written @throws {ConfListError} nothing was changed in the list; what the file system refuses
  */
 export function install({ confDir, binDir, settings, binary = BUILT_PLUGIN }: InstallOptions): string[] {
+  const change = (text: string) => withPlugin(text, settings);
   const file = firstConf(confDir);
-  const text = readFileSync(file, 'utf8');
-  const changed = told(file, () => withPlugin(text, settings));
+  told(file, () => change(readFileSync(file, 'utf8')));
   const target = join(binDir, PLUGIN);
   const written: string[] = [];
   if (!isSame(binary, target)) {
     mkdirSync(binDir, { recursive: true });
-    replace(target, (made) => {
+    removeLeftOvers(binDir);
+    replaceFile(target, (made) => {
       copyFileSync(binary, made);
       chmodSync(made, 0o755);
     });
     written.push(target);
   }
-  if (changed !== undefined) {
-    rewrite(file, changed);
+  if (rewrite(file, change)) {
+    removeLeftOvers(confDir);
     written.push(file);
   }
   return written;
@@ -60,18 +62,14 @@ export function install({ confDir, binDir, settings, binary = BUILT_PLUGIN }: In
 export function uninstall({ confDir, binDir }: Places): string[] {
   const written: string[] = [];
   for (const file of confFiles(confDir)) {
-    const text = readFileSync(file, 'utf8');
-    if (!text.includes(PLUGIN)) continue;
-    const changed = told(file, () => withoutPlugin(text));
-    if (changed === undefined) continue;
-    rewrite(file, changed);
-    written.push(file);
+    if (readFileSync(file, 'utf8').includes(PLUGIN) && rewrite(file, withoutPlugin)) written.push(file);
   }
   const target = join(binDir, PLUGIN);
   if (existsSync(target)) {
-    rmSync(target);
+    rmSync(target, { force: true });
     written.push(target);
   }
+  for (const folder of [confDir, binDir]) if (existsSync(folder)) removeLeftOvers(folder, 0);
   return written;
 }
 
@@ -80,8 +78,9 @@ function firstConf(confDir: string): string {
   const [file] = confFiles(confDir);
   if (file === undefined) throw new ConfListError(`there is no configuration in ${confDir}: install the CNI first`);
   if (!file.endsWith('.conflist')) {
+    const list = told(file, () => asList(readFileSync(file, 'utf8')));
     throw new ConfListError(
-      `${file} is a single configuration, to which nothing can be added: make it a list (.conflist) with that one under "plugins"`,
+      `${file} is a single configuration, to which nothing can be added: put ${list} into ${basename(file).replace(/\.\w+$/, '')}.conflist and remove ${file}`,
     );
   }
   return file;
@@ -97,20 +96,20 @@ function isSame(binary: string, target: string): boolean {
   return readFileSync(binary).equals(readFileSync(target));
 }
 
-function rewrite(file: string, text: string): void {
-  const { mode } = statSync(file);
-  replace(file, (made) => writeFileSync(made, text, { mode: mode & 0o777 }));
-}
-
-/** Whoever reads meanwhile reads the old one or the new one, whole. Runtimes read no file of that ending. */
-function replace(file: string, make: (made: string) => void): void {
-  const made = `${file}.${process.pid}.tmp`;
-  try {
-    make(made);
-    renameSync(made, file);
-  } catch (error) {
-    rmSync(made, { force: true });
-    throw error;
+/** What others write into it meanwhile is changed in its turn. @returns whether there was anything to change */
+function rewrite(file: string, change: (text: string) => string | undefined): boolean {
+  for (;;) {
+    const text = readFileSync(file, 'utf8');
+    const changed = told(file, () => change(text));
+    if (changed === undefined) return false;
+    const { mode, uid, gid } = statSync(file);
+    const make = (made: string) => {
+      writeFileSync(made, changed, { mode: mode & 0o777 });
+      // The umask has its say in the line above.
+      chmodSync(made, mode & 0o777);
+      chownSync(made, uid, gid);
+    };
+    if (replaceFile(file, make, () => readFileSync(file, 'utf8') === text)) return true;
   }
 }
 

@@ -7,16 +7,20 @@ import {
   renameSync,
   rmSync,
   statSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import { beforeEach, expect, it, onTestFinished } from 'vitest';
+import { runSync } from '../../src/child-process.ts';
 import { type PluginSettings, withoutPlugin, withPlugin } from '../../src/cni/conf-list.ts';
 import { BUILT_PLUGIN, install, uninstall } from '../../src/cni/install.ts';
 import { keepInstalled } from '../../src/cni/keep-installed.ts';
 import { selvedge } from '../observe/command.ts';
+import { describeAsRoot } from '../support/privilege.ts';
 
 /** As Flannel's own manifest has it. */
 const FLANNEL = `{
@@ -75,21 +79,61 @@ it('goes behind all others, with every field of theirs kept; uninstalling restor
   expect(uninstall({ confDir, binDir })).toEqual([]);
 });
 
-it('whatever the list holds, adding and removing gives it back, and adding twice is adding once', () => {
+/** JSON with any white space between its parts, as people and programs write it. */
+function printed(value: unknown, space: () => string): string {
+  const list = (items: string[], [open, close]: string) =>
+    `${open}${space()}${items.join(`${space()},${space()}`)}${space()}${close}`;
+  if (Array.isArray(value))
+    return list(
+      value.map((one) => printed(one, space)),
+      '[]',
+    );
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  const fields = Object.entries(value).map(
+    ([key, one]) => `${JSON.stringify(key)}${space()}:${space()}${printed(one, space)}`,
+  );
+  return list(fields, '{}');
+}
+
+function without<T>(all: Record<string, T>, key: string): Record<string, T> {
+  return Object.fromEntries(Object.entries(all).filter(([name]) => name !== key));
+}
+
+it('whatever the list holds, taking the plugin out gives it back to the byte, and adding twice is adding once', () => {
   const plugin = fc.dictionary(fc.string(), fc.jsonValue()).map((more) => ({ ...more, type: 'other' }));
   const lists = fc.record({
     more: fc.dictionary(fc.string(), fc.jsonValue()),
     plugins: fc.array(plugin, { minLength: 1 }),
   });
+  const spaces = fc.infiniteStream(fc.constantFrom('', '', ' ', '\n', '\n\t', '\r\n  '));
   fc.assert(
-    fc.property(lists, fc.constantFrom(undefined, '  ', '\t'), ({ more, plugins }, indent) => {
-      const text = `${JSON.stringify({ ...more, plugins }, undefined, indent)}\n`;
+    fc.property(lists, spaces, fc.boolean(), ({ more, plugins }, space, last) => {
+      const next = () => space.next().value as string;
+      const text =
+        next() + printed(last ? { ...more, plugins } : { plugins, ...without(more, 'plugins') }, next) + next();
       const added = withPlugin(text, SETTINGS) as string;
+      expect(JSON.parse(added).plugins).toEqual([...JSON.parse(text).plugins, { type: 'selvedge-cni', ...SETTINGS }]);
       expect(withPlugin(added, SETTINGS)).toBeUndefined();
-      expect(JSON.parse(withoutPlugin(added) as string)).toEqual(JSON.parse(text));
-      expect(withPlugin(added, { ...SETTINGS, timeout: 9 })).toContain('"timeout"');
+      expect(withoutPlugin(added)).toBe(text);
+      const other = withPlugin(added, { ...SETTINGS, timeout: 9 }) as string;
+      expect(JSON.parse(other).plugins.at(-1)).toMatchObject({ type: 'selvedge-cni', timeout: 9 });
+      expect(withoutPlugin(other)).toBe(text);
     }),
   );
+});
+
+it('what others have put behind it, or before, goes before it again', () => {
+  const types = (text: string | undefined) => JSON.parse(text ?? '').plugins.map(({ type }: { type: string }) => type);
+  const ours = '{"type":"selvedge-cni"}';
+  const lists = [
+    `{"plugins":[${ours},{"type":"a"},{"type":"b"}]}`,
+    `{"plugins":[ {"type":"a"}, ${ours} ,{"type":"b"}, ${ours}]}`,
+  ];
+  for (const text of lists) {
+    expect(types(withPlugin(text, SETTINGS))).toEqual(['a', 'b', 'selvedge-cni']);
+    expect(types(withoutPlugin(text))).toEqual(['a', 'b']);
+  }
+  expect(() => withPlugin(`{"plugins":[${ours}]}`, { ...SETTINGS, timeout: 1 })).toThrow('no plugins but ours');
 });
 
 it('a folder without a list, a single configuration and a list that is none are refused, and nothing is changed', () => {
@@ -102,7 +146,10 @@ it('a folder without a list, a single configuration and a list that is none are 
     renameSync(join(confDir, 'kept'), file);
   };
   refused('', '', /there is no configuration in .*install the CNI first/);
-  refused('05-bridge.conf', '{"type":"bridge"}', /is a single configuration, to which nothing can be added/);
+  const single = '{"cniVersion":"1.0.0","name":"mine","type":"bridge","ipam":{}}';
+  const list = '{"cniVersion":"1.0.0","name":"mine","plugins":[{"type":"bridge","ipam":{}}]}';
+  const advice = `is a single configuration, to which nothing can be added: put ${list} into 05-bridge.conflist and remove`;
+  refused('05-bridge.conf', single, new RegExp(advice.replaceAll(/[[{]/g, '\\$&')));
   refused('05-half.conflist', '{"plugins":[', /05-half.conflist: no JSON/);
   refused('05-none.conflist', '{"plugins":[]}', /it has no list of plugins/);
 });
@@ -166,4 +213,73 @@ it('by command: installed, installed already, taken off; exit codes', async () =
   const none = await selvedge(['cni', 'install', ...places]);
   expect([none.code, none.stderr]).toEqual([1, expect.stringContaining('install the CNI first')]);
   expect((await selvedge(['cni', 'install', ...places, '--cni-timeout', 'long'])).code).toBe(2);
+});
+
+it('installers at once, while the list is written anew, end with one plugin in a whole list, and leave nothing else', async () => {
+  const places = ['--cni-conf-dir', confDir, '--cni-bin-dir', binDir];
+  const installers = Array.from({ length: 4 }, () => selvedge(['cni', 'install', ...places]));
+  for (let i = 0; i < 50; i++) {
+    await setImmediate();
+    writeFileSync(`${file}.new`, FLANNEL.replace('cbr0', `cbr${i}`));
+    renameSync(`${file}.new`, file);
+    expect(() => list()).not.toThrow();
+  }
+  for (const { code, stderr } of await Promise.all(installers)) expect([code, stderr]).toEqual([0, '']);
+  install({ confDir, binDir, settings: SETTINGS });
+  expect([list().name, types()]).toEqual(['cbr49', ['flannel', 'portmap', 'selvedge-cni']]);
+  expect([readdirSync(confDir), readdirSync(binDir)]).toEqual([['10-flannel.conflist'], ['selvedge-cni']]);
+});
+
+it('what an installer that was killed has left goes with the next, but not what another one makes just now', () => {
+  const left = join(confDir, '.selvedge-cni.0a.tmp');
+  writeFileSync(left, '{');
+  install({ confDir, binDir, settings: SETTINGS });
+  expect(readdirSync(confDir)).toContain('.selvedge-cni.0a.tmp');
+  utimesSync(left, 0, 0);
+  writeFileSync(file, FLANNEL);
+  install({ confDir, binDir, settings: SETTINGS });
+  expect(readdirSync(confDir)).toEqual(['10-flannel.conflist']);
+  writeFileSync(left, '{');
+  uninstall({ confDir, binDir });
+  expect(readdirSync(confDir)).toEqual(['10-flannel.conflist']);
+});
+
+describeAsRoot('on file systems that refuse', () => {
+  /** Of that size, where the folder was; what it holds is copied. */
+  function mounted(folder: string, options: string): Disposable {
+    mkdirSync(folder, { recursive: true });
+    const content = readdirSync(folder).map((name) => [name, readFileSync(join(folder, name))] as const);
+    runSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', folder]);
+    for (const [name, bytes] of content) writeFileSync(join(folder, name), bytes);
+    if (options !== '') runSync('mount', ['-o', `remount,${options}`, folder]);
+    return { [Symbol.dispose]: () => void runSync('umount', [folder]) };
+  }
+
+  it('no room for the binary: the list names none, and nothing half is left', () => {
+    using _ = mounted(binDir, '');
+    expect(() => install({ confDir, binDir, settings: SETTINGS })).toThrow(/ENOSPC/);
+    expect([readdirSync(binDir), readFileSync(file, 'utf8')]).toEqual([[], FLANNEL]);
+  });
+
+  it('no room for the list: it stays what it was', () => {
+    using _ = mounted(confDir, '');
+    writeFileSync(join(confDir, 'filler'), '');
+    expect(() => writeFileSync(join(confDir, 'filler'), Buffer.alloc(1 << 20))).toThrow(/ENOSPC/);
+    expect(() => install({ confDir, binDir, settings: SETTINGS })).toThrow(/ENOSPC/);
+    expect(readFileSync(file, 'utf8')).toBe(FLANNEL);
+    expect(readdirSync(confDir)).toEqual(['10-flannel.conflist', 'filler']);
+  });
+
+  it('a folder that is read-only is an error that names it, for installing and for taking off; what is installed already is none', () => {
+    {
+      using _ = mounted(confDir, 'ro');
+      expect(() => install({ confDir, binDir, settings: SETTINGS })).toThrow(/EROFS.*net\.d/);
+    }
+    install({ confDir, binDir, settings: SETTINGS });
+    using _ = mounted(confDir, 'ro');
+    expect(install({ confDir, binDir, settings: SETTINGS })).toEqual([]);
+    expect(() => uninstall({ confDir, binDir })).toThrow(/EROFS.*net\.d/);
+    // The list still names it.
+    expect(readdirSync(binDir)).toEqual(['selvedge-cni']);
+  });
 });
