@@ -12,6 +12,8 @@ const PLURALS: Readonly<Record<string, string>> = {
   ClusterRole: 'clusterroles',
   ClusterRoleBinding: 'clusterrolebindings',
   DaemonSet: 'daemonsets',
+  Deployment: 'deployments',
+  Job: 'jobs',
 };
 
 export function pathOf({ apiVersion, kind, metadata }: ApiObject): string {
