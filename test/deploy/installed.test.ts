@@ -82,14 +82,18 @@ const COLLECTIONS = [
   });
 
   it('is upgraded and rolled back', async () => {
-    await helm('helm upgrade selvedge deploy/chart --namespace kube-system --reuse-values --set image.tag=NEW');
+    await helm(
+      'helm upgrade selvedge deploy/chart --namespace kube-system --reset-then-reuse-values --set image.tag=NEW',
+    );
     expect(await image()).toBe('registry.example/selvedge:9.9.9');
     await helm('helm rollback selvedge --namespace kube-system');
     expect(await image()).toBe('registry.example/selvedge:0.1.0');
   });
 
   it('is replaced by what cleans up, and leaves nothing when it is uninstalled', async () => {
-    await helm('helm upgrade selvedge deploy/chart --namespace kube-system --reuse-values --set cleanup=true');
+    await helm(
+      'helm upgrade selvedge deploy/chart --namespace kube-system --reset-then-reuse-values --set cleanup=true',
+    );
     expect((await ours()).filter((name) => !name.startsWith('sh.helm.'))).toEqual(['selvedge-cleanup']);
     expect(await image('selvedge-cleanup')).toBe('registry.example/selvedge:0.1.0');
     await helm('helm uninstall selvedge --namespace kube-system');
