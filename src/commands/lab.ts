@@ -149,7 +149,9 @@ async function answer(
   if (!view.synced) throw new LabError('a manifest cannot be read: see above');
   const queries = asked.map(({ query }) => query);
   const outcomes = await answerQueries({ ...kind, view, queries }, stop.signal);
-  const differences = enforced ? answerDifferences({ view, queries, outcomes, services: kind.services }) : [];
+  const differences = enforced
+    ? answerDifferences({ view, queries, outcomes, services: kind.services || kind.cni })
+    : [];
   for (const difference of differences) if (difference !== undefined) fail(difference);
   await writeOutput(
     asked.map(({ query, fields }, index) => {

@@ -7,13 +7,15 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type CommandError, run } from '../child-process.ts';
 import { type Address, type Prefix, prefixOf, splitPrefix } from '../model/address.ts';
-import type { ObjectKey } from '../model/cluster.ts';
+import type { ContainerPort, ObjectKey } from '../model/cluster.ts';
 import { netns } from '../native.ts';
 import { LabError } from './lab-error.ts';
 
 export interface PluginConf {
   readonly type: string;
   readonly delegate?: Readonly<Record<string, unknown>>;
+  /** What it wants to be given of the pod, as `runtimeConfig`. */
+  readonly capabilities?: Readonly<Record<string, boolean>>;
   readonly [field: string]: unknown;
 }
 
@@ -45,6 +47,8 @@ export interface Sandbox {
   readonly pod: ObjectKey;
   /** Asked of the plugin for addresses; its own choice when empty. */
   readonly addresses?: readonly Address[];
+  /** Those with a host port are led to it, by a plugin that can. */
+  readonly ports?: readonly ContainerPort[];
 }
 
 /** Where Debian, and the CNI project's own archives, put plugins. */
@@ -99,11 +103,13 @@ export class CniRuntime {
   ): Promise<unknown> {
     const { list, namespace, subnetEnv, dataDir } = this.#options;
     const own = plugin.type === 'flannel' ? delegated(plugin, readFileSync(subnetEnv, 'utf8'), dataDir) : plugin;
-    const { addresses = [] } = sandbox;
+    const { addresses = [], ports = [] } = sandbox;
+    const portMappings = own.capabilities?.portMappings ? mappingsOf(ports) : [];
     const config = {
       name: list.name,
       cniVersion: list.cniVersion,
       ...own,
+      ...(portMappings.length > 0 && { runtimeConfig: { portMappings } }),
       ...(addresses.length > 0 && own !== LOOPBACK && { args: { cni: { ips: addresses } } }),
       ...(prevResult !== undefined && { prevResult }),
     };
@@ -122,6 +128,14 @@ export class CniRuntime {
 /** The host's end of the pod's veth: neither in a sandbox nor the bridge, which comes first. */
 export function hostEndOf({ interfaces = [] }: CniResult): string | undefined {
   return interfaces.findLast(({ sandbox }) => sandbox === undefined || sandbox === '')?.name;
+}
+
+function mappingsOf(ports: readonly ContainerPort[]) {
+  return ports.flatMap(({ hostPort, hostAddress, protocol, port }) => {
+    if (hostPort === undefined) return [];
+    const mapping = { hostPort, containerPort: port, protocol: protocol.toLowerCase() };
+    return [{ ...mapping, ...(hostAddress !== undefined && { hostIP: hostAddress }) }];
+  });
 }
 
 function environment(command: string, { namespace, pod }: Sandbox, ifname: string): string[] {

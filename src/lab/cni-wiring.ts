@@ -1,6 +1,7 @@
 /**
  * The lab's pods wired by real CNI plugins: plans without cables, and for each pod the calls that a container runtime makes
- * with Flannel's configuration list and the subnet.env that flanneld writes on its node, with its masquerade rules.
+ * with Flannel's configuration list and the subnet.env that flanneld writes on its node, with its masquerade rules. Host
+ * ports are the portmap plugin's.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +9,7 @@ import { run } from '../child-process.ts';
 import { covers, type Family, familyOf, type Prefix, prefixOf, splitPrefix } from '../model/address.ts';
 import { keyOf, type Node, type ObjectKey, type Pod } from '../model/cluster.ts';
 import { netns } from '../native.ts';
-import { CniRuntime, type ConfList, hostEndOf } from './cni-runtime.ts';
+import { CniRuntime, type ConfList, hostEndOf, type Sandbox } from './cni-runtime.ts';
 import { flannelRules } from './flannel-rules.ts';
 import { inParallel } from './in-parallel.ts';
 import { type LabCluster, runningPods } from './lab-cluster.ts';
@@ -17,6 +18,7 @@ import { labNode, subnetOf } from './lab-node.ts';
 import { folderOf } from './lab-record.ts';
 import type { LabId } from './names.ts';
 import { impatientNeighbours, type NamespacePlan } from './namespace-plan.ts';
+import { passBridged } from './node-services.ts';
 
 /** As Flannel's manifest has it. */
 export const FLANNEL_LIST: ConfList = {
@@ -36,6 +38,9 @@ export class CniWiring {
   readonly #runtimes = new Map<string, CniRuntime>();
   /** The host's end of each pod's veth, by the pod's network namespace. */
   readonly #ports = new Map<string, string>();
+
+  /** As they were added: a runtime gives DEL what it gave ADD. */
+  readonly #sandboxes = new Map<string, Sandbox>();
 
   constructor(lab: LabId) {
     this.#lab = lab;
@@ -63,7 +68,9 @@ export class CniWiring {
   async remove(plans: readonly NamespacePlan[]): Promise<void> {
     await inParallel(plans, NODES, async ({ name, place }) => {
       if (place.kind !== 'pod' || !this.#ports.delete(name)) return;
-      await this.#runtimes.get(place.node)?.remove({ namespace: name, pod: place.pod });
+      const sandbox = this.#sandboxes.get(name) ?? { namespace: name, pod: place.pod };
+      this.#sandboxes.delete(name);
+      await this.#runtimes.get(place.node)?.remove(sandbox);
     });
     for (const { place } of plans) if (place.kind === 'node') this.#runtimes.delete(place.node);
   }
@@ -78,14 +85,19 @@ export class CniWiring {
       const runtime = this.#runtimes.get(place.node) ?? (await this.#begin(name, place.node, cluster, mtu));
       for (const { name: namespace, place: other } of all) {
         if (other.kind !== 'pod' || other.node !== place.node || this.#ports.has(namespace)) continue;
-        const addresses = pods.get(other.pod)?.addresses ?? [];
-        const result = await runtime.add({ namespace, pod: other.pod, addresses });
+        const { addresses = [], ports = [] } = pods.get(other.pod) ?? {};
+        const result = await runtime.add(this.#sandbox({ namespace, pod: other.pod, addresses, ports }));
         this.#ports.set(namespace, hostEndOf(result) ?? '');
         // As all of the lab: what nobody answers is given up soon.
         await ip(namespace, impatientNeighbours('eth0'));
         await ip(name, impatientNeighbours('cni0'));
       }
     });
+  }
+
+  #sandbox(sandbox: Sandbox): Sandbox {
+    this.#sandboxes.set(sandbox.namespace, sandbox);
+    return sandbox;
   }
 
   async #begin(namespace: string, node: string, cluster: LabCluster, mtu: number): Promise<CniRuntime> {
@@ -98,6 +110,7 @@ export class CniWiring {
       const input = flannelRules(networkOf(cluster, familyOf(subnet)), subnet);
       await netns.run(namespace, () => ({ done: run(program, ['--noflush', '-w'], { input }) })).done;
     }
+    netns.run(namespace, passBridged);
     const runtime = new CniRuntime({ namespace, list: FLANNEL_LIST, subnetEnv, dataDir: join(folder, 'ipam') });
     this.#runtimes.set(node, runtime);
     return runtime;

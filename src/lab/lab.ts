@@ -20,7 +20,7 @@ import { type Backend, podMtu } from './node-plan.ts';
 import { NodeServices } from './node-services.ts';
 import { probe } from './probe.ts';
 import type { Probe, ProbeOutcome } from './probe-attempt.ts';
-import { serviceAddresses, translated } from './service-ports.ts';
+import { serviceAddresses, translated, withoutHostPorts } from './service-ports.ts';
 import { type Station, Stations } from './station.ts';
 
 export interface LabOptions {
@@ -28,7 +28,7 @@ export interface LabOptions {
   readonly backend: Backend;
   /** Whether the nodes translate the cluster's Services and host ports; default false. */
   readonly services?: boolean;
-  /** Whether pods are wired by real CNI plugins, as on a Flannel node; default false. */
+  /** Whether pods are wired by real CNI plugins, as on a Flannel node, which then translate host ports; default false. */
   readonly cni?: boolean;
 }
 
@@ -156,7 +156,7 @@ export class Lab {
     await this.#cni?.remove(removed);
     const change = await this.#network.apply(plans);
     await this.#cni?.add(plans, cluster, podMtu({ backend: this.#backend, nodes: cluster.nodes }));
-    await this.#services?.apply(cluster, plans);
+    await this.#services?.apply(this.#cni === undefined ? cluster : withoutHostPorts(cluster), plans);
     this.#stations = new Stations(this.id, cluster, this.#services && serviceAddresses(cluster));
     return change;
   }
@@ -178,7 +178,7 @@ export class Lab {
   #answering(to: Station, protocol: Protocol, port: number): Question['answering'] {
     const node = to.kind === 'node' ? to.name : undefined;
     const wanted = { address: to.address, port, protocol, ...(node !== undefined && { node }) };
-    const turned = this.#services && to.kind !== 'pod' ? translated(this.#cluster, wanted) : undefined;
+    const turned = (this.#services || this.#cni) && to.kind !== 'pod' ? translated(this.#cluster, wanted) : undefined;
     if (turned === undefined && to.kind === 'service') throw new LabError(`${to.name} has no port ${port}/${protocol}`);
     if (turned === undefined) return [{ station: to, port }];
     if (turned.length === 0) throw new LabError(`no pod is behind ${to.name} port ${port}`);

@@ -67,10 +67,13 @@ function tableText(table: keyof NodeRules, chains: Chains, before: Chains | unde
 }
 
 /** Answers between pods of one node stay on the bridge; without this they would not be turned back. */
-function passBridged(): void {
+/** In the namespace that this is called in. @throws {LabError} */
+export function passBridged(): void {
   for (const path of BRIDGED) {
     if (!existsSync(path)) {
-      throw new LabError('the kernel does not give bridged packets to iptables (br_netfilter), which Services need');
+      throw new LabError(
+        'the kernel does not give bridged packets to iptables (br_netfilter), which Services and host ports need',
+      );
     }
     writeFileSync(path, '1');
   }

@@ -81,6 +81,12 @@ export function hostPorts(cluster: LabCluster, node: string, family: Family): re
   );
 }
 
+/** For nodes on which somebody else leads these to their pods. */
+export function withoutHostPorts(cluster: LabCluster): LabCluster {
+  const plain = ({ protocol, port, name }: ContainerPort): ContainerPort => ({ protocol, port, ...(name && { name }) });
+  return { ...cluster, pods: cluster.pods.map((pod) => ({ ...pod, ports: pod.ports.map(plain) })) };
+}
+
 /** The backends that a packet to an address and port may be turned to; undefined where nothing is translated. */
 export function translated(
   cluster: LabCluster,

@@ -5,11 +5,16 @@ import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 import { runSync } from '../../src/child-process.ts';
 import { BUILT_PLUGIN } from '../../src/cni/install.ts';
+import { Agents } from '../../src/lab/agents.ts';
 import { CniRuntime } from '../../src/lab/cni-runtime.ts';
 import { FLANNEL_LIST } from '../../src/lab/cni-wiring.ts';
 import { Lab } from '../../src/lab/lab.ts';
-import type { ObjectKey } from '../../src/model/cluster.ts';
+import { runLiveLab } from '../../src/lab/live-lab.ts';
+import { answerDifferences } from '../../src/lab/self-check.ts';
+import { type Address, familyOf } from '../../src/model/address.ts';
+import type { ContainerPort, Node, ObjectKey } from '../../src/model/cluster.ts';
 import { netlink, netns, socket } from '../../src/native.ts';
+import { directorySource } from '../../src/sources/directory/directory-source.ts';
 import { FedNode } from '../agent/support/fed-node.ts';
 import { manifestText, selvedge } from '../observe/command.ts';
 import { policy } from '../sources/kubernetes/objects.ts';
@@ -74,6 +79,64 @@ describeAsRoot('a lab whose pods are wired by CNI plugins', () => {
     }
   });
 
+  it.each(['vxlan', 'host-gw'] as const)(
+    'the portmap plugin leads host ports to their pods over %s, in both families, until the pod is gone',
+    async (backend) => {
+      const ports: ContainerPort[] = [
+        { protocol: 'TCP', port: 8080, hostPort: 9080 },
+        { protocol: 'UDP', port: 8053, hostPort: 9053 },
+      ];
+      const nodes = [node(1), node(2)];
+      const others = [pod('near', 1, 7), pod('far', 2, 6)];
+      lab = await Lab.start({ cluster: { nodes, pods: [pod('web', 1, 5, { ports }), ...others] }, backend, cni: true });
+      const askers = ['198.51.100.7', '2001:db8:5::7', 'near', 'far', 'web', '172.30.0.3', 'fd00:172:30::3'];
+      const asked = askers.flatMap((from) =>
+        (nodes[0] as Node).addresses
+          .filter((to) => !/[.:]/.test(from) || familyOf(to) === familyOf(from as Address))
+          .flatMap((to) => ['9080/tcp', '9053/udp'].map((port) => ask(from, to, port))),
+      );
+      const answered = await lab.probeAll(asked);
+      expect(new Set(answered.map((one) => 'answeredBy' in one && one.answeredBy))).toEqual(new Set(['shop/web']));
+      // It is the one node's port.
+      expect(await lab.probeAll([ask('near', '172.30.0.3', '9080/tcp')])).toMatchObject([{ answeredBy: 'node2' }]);
+
+      await lab.update({ nodes, pods: others });
+      const left = await lab.probeAll(asked.slice(0, 4));
+      expect(new Set(left.map((one) => 'answeredBy' in one && one.answeredBy))).toEqual(new Set(['node1']));
+      const namespace = lab.interfaces()[0]?.namespace ?? '';
+      for (const program of ['iptables-save', 'ip6tables-save']) {
+        expect(output(namespace, program, '-t', 'nat')).not.toMatch(/--dport 9080|--to-destination/);
+      }
+    },
+  );
+
+  it('the tunnel is as flanneld makes it: static neighbours and forwarding entries, 50 bytes less where it is IPv4 alone', async () => {
+    const only4 = (one: Node): Node => ({
+      ...one,
+      addresses: one.addresses.filter((address) => familyOf(address) === 4),
+      podPrefixes: one.podPrefixes.filter((prefix) => familyOf(prefix) === 4),
+    });
+    const nodes = [only4(node(1)), only4(node(2))];
+    const pods = [pod('web', 1, 5), pod('api', 2, 6)].map((one) => ({ ...one, addresses: one.addresses.slice(0, 1) }));
+    lab = await Lab.start({ cluster: { nodes, pods }, backend: 'vxlan', cni: true });
+    const [first, second] = lab.interfaces().map(({ namespace }) => namespace) as [string, string];
+    const links = netns.run(first, () => netlink.links());
+    const mtus = ['cni0', 'flannel.1'].map((name) => links.find((link) => link.name === name)?.mtu);
+    expect(mtus).toEqual([1450, 1450]);
+    const mac = netns.run(second, () => netlink.links()).find(({ name }) => name === 'flannel.1')?.mac;
+    expect(output(first, 'ip', 'neigh', 'show', 'dev', 'flannel.1')).toMatch(
+      new RegExp(`^10\\.244\\.2\\.0 lladdr ${mac} PERMANENT`, 'm'),
+    );
+    expect(output(first, 'bridge', 'fdb', 'show', 'dev', 'flannel.1')).toContain(
+      `${mac} dst 172.30.0.3 self permanent`,
+    );
+    expect(output(first, 'ip', 'route', 'show', 'dev', 'flannel.1')).toContain('10.244.2.0/24 via 10.244.2.0 onlink');
+    expect(await lab.probeAll([ask('web', 'api'), ask('api', 'web')])).toMatchObject([
+      { verdict: 'allow' },
+      { verdict: 'allow' },
+    ]);
+  });
+
   it('addresses that no plugin could give are refused', async () => {
     const cluster = { nodes: [node(1)], pods: [pod('web', 1, 5, { addresses: ['10.9.9.9' as never] })] };
     await expect(Lab.start({ cluster, backend: 'vxlan', cni: true })).rejects.toThrow(
@@ -118,6 +181,69 @@ describeAsRoot('a lab whose pods are wired by CNI plugins', () => {
       );
     },
     60_000,
+  );
+
+  it.each([
+    ['bpf', 'vxlan'],
+    ['ipset', 'vxlan'],
+    ['bpf', 'host-gw'],
+    ['ipset', 'host-gw'],
+  ] as const)(
+    'pods that come and go through the plugins are judged by %s over %s, state after state',
+    async (dataplane, backend) => {
+      folder = mkdtempSync(join(tmpdir(), 'selvedge-lab-'));
+      const manifests = [folder];
+      const podOf = (name: string, nodeName: string) => ({
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { namespace: 'shop', name, labels: { app: name.replace(/\d/, '') } },
+        spec: { nodeName, containers: [{ name: 'main', image: 'x' }] },
+      });
+      const only = policy('shop', 'api', {
+        podSelector: { matchLabels: { app: 'api' } },
+        policyTypes: ['Ingress', 'Egress'],
+        ingress: [{ from: [{ podSelector: { matchLabels: { app: 'web' } } }] }],
+        egress: [{ to: [{ podSelector: { matchLabels: { app: 'db' } } }] }],
+      });
+      const [web1, api1, db1] = [podOf('web1', 'node1'), podOf('api1', 'node2'), podOf('db1', 'node1')];
+      const states = [
+        [web1, api1, db1],
+        [web1, api1, db1, podOf('api2', 'node1'), podOf('web2', 'node2')],
+        [api1, podOf('api2', 'node1'), podOf('web2', 'node2'), podOf('db2', 'node2'), podOf('idle', 'node1')],
+        [web1, api1],
+      ];
+      const denied: number[] = [];
+      const differences: (string | undefined)[] = [];
+      const stop = new AbortController();
+      const write = (pods: readonly object[]) => writeFileSync(join(folder, 'all.yaml'), manifestText([...pods, only]));
+      write(states[0] as object[]);
+      await runLiveLab(
+        {
+          source: directorySource(manifests),
+          backend,
+          cni: true,
+          enforcer: (started) => new Agents({ manifests, dataplane, pinDir: started.mountBpffs() }),
+          onProblem: (problem) => void differences.push(problem.message),
+          onSettled: async (settled, view) => {
+            const names = view.cluster.pods.map(({ name }) => name);
+            // A change between two looks at the folder would be two states.
+            if (names.length !== states[denied.length]?.length) return;
+            const queries = askAll(names);
+            const outcomes = await settled.probeAll(queries);
+            denied.push(outcomes.filter(({ verdict }) => verdict === 'deny').length);
+            differences.push(...answerDifferences({ view, queries, outcomes, services: false }).filter(Boolean));
+            const next = states[denied.length];
+            if (next === undefined) stop.abort();
+            else write(next);
+          },
+        },
+        stop.signal,
+      );
+      expect(differences).toEqual([]);
+      expect(denied.every((count) => count > 0)).toBe(true);
+      expect(denied).toHaveLength(states.length);
+    },
+    120_000,
   );
 
   it.each(['bpf', 'ipset'])(
