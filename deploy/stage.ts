@@ -42,7 +42,7 @@ function stage(target: string): Map<string, number> {
   sizes.set('our sources', put('src') + put('bin') + put('package.json'));
   sizes.set('BPF object', put('build/policy.bpf.o'));
   sizes.set('CNI plugin', put('build/cni/selvedge-cni'));
-  sizes.set('load generators', put('build/selvedge-load'));
+  sizes.set('load generator', put('build/selvedge-load'));
   sizes.set('native addon', stageAddon(put));
   let packages = 0;
   for (const name of productionPackages()) packages += put(name, (path) => !UNUSED.test(path));

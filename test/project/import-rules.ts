@@ -58,6 +58,11 @@ export const rules: readonly Rule[] = [
     from: allBut('sources/kubernetes/'),
     to: /^@kubernetes\//,
   },
+  {
+    text: "only the benchmark's report draws: what it draws with is not in an image",
+    from: allBut('bench/compare/report/'),
+    to: /^(vega|@resvg\/)/,
+  },
   { text: 'src does not import tests', from: /^src\//, to: /^test\// },
 ];
 

@@ -14,8 +14,8 @@ export function checkDrawing(): void {
   const missing = PACKAGES.filter((name) => !isInstalled(name));
   if (missing.length === 0) return;
   throw new ReportError(
-    `plots need the npm packages ${PACKAGES.join(', ')}, and ${missing.join(', ')} cannot be found (an image has none of them): ` +
-      'keep the report with -o json, and draw it in a checkout with selvedge bench report FILE --report DIRECTORY',
+    `plots need npm packages that are not here (an image has none of them): ${missing.join(', ')}; keep the report ` +
+      'with -o json, and draw it in a checkout with selvedge bench report FILE --report DIRECTORY',
   );
 }
 

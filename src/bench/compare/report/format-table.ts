@@ -77,7 +77,7 @@ function cellText(figure: SavedFigure | undefined, { dim, red, green }: Colours)
   return [formatValue(median), worse >= MUCH ? red(told) : worse < 1 ? green(told) : told];
 }
 
-/** Groups side by side as long as they fit; one that is too wide goes on beneath. */
+/** Groups side by side as long as they fit; one that is too wide goes on beneath, alone. */
 function fitting(groups: readonly (readonly Column[])[], room: number): readonly (readonly Column[])[] {
   const lines: Column[][] = [];
   let left = 0;
@@ -85,16 +85,29 @@ function fitting(groups: readonly (readonly Column[])[], room: number): readonly
     const widths = group.map(({ cells }) => GAP + Math.max(...cells.map(widthOf)));
     // Beside others its name stands in its first column.
     const beside = Math.max(widths[0] ?? 0, GAP + (group[0]?.group.length ?? 0)) + sum(widths.slice(1));
-    if (beside > left) left = 0;
-    for (const [index, column] of group.entries()) {
-      const width = widths[index] ?? 0;
-      if (left < width) {
-        lines.push([]);
-        left = room;
-      }
-      lines.at(-1)?.push(column);
-      left -= width;
+    if (beside <= left) {
+      lines.at(-1)?.push(...group);
+      left -= beside;
+    } else {
+      const own = split(group, widths, room);
+      lines.push(...own);
+      left = own.length === 1 ? room - beside : 0;
     }
+  }
+  return lines;
+}
+
+function split(group: readonly Column[], widths: readonly number[], room: number): Column[][] {
+  const lines: Column[][] = [];
+  let left = 0;
+  for (const [index, column] of group.entries()) {
+    const width = widths[index] ?? 0;
+    if (left < width) {
+      lines.push([]);
+      left = room;
+    }
+    lines.at(-1)?.push(column);
+    left -= width;
   }
   return lines;
 }

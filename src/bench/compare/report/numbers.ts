@@ -27,7 +27,7 @@ function spreadText({ median, low, high }: Ratio): string {
 }
 
 function decimals(value: number): number {
-  return value < 10 ? 2 : value < 100 ? 1 : 0;
+  return value < 10 ? 2 : value < 30 ? 1 : 0;
 }
 
 function digits(value: number, count: number): string {
