@@ -39,7 +39,6 @@ describe('each rule catches the import that it forbids:', () => {
     ['src/lab/lab.ts', 'node:child_process'],
     ['src/commands/agent.ts', '@kubernetes/client-node'],
     ['src/bench/compare/command.ts', 'vega'],
-    ['src/commands/bench.ts', '@resvg/resvg-wasm'],
     ['src/main.ts', 'test/support/builders.ts'],
   ] as const;
 

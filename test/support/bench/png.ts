@@ -35,21 +35,25 @@ function unfiltered(lines: Uint8Array, stride: number, height: number): Uint8Arr
       const left = column < BYTES ? 0 : (pixels[at - BYTES] ?? 0);
       const above = line === 0 ? 0 : (pixels[at - stride] ?? 0);
       const corner = line === 0 || column < BYTES ? 0 : (pixels[at - stride - BYTES] ?? 0);
-      const told = [0, left, above, (left + above) >> 1, paeth(left, above, corner)][filter] ?? 0;
+      const told = guess(filter, left, above, corner);
       pixels[at] = (lines[line * (stride + 1) + 1 + column] ?? 0) + told;
     }
   }
   return pixels;
 }
 
+function guess(filter: number, left: number, above: number, corner: number): number {
+  if (filter === 1) return left;
+  if (filter === 2) return above;
+  if (filter === 3) return (left + above) >> 1;
+  return filter === 4 ? paeth(left, above, corner) : 0;
+}
+
 /** Whichever of the three is nearest to left + above - corner. */
 function paeth(left: number, above: number, corner: number): number {
-  const guess = left + above - corner;
-  const [toLeft, toAbove, toCorner] = [left, above, corner].map((value) => Math.abs(guess - value)) as [
-    number,
-    number,
-    number,
-  ];
+  const toLeft = Math.abs(above - corner);
+  const toAbove = Math.abs(left - corner);
+  const toCorner = Math.abs(left + above - 2 * corner);
   if (toLeft <= toAbove && toLeft <= toCorner) return left;
   return toAbove <= toCorner ? above : corner;
 }
