@@ -14,9 +14,10 @@ const latency = z.strictObject(times);
 const connect = z.strictObject({ ...times, ...busy });
 const packets = z.strictObject({ ...datagrams, elapsedNs: nanoseconds, ...busy });
 const until = z.strictObject({ feltNs: nanoseconds, ...datagrams });
-const stream = z.looseObject({
-  end: z.looseObject({ sum_received: z.looseObject({ bits_per_second: z.number().positive() }) }),
-});
+const stream = z.union([
+  z.looseObject({ error: z.string() }),
+  z.looseObject({ end: z.looseObject({ sum_received: z.looseObject({ bits_per_second: z.number().positive() }) }) }),
+]);
 
 const MICROSECOND = 1e3;
 const MILLISECOND = 1e6;
@@ -56,7 +57,10 @@ export function feltTime(text: string): number {
 
 /** Gbit/s that arrived, from `iperf3 --json`. */
 export function streamRate(text: string): number {
-  return parse(stream, text).end.sum_received.bits_per_second / 1e9;
+  const said = parse(stream, text);
+  // It exits with 0 all the same.
+  if ('error' in said) throw new LoadError(`iperf3: ${said.error}`);
+  return said.end.sum_received.bits_per_second / 1e9;
 }
 
 function parse<Schema extends z.ZodType>(schema: Schema, text: string): z.infer<Schema> {

@@ -10,6 +10,7 @@ import { streamRate } from './results.ts';
 const PORT = 5202;
 /** Beside the time of the test itself. */
 const GRACE_SECONDS = 10;
+const CONNECT_MS = 2_000;
 
 export interface Throughput {
   readonly what: string;
@@ -25,7 +26,7 @@ export async function runThroughput(runs: Runs, options: Throughput): Promise<Sa
   const seconds = Math.ceil(options.seconds);
   const { client, server } = placementOf('two');
   const port = ['--port', `${PORT}`];
-  // Whichever of the two fails takes the other with it.
+  // A server whose client has failed would wait for the next.
   using over = joined(signal);
   const iperf3 = (namespace: string, args: readonly string[], onLine?: BoundedRun['onLine']) =>
     runs.run({
@@ -55,7 +56,8 @@ export async function runThroughput(runs: Runs, options: Throughput): Promise<Sa
     await Promise.race([listening.promise, served]);
     const to = ['--client', ends.server.address, '--bind', ends.client.address];
     const how = ['--parallel', `${streams}`, '--time', `${seconds}`, '--affinity', `${client}`, '--json'];
-    const rate = streamRate(await iperf3(ends.client.namespace, [...to, ...how]));
+    const patience = ['--connect-timeout', `${CONNECT_MS}`];
+    const rate = streamRate(await iperf3(ends.client.namespace, [...to, ...how, ...patience]));
     return { [streams === 1 ? 'stream-rate' : 'streams-rate']: rate };
   } catch (error) {
     signal.throwIfAborted();
@@ -66,10 +68,8 @@ export async function runThroughput(runs: Runs, options: Throughput): Promise<Sa
   }
 }
 
-/** With `--json` it says in there what went wrong. */
 function reasonOf(message: string): string {
-  const [, reason] = /"error":\s*"([^"]*)"/.exec(message) ?? [];
-  return reason === undefined ? message : `${message.split(': {', 1)[0]}: iperf3: ${reason}`;
+  return message.includes('failed to execute iperf3') ? 'iperf3 is not installed' : message;
 }
 
 /** A signal of one's own that another also sets off. */
