@@ -1,6 +1,7 @@
 /** The data planes of this node as candidates: each is tried by doing what it would do for a pod. */
 import { existsSync } from 'node:fs';
 import { run } from '../child-process.ts';
+import { explainOldKernel } from '../kernel-release.ts';
 import { attachTc, netlink, type TcMode } from '../native.ts';
 import { explainRefusal } from '../privilege.ts';
 import { cleanupBpfDataplane, type OpenedBpfDataplane, type OpenOptions, openBpfDataplane } from './bpf/open.ts';
@@ -61,7 +62,7 @@ async function tryBpf(
     dataplane?.close();
     // What an agent before has left goes on enforcing. What cannot be removed is worth less than why there is no more.
     if (!existed && existsSync(options.directory)) await cleanupBpfDataplane(options.directory).catch(() => {});
-    throw explainRefusal(error);
+    throw explainOldKernel(explainRefusal(error));
   }
 }
 

@@ -1,6 +1,7 @@
 /** What the kernel and this process's rights give, seen by trying. */
 import { accessSync, constants, statfsSync } from 'node:fs';
 import { release } from 'node:os';
+import { isKernelSince, OLDEST_FOR_BPF } from '../../kernel-release.ts';
 import { isBpffs } from '../../native.ts';
 import { type Capability, missingCapabilities } from '../../privilege.ts';
 import { type Check, failure, ok, unknown, warning } from '../check.ts';
@@ -8,22 +9,27 @@ import type { NodeFacts } from '../node-facts.ts';
 import type { Attempt } from '../trial.ts';
 
 /** What kernels got when, by their own history; see docs/operations.md. */
-const SINCE = { required: [5, 8], conntrack: [5, 18], tcx: [6, 6] } as const;
+const SINCE = { required: OLDEST_FOR_BPF, conntrack: [5, 18], tcx: [6, 6] } as const;
 const FALLS_BACK = 'the agent falls back to ipset and iptables with --dataplane auto';
 
 export const kernelChecks: readonly Check[] = [
   {
     id: 'kernel-version',
     group: 'kernel',
-    looksAt: 'the kernel: 5.8 for the programs and maps, 5.18 to ask conntrack, 6.6 for TCX',
+    looksAt: 'the kernel: 5.12 for the programs and maps, 5.18 to ask conntrack, 6.6 for TCX',
     run: () => {
       const found = `Linux ${release()}`;
-      if (!isSince(SINCE.required)) {
-        return warning(found, `older than 5.8: no ring buffer; ${FALLS_BACK}`, 'use a kernel from 5.8 on for BPF');
+      if (!isKernelSince(SINCE.required)) {
+        const first = SINCE.required.join('.');
+        return warning(
+          found,
+          `older than ${first}: no atomic exchanges; ${FALLS_BACK}`,
+          `use a kernel from ${first} on for BPF`,
+        );
       }
       const lacks = [
-        ...(isSince(SINCE.conntrack) ? [] : ['conntrack cannot be asked (5.18)']),
-        ...(isSince(SINCE.tcx) ? [] : ['programs are attached by clsact (TCX: 6.6)']),
+        ...(isKernelSince(SINCE.conntrack) ? [] : ['conntrack cannot be asked (5.18)']),
+        ...(isKernelSince(SINCE.tcx) ? [] : ['programs are attached by clsact (TCX: 6.6)']),
       ];
       return ok(found, lacks.length === 0 ? undefined : lacks.join('; '));
     },
@@ -179,10 +185,10 @@ function limits(node: NodeFacts) {
     const means = 'maps and links of many pods do not fit, and interfaces cannot be listed';
     return warning(`${files} descriptors`, means, `ulimit -n ${ENOUGH_DESCRIPTORS} or more`);
   }
-  if (memory !== 'unlimited' && !isSince([5, 11])) {
+  if (memory !== 'unlimited' && !isKernelSince([5, 11])) {
     return warning(`${memory} bytes of locked memory`, 'this kernel counts maps as such', 'ulimit -l unlimited');
   }
-  return ok(`${files} descriptors${isSince([5, 11]) ? '' : ', locked memory unlimited'}`);
+  return ok(`${files} descriptors${isKernelSince([5, 11]) ? '' : ', locked memory unlimited'}`);
 }
 
 function mapCheck(id: string, looksAt: string, of: (trial: Awaited<ReturnType<NodeFacts['trial']>>) => Attempt): Check {
@@ -195,9 +201,4 @@ function mapCheck(id: string, looksAt: string, of: (trial: Awaited<ReturnType<No
       return works ? ok(words) : warning(words, `BPF cannot be used here: ${FALLS_BACK}`, 'see the check `bpf`');
     },
   };
-}
-
-function isSince([major, minor]: readonly [number, number]): boolean {
-  const [ours = 0, less = 0] = release().split('.').map(Number);
-  return ours > major || (ours === major && less >= minor);
 }
