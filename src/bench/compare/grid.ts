@@ -50,7 +50,7 @@ export interface GridOptions {
 
 const POLICIES = [0, 1, 10, 100, 1_000, 5_000, 10_000];
 const QUICK_POLICIES = [0, 10, 1_000];
-const ROUNDS = 5;
+const ROUNDS = { full: 7, quick: 5 };
 /** Policies of the world in which changes are timed, and of that which others are compared with. */
 const CHANGES_AT = 1_000;
 const FEW = 10;
@@ -65,7 +65,7 @@ const RUN = { full: 0.4, quick: 0.15 };
 /** iperf3 knows whole ones. */
 const STREAM = 1;
 
-export function planGrid({ quick, engines, policies, rounds = ROUNDS }: GridOptions): Grid {
+export function planGrid({ quick, engines, policies, rounds = ROUNDS[quick ? 'quick' : 'full'] }: GridOptions): Grid {
   const chosen = ENGINES.filter((name) => engines === undefined || engines.includes(name));
   const counts = [...new Set(policies ?? (quick ? QUICK_POLICIES : POLICIES))].toSorted((a, b) => a - b);
   const stages = counts.map((count): Stage => {
