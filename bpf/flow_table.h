@@ -92,6 +92,14 @@ static __always_inline __u64 flow_differs(const struct flow *flow, const struct 
   return ((*(const volatile __u64 *)&flow->judged ^ place->tag) & JUDGED_KEY_MASK) | differs;
 }
 
+/* From 0 on, what is none beyond all. By one comparison: before 6.8 the verifier learns nothing from "not 0". */
+static __always_inline __u64 flow_index(__u64 which) {
+  __u64 index = which - 1;
+
+  barrier_var(index);
+  return index;
+}
+
 /*
  * Which entry of the set, counted from 1, or 0. Without a jump: the processor would guess wrong where a connection's place
  * differs from the last one's, and the verifier would go on from each of them.
@@ -136,8 +144,10 @@ static __always_inline struct flow *flow_find(__u32 slot, const struct packet *p
   if (!set) return 0;
   __u64 which = flow_which(set, packet, &place, family);
 
-  if (!which || which > (family == 4 ? FLOW4_WAYS : FLOW6_WAYS)) return 0;
-  struct flow *flow = flow_way(set, which - 1, family);
+  __u64 way = flow_index(which);
+
+  if (way >= (family == 4 ? FLOW4_WAYS : FLOW6_WAYS)) return 0;
+  struct flow *flow = flow_way(set, way, family);
 
   __u64 word = *(volatile __u64 *)&flow->judged;
 
@@ -214,8 +224,10 @@ static __always_inline int flow_put(const struct run *run, const struct packet *
     outcome = FLOW_IS_THERE;
   } else {
     if (!which) which = flow_cheapest(set, run->now, family);
-    if (which && which <= (family == 4 ? FLOW4_WAYS : FLOW6_WAYS))
-      flow_write(flow_way(set, which - 1, family), packet, &place, fresh, family);
+    __u64 way = flow_index(which);
+
+    if (way < (family == 4 ? FLOW4_WAYS : FLOW6_WAYS))
+      flow_write(flow_way(set, way, family), packet, &place, fresh, family);
   }
   flow_unlock(lock);
   return outcome;
@@ -242,8 +254,10 @@ static __always_inline int flow_keep(const struct run *run, const struct packet 
   if (!set || !flow_lock(lock)) return FLOW_NO_ROOM;
   __u64 which = flow_which(set, packet, &place, family);
 
-  if (which && which <= (family == 4 ? FLOW4_WAYS : FLOW6_WAYS)) {
-    struct flow *flow = flow_way(set, which - 1, family);
+  __u64 way = flow_index(which);
+
+  if (way < (family == 4 ? FLOW4_WAYS : FLOW6_WAYS)) {
+    struct flow *flow = flow_way(set, way, family);
 
     if (flow->judged == found) *(volatile __u64 *)&flow->judged = fresh | (found & (JUDGED_KEY_MASK | JUDGED_BY_PEER));
   }
