@@ -55,6 +55,8 @@ export function plotSpec(plot: Plot, caption: string): Spec {
       }),
     ],
     config: {
+      // The page says of each plot what it is, as a whole.
+      aria: false,
       text: { font: FONTS, fill: INK },
       axis: {
         ...{ labelFont: FONTS, titleFont: FONTS, labelColor: INK, titleColor: INK, domainColor: INK, tickColor: INK },
