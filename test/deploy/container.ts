@@ -16,8 +16,8 @@ const DEVICES = 'null zero full random urandom';
 
 /** It takes one capability more than the container has to change the root, which gives it nothing there. */
 const START = `set -e
-root=$1 capabilities=$2
-shift 2
+root=$1 capabilities=$2 node=$3
+shift 3
 mount --bind "$root" "$root"
 mount -t proc proc "$root/proc"
 mount --bind "$root/proc/sys" "$root/proc/sys"
@@ -29,7 +29,7 @@ while [ "$1" != -- ]; do mount --bind "\${1%%:*}" "$root\${1#*:}"; shift; done
 shift
 mount -o remount,bind,ro "$root"
 cd /
-exec env -i ${ENVIRONMENT.join(' ')} NODE_NAME=node1 \\
+exec env -i ${ENVIRONMENT.join(' ')} NODE_NAME="$node" \\
   setpriv --no-new-privs --bounding-set "-all$capabilities" --inh-caps "-all$capabilities" chroot "$root" "$@"`;
 
 export interface ContainerOptions {
@@ -39,6 +39,8 @@ export interface ContainerOptions {
   readonly namespace: string;
   readonly pod: PodTemplate['spec'];
   readonly container: Container;
+  /** What the node is called; default: node1. */
+  readonly node?: string;
   /** After those of the manifest. */
   readonly args?: readonly string[];
   /** Folders of the node that no manifest asks for, to be seen at the same path. */
@@ -57,7 +59,7 @@ export class ContainerProcess {
   readonly #checks = new Set<() => void>();
   readonly #namespace: string;
 
-  constructor({ tree, files, namespace, pod, container, args = [], more = [] }: ContainerOptions) {
+  constructor({ tree, files, namespace, pod, container, node = 'node1', args = [], more = [] }: ContainerOptions) {
     this.#namespace = namespace;
     const { capabilities } = container.securityContext;
     const bound = ['sys_chroot', ...(capabilities.add ?? [])].map((name) => `,+${name.toLowerCase()}`).join('');
@@ -70,7 +72,7 @@ export class ContainerProcess {
     for (const mount of mounts) placeFor(mount, tree);
     const own = ['--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child=KILL'];
     const inside = container.command ?? [ENTRYPOINT, ...container.args, ...args];
-    const command = [...own, 'bash', '-c', START, 'container', tree, bound, ...mounts, '--', ...inside];
+    const command = [...own, 'bash', '-c', START, 'container', tree, bound, node, ...mounts, '--', ...inside];
     const onLine = (line: string) => {
       this.lines.push(parsed(line));
       for (const check of [...this.#checks]) check();

@@ -1,19 +1,18 @@
 // The files of the image, staged as the Dockerfile does it, run as the manifests say: the DaemonSet's agent enforces, is rolled to another
 // version and back under traffic, and the cleanup's containers leave nothing. On both data planes, judged by packets.
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { run, runSync } from '../../src/child-process.ts';
+import { runSync } from '../../src/child-process.ts';
 import { listTc, netlink, netns } from '../../src/native.ts';
 import { FedNode } from '../agent/support/fed-node.ts';
 import { PinDir } from '../agent/support/node-agent.ts';
-import { OtherObjects } from '../agent/support/other-objects.ts';
 import { Traffic } from '../agent/support/traffic.ts';
 import { policy } from '../sources/kubernetes/objects.ts';
 import { describeAsRoot } from '../support/privilege.ts';
 import { ContainerProcess, NodeFiles } from './container.ts';
+import { StagedTrees } from './staged-trees.ts';
 import { type Container, only, readManifests } from './support.ts';
 
 const MOST_MB = 200;
@@ -37,42 +36,26 @@ const OTHER_ENGINE = `table inet kube-network-policies {
 }`;
 
 describeAsRoot('the staged tree', () => {
-  const objects = new OtherObjects();
-  let tree: string;
-  let nextTree: string;
-  let report: string;
+  let trees: StagedTrees;
 
   beforeAll(async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'selvedge-staged-'));
-    [tree, nextTree] = [join(folder, 'now'), join(folder, 'next')];
-    report = execFileSync(process.execPath, ['deploy/stage.ts', tree], { encoding: 'utf8' });
-    // The next version's image: other programs.
-    await run('cp', ['--archive', '--link', tree, nextTree]);
-    const object = join(nextTree, 'opt/selvedge/build/policy.bpf.o');
-    rmSync(object);
-    const change = ['from_pod', 'to_pod'].map((name) => ({
-      file: 'policy.bpf.c',
-      from: new RegExp(`return ${name}_frame\\(skb\\);`),
-      to: `bpf_get_prandom_u32(); return ${name}_frame(skb);`,
-    }));
-    cpSync(await objects.compile('next', change), object);
+    trees = await StagedTrees.make();
   }, 120_000);
 
-  afterAll(() => {
-    objects[Symbol.dispose]();
-    rmSync(join(tree, '..'), { recursive: true, force: true });
-  });
+  afterAll(() => trees?.[Symbol.dispose]());
 
   it(`is under ${MOST_MB} MB, and says how large each part is`, () => {
-    const [, total] = /^in all +([\d.]+) MiB$/m.exec(report) ?? [];
+    const [, total] = /^in all +([\d.]+) MiB$/m.exec(trees.report) ?? [];
     expect(Number(total) * 1.048576).toBeLessThan(MOST_MB);
     for (const part of ['Node', 'npm packages', 'native addon', 'BPF object', 'CNI plugin', 'system']) {
-      expect(report).toMatch(new RegExp(`^${part} +[\\d.]+ MiB$`, 'm'));
+      expect(trees.report).toMatch(new RegExp(`^${part} +[\\d.]+ MiB$`, 'm'));
     }
   });
 
   it('refuses to write into a folder that holds something', () => {
-    expect(() => execFileSync(process.execPath, ['deploy/stage.ts', tree], { stdio: 'pipe' })).toThrow(/is not empty/);
+    expect(() => execFileSync(process.execPath, ['deploy/stage.ts', trees.now], { stdio: 'pipe' })).toThrow(
+      /is not empty/,
+    );
   });
 
   describe.each([
@@ -136,7 +119,7 @@ describeAsRoot('the staged tree', () => {
         await vi.waitFor(() => expect(running.rounds).toBeGreaterThan(rounds + 20), { timeout: 20_000 });
       };
       await asked();
-      await startAgent(tree);
+      await startAgent(trees.now);
       expect(agent.words).toContain(`"dataplane":"${dataplane}"`);
       await asked();
       // The guide's last step.
@@ -166,7 +149,7 @@ describeAsRoot('the staged tree', () => {
       timeout: 90_000,
     }, async () => {
       const running = await begin();
-      for (const image of [nextTree, tree]) {
+      for (const image of [trees.next, trees.now]) {
         expect(await agent.stop()).toBe('exited with 0');
         await startAgent(image);
         const { rounds } = running;
@@ -179,7 +162,7 @@ describeAsRoot('the staged tree', () => {
 
     it('the containers of the cleanup wait for it to be gone, and leave nothing', { timeout: 60_000 }, async () => {
       const [cleanup, cni] = cleanupPod.initContainers as [Container, Container];
-      const early = contain(tree, cleanup, cleanupPod);
+      const early = contain(trees.now, cleanup, cleanupPod);
       expect(await early.ended).toBe('exited with 1');
       expect(early.words).toContain('another agent');
       expect(fed.node.reaches('db', 'api')).toBe(false);
@@ -189,7 +172,7 @@ describeAsRoot('the staged tree', () => {
       expect(fed.node.reaches('db', 'api')).toBe(false);
       const done = { ...cleanupPod.containers[0], volumeMounts: [], command: ['sleep', '0'] };
       for (const container of [cleanup, cni, done]) {
-        const process = contain(tree, container, cleanupPod);
+        const process = contain(trees.now, container, cleanupPod);
         expect(await process.ended, process.words).toBe('exited with 0');
       }
       for (const from of PODS) for (const to of PODS) if (from !== to) expect(fed.node.reaches(from, to)).toBe(true);
