@@ -9,12 +9,16 @@ export interface Point {
   readonly median: number;
   readonly low: number;
   readonly high: number;
+  /** Where a line leaves the plot: nothing was measured there. */
+  readonly isCut?: true;
 }
 
 export interface Series {
   readonly engine: string;
   /** With rising numbers of policies. */
   readonly points: readonly Point[];
+  /** Ends above what is drawn. */
+  readonly leaves?: true;
 }
 
 export interface Plot {
@@ -28,8 +32,16 @@ export interface Plot {
   readonly engines: readonly string[];
 }
 
-const DRAWN: readonly { readonly measure: Measure; readonly name: string }[] = [
+interface Drawing {
+  readonly measure: Measure;
+  readonly name: string;
+  /** Ratios to `none` up to this; without it the figures themselves. */
+  readonly ratiosTo?: number;
+}
+
+const DRAWN: readonly Drawing[] = [
   { measure: 'connect-p50', name: 'connect' },
+  { measure: 'connect-p50', name: 'connect-ratio', ratiosTo: 2 },
   { measure: 'connect-rate', name: 'rate' },
   { measure: 'latency-p50', name: 'latency' },
 ];
@@ -37,36 +49,69 @@ const TOPOLOGIES: readonly Topology[] = ['one-node', 'two-nodes'];
 
 /** Only of what was measured with at least two numbers of policies. */
 export function plotsOf(report: SavedReport): readonly Plot[] {
-  const figures = withoutPolicies(report.figures).filter(({ traffic }) => traffic === 'allowed');
-  const engines = enginesOf(report.figures);
-  return DRAWN.flatMap(({ measure, name }) =>
-    TOPOLOGIES.flatMap((topology): Plot[] => {
-      const own = figures.filter((one) => one.measure === measure && one.topology === topology);
-      if (new Set(own.map(({ policies }) => policies)).size < 2) return [];
-      const series = engines.flatMap((engine): Series[] => {
-        const points = own.filter((one) => one.engine === engine).toSorted((a, b) => a.policies - b.policies);
-        return points.length === 0 ? [] : [{ engine, points }];
-      });
-      const better = isHigherBetter(measure) ? 'higher is better' : 'lower is better';
-      const { text, unit } = MEASURES[measure];
-      return [
-        {
-          name: `${name}-${topology}`,
-          title: text.charAt(0).toUpperCase() + text.slice(1),
-          subtitle: `${topologyText(topology)}, traffic allowed by the last of all policies; ${better}`,
-          unit,
-          series,
-          engines,
-        },
-      ];
-    }),
-  );
+  return DRAWN.flatMap((drawing) => TOPOLOGIES.flatMap((topology) => plotOf(report, drawing, topology)));
 }
 
-/** On an axis of powers of ten nothing is at 0: it has a place of its own, left of 1, behind a break. */
-export function placeOfCount(policies: number): number {
-  return policies === 0 ? -0.8 : Math.log10(policies);
+function plotOf(report: SavedReport, { measure, name, ratiosTo }: Drawing, topology: Topology): readonly Plot[] {
+  const own = withoutPolicies(report.figures)
+    .filter((one) => one.measure === measure && one.topology === topology && one.traffic === 'allowed')
+    .toSorted((a, b) => a.policies - b.policies);
+  if (new Set(own.map(({ policies }) => policies)).size < 2) return [];
+  if (ratiosTo !== undefined && !own.some(({ ratio }) => ratio !== undefined)) return [];
+  const engines = enginesOf(report.figures);
+  const series = engines.flatMap((engine): Series[] => {
+    const figures = own.filter((one) => one.engine === engine);
+    if (ratiosTo === undefined) return figures.length === 0 ? [] : [{ engine, points: figures }];
+    const ratios = figures.flatMap(({ policies, ratio }): Point[] => {
+      if (ratio !== undefined) return [{ policies, ...ratio }];
+      return engine === 'none' ? [{ policies, median: 1, low: 1, high: 1 }] : [];
+    });
+    return ratios.length === 0 ? [] : [cutAt(ratiosTo, { engine, points: ratios })];
+  });
+  const better = isHigherBetter(measure) ? 'higher is better' : 'lower is better';
+  const { text, unit } = MEASURES[measure];
+  const title = text.charAt(0).toUpperCase() + text.slice(1);
+  const where = `${topologyText(topology)}, traffic allowed by the last of all policies; ${better}`;
+  const shown =
+    ratiosTo === undefined
+      ? { title, subtitle: where, unit }
+      : {
+          title: `${title}, against none`,
+          subtitle: `${where}; what is above ${ratiosTo} times is cut off`,
+          unit: 'times',
+        };
+  return [{ name: `${name}-${topology}`, ...shown, series, engines }];
 }
+
+/** Lines end where they go above `most`. */
+function cutAt(most: number, { engine, points }: Series): Series {
+  const shown = points.flatMap((point, index): Point[] => {
+    const next = points[index + 1];
+    const crossing =
+      point.policies > 0 && next !== undefined && point.median > most !== next.median > most
+        ? [crossingOf(most, point, next)]
+        : [];
+    return point.median > most ? crossing : [{ ...point, high: Math.min(point.high, most) }, ...crossing];
+  });
+  return { engine, points: shown, ...((points.at(-1)?.median ?? 0) > most && { leaves: true }) };
+}
+
+/** Of a straight line over two logarithmic axes. */
+function crossingOf(most: number, from: Point, to: Point): Point {
+  const part = Math.log(most / from.median) / Math.log(to.median / from.median);
+  const policies = from.policies * (to.policies / from.policies) ** part;
+  return { policies, median: most, low: most, high: most, isCut: true };
+}
+
+/**
+ * On an axis of powers of ten nothing is at 0: it has a place of its own, left of all others, behind a break.
+ * @param least of the numbers that are not 0
+ */
+export function placeOfCount(policies: number, least: number): number {
+  return policies === 0 ? Math.log10(least) - BESIDE_DECADES : Math.log10(policies);
+}
+
+const BESIDE_DECADES = 0.8;
 
 export interface Range {
   readonly low: number;

@@ -18,17 +18,21 @@ const INK = '#222222';
 /** @param caption on what it was measured */
 export function plotSpec(plot: Plot, caption: string): Spec {
   const { low, high, ticks } = rangeOf(plot.series);
-  const counts = [...new Set(plot.series.flatMap(({ points }) => points.map(({ policies }) => policies)))].toSorted(
-    (a, b) => a - b,
-  );
-  const places = counts.map(placeOfCount);
-  const texts = Object.fromEntries(counts.map((count) => [placeOfCount(count), shortCount(count)]));
-  const tickTexts = Object.fromEntries(ticks.map((tick) => [tick, formatValue(tick).replace(/\.0+$/, '')]));
+  const counts = countsOf(plot);
+  const places = counts.map((count) => placeOfCount(count, leastOf(counts)));
+  const texts = Object.fromEntries(counts.map((count, index) => [places[index], shortCount(count)]));
+  const tickTexts = Object.fromEntries(ticks.map((tick) => [tick, tickText(tick)]));
   return {
     ...{ width: PLOT.width, height: PLOT.height, padding: PADDING, autosize: 'none', background: 'white' },
     data: dataOf(plot, low, high),
     scales: [
-      { name: 'x', type: 'linear', domain: [places[0] ?? 0, places.at(-1) ?? 1], range: [30, PLOT.width - 20] },
+      {
+        name: 'x',
+        type: 'linear',
+        zero: false,
+        domain: [places[0] ?? 0, places.at(-1) ?? 1],
+        range: [30, PLOT.width - 20],
+      },
       { name: 'y', type: 'log', domain: [low, high], range: 'height' },
     ],
     axes: [
@@ -55,8 +59,6 @@ export function plotSpec(plot: Plot, caption: string): Spec {
       }),
     ],
     config: {
-      // The page says of each plot what it is, as a whole.
-      aria: false,
       text: { font: FONTS, fill: INK },
       axis: {
         ...{ labelFont: FONTS, titleFont: FONTS, labelColor: INK, titleColor: INK, domainColor: INK, tickColor: INK },
@@ -66,32 +68,56 @@ export function plotSpec(plot: Plot, caption: string): Spec {
   };
 }
 
+function countsOf({ series }: Plot): readonly number[] {
+  const measured = series.flatMap(({ points }) => points.filter(({ isCut }) => isCut === undefined));
+  return [...new Set(measured.map(({ policies }) => policies))].toSorted((a, b) => a - b);
+}
+
+function leastOf(counts: readonly number[]): number {
+  return counts.find((count) => count > 0) ?? 1;
+}
+
+function tickText(tick: number): string {
+  const text = formatValue(tick);
+  return text.includes('.') ? text.replace(/\.?0+$/, '') : text;
+}
+
 /** `10k`: 5,000 and 10,000 would not stand side by side. */
 function shortCount(count: number): string {
   return count >= 1_000 && count % 1_000 === 0 ? `${count / 1_000}k` : count.toLocaleString('en');
 }
 
-function dataOf({ series, engines }: Plot, low: number, high: number): NonNullable<Spec['data']> {
+function dataOf(plot: Plot, low: number, high: number): NonNullable<Spec['data']> {
+  const { series, engines } = plot;
   const looks = looksOf(engines);
+  const least = leastOf(countsOf(plot));
   const toPixel = (value: number) => PLOT.height * (1 - Math.log(value / low) / Math.log(high / low));
-  const ends = series.map(({ points }) => toPixel(points.at(-1)?.median ?? low));
+  const besides = series.map((_, index) => (index - (series.length - 1) / 2) * BESIDE);
+  const ends = series.map(({ points }) => toPixel(points.at(-1)?.median ?? high));
   const labels = spread(ends, LINE_HEIGHT, PLOT.height);
   const points = series.flatMap(({ engine, points: own }, index) =>
     own.map((point) => ({
-      ...{ engine, ...looks.get(engine), x: placeOfCount(point.policies), y: point.median },
-      ...{ low: Math.max(point.low, low), high: point.high },
-      beside: (index - (series.length - 1) / 2) * BESIDE,
+      ...{ engine, ...looks.get(engine), x: placeOfCount(point.policies, least), y: point.median },
+      ...{ low: Math.max(point.low, low), high: point.high, beside: besides[index], isCut: point.isCut === true },
       // 0 is not where the line comes from: it stands alone.
       part: point.policies === 0 ? `${engine} 0` : engine,
     })),
   );
-  const named = series.map(({ engine, points: own }, index) => ({
-    ...{ engine, ...looks.get(engine), x: placeOfCount(own.at(-1)?.policies ?? 0) },
-    ...{ beside: (index - (series.length - 1) / 2) * BESIDE, end: ends[index], label: labels[index] },
+  const named = series.map(({ engine, points: own, leaves = false }, index) => ({
+    ...{ engine, ...looks.get(engine), text: leaves ? `${engine} \u2191` : engine },
+    ...{
+      x: placeOfCount(own.at(-1)?.policies ?? 0, least),
+      beside: besides[index],
+      end: ends[index],
+      label: labels[index],
+    },
+    isDrawn: own.length > 0,
   }));
   return [
     { name: 'points', values: points },
+    { name: 'measured', source: 'points', transform: [{ type: 'filter', expr: '!datum.isCut' }] },
     { name: 'named', values: named },
+    { name: 'led', source: 'named', transform: [{ type: 'filter', expr: 'datum.isDrawn' }] },
   ];
 }
 
@@ -118,7 +144,7 @@ function seriesMarks(): Marks {
     bar({ y: { scale: 'y', field: 'low' }, y2: { scale: 'y', field: 'high' }, x: AT }),
     ...['low', 'high'].map((field) => bar({ x: cap(-2.5), x2: cap(2.5), y: { scale: 'y', field } })),
     {
-      ...{ type: 'symbol', name: 'marks', from: { data: 'points' } },
+      ...{ type: 'symbol', name: 'marks', from: { data: 'measured' } },
       encode: {
         enter: {
           ...{ x: AT, y: { scale: 'y', field: 'y' }, shape: { field: 'mark' }, size: { value: 52 } },
@@ -135,7 +161,7 @@ function cap(offset: number) {
 }
 
 function bar(enter: Readonly<Record<string, object>>): Marks[number] {
-  return { type: 'rule', from: { data: 'points' }, encode: { enter: { ...enter, stroke: { field: 'colour' } } } };
+  return { type: 'rule', from: { data: 'measured' }, encode: { enter: { ...enter, stroke: { field: 'colour' } } } };
 }
 
 /** Behind each line's end its name, where there is room, and a thin line that leads there from its mark. */
@@ -143,7 +169,7 @@ function labelMarks(): Marks {
   const labels = PLOT.width + 26;
   return [
     {
-      ...{ type: 'rule', from: { data: 'named' } },
+      ...{ type: 'rule', from: { data: 'led' } },
       encode: {
         enter: {
           ...{ x: { scale: 'x', field: 'x', offset: { signal: 'datum.beside + 6' } }, y: { field: 'end' } },
@@ -160,7 +186,7 @@ function labelMarks(): Marks {
       ...{ type: 'text', name: 'names', from: { data: 'named' } },
       encode: {
         enter: {
-          ...{ x: { value: labels }, y: { field: 'label' }, text: { field: 'engine' }, fill: { field: 'colour' } },
+          ...{ x: { value: labels }, y: { field: 'label' }, text: { field: 'text' }, fill: { field: 'colour' } },
           ...{ baseline: { value: 'middle' }, fontSize: { value: 12 } },
         },
       },

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ENGINES } from '../../../../src/bench/compare/contract.ts';
 import { readReport, writeReport } from '../../../../src/bench/compare/report/index.ts';
-import { plotsOf, rangeOf, spread } from '../../../../src/bench/compare/report/plot-data.ts';
+import { type Plot, plotsOf, rangeOf, spread } from '../../../../src/bench/compare/report/plot-data.ts';
 import { SIZE } from '../../../../src/bench/compare/report/plot-spec.ts';
 import { madeUpReport } from '../../../support/bench/made-up-report.ts';
 import { decodePng } from '../../../support/bench/png.ts';
@@ -29,14 +29,15 @@ describe('a report in a folder', () => {
 
   it.each(PLOTS)('has in %s a line, a mark for each point and a name for every engine, and the machine', (name) => {
     const svg = read(`${name}.svg`);
-    const { series } = plotsOf(report).find((plot) => plot.name === name) as ReturnType<typeof plotsOf>[number];
-    const texts = [...svg.matchAll(/<text[^>]*>([^<]*)<\/text>/g)].map(([, text]) => text);
+    const { series } = plotsOf(report).find((plot) => plot.name === name) as Plot;
+    const texts = [...svg.matchAll(/<text[^>]*>([^<]*)<\/text>/g)].map(([, text]) => text?.replace(' \u2191', ''));
     for (const engine of ENGINES) expect(texts).toContain(engine);
     expect(texts.join(' ')).toContain('Made-up Processor 3000, 4 cores, 24 GB, Linux 6.18.0-made-up');
     // 0 policies stand beside their line.
     expect(partsOf(svg, 'mark-line')).toBe(2 * series.length);
     const [, marks = ''] = /<g class="mark-symbol[^>]*>(.*?)<\/g>/.exec(svg) ?? [];
-    expect(marks.match(/<path/g)).toHaveLength(series.flatMap(({ points }) => points).length);
+    const measured = series.flatMap(({ points }) => points.filter(({ isCut }) => isCut === undefined));
+    expect(marks.match(/<path/g)).toHaveLength(measured.length);
   });
 
   it.each(PLOTS)('has %s as pixels, of which some are of each family', (name) => {
@@ -80,6 +81,21 @@ describe('a plot', () => {
   it('is not drawn of one number of policies', () => {
     const figures = report.figures.filter(({ policies }) => policies === 10);
     expect(plotsOf({ ...report, figures })).toEqual([]);
+  });
+
+  it('of ratios ends a line where it leaves the plot, and says of what was measured nothing else', () => {
+    const plot = plotsOf(report).find(({ name }) => name === 'connect-ratio-one-node') as Plot;
+    const lines = new Map(plot.series.map((one) => [one.engine, one]));
+    expect(lines.get('none')?.points.every(({ median }) => median === 1)).toBe(true);
+    expect(lines.get('bpf')).toMatchObject({ points: { length: 7 } });
+    expect(lines.get('bpf')).not.toHaveProperty('leaves');
+    const { points = [], leaves } = lines.get('iptables-nft') ?? {};
+    expect(leaves).toBe(true);
+    expect(points.map(({ policies }) => policies)).toEqual([0, 1, 10, expect.closeTo(40, -1.5)]);
+    expect(points.at(-1)).toMatchObject({ median: 2, isCut: true });
+    // Nobody took turns with `none`: there is no ratio.
+    const alone = report.figures.map(({ ratio: _, ...one }) => one);
+    expect(plotsOf({ ...report, figures: alone }).map(({ name }) => name)).not.toContain('connect-ratio-one-node');
   });
 
   it('draws engines of other people, and of a quick run', () => {
