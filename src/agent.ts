@@ -11,6 +11,7 @@
 import type { Logger } from 'pino';
 import { type Observable, retry, Subscription, timer } from 'rxjs';
 import type { AgentView, InForce } from './api/agent-view.ts';
+import { beginningState } from './beginning.ts';
 import { Compiler } from './compile/compiler.ts';
 import type { Applied, Dataplane, DesiredState, Unprotected } from './dataplane/contract.ts';
 import { Faults, type SourceName } from './faults.ts';
@@ -19,8 +20,8 @@ import { Bindings, type PendingMode } from './links/bindings.ts';
 import { isUrgent } from './links/urgent.ts';
 import type { Address } from './model/address.ts';
 import type { ClusterChange, ClusterEvent, ClusterObject, NetworkPolicy, ObjectKey } from './model/cluster.ts';
-import { EMPTY_STATE, type StateChanges } from './model/compiled.ts';
-import type { Binding, NodeLinks } from './model/links.ts';
+import type { StateChanges } from './model/compiled.ts';
+import type { NodeLinks } from './model/links.ts';
 import { AgentLog } from './observe/agent-log.ts';
 import { Arrivals } from './observe/arrivals.ts';
 import { NameIndex } from './observe/name-index.ts';
@@ -80,8 +81,6 @@ export class Agent implements AgentView {
   /** When the oldest of what is not in force yet was seen; below, of what the step that runs, or has failed, takes in. */
   #behindSince: number | undefined;
   #applyingSince: number | undefined;
-  /** Something goes with the next state, or with one of its own by then. */
-  #unhurried: NodeJS.Timeout | undefined;
 
   constructor(parts: AgentParts) {
     this.#parts = parts;
@@ -160,7 +159,6 @@ export class Agent implements AgentView {
   /** Stops following; what is in force stays in force. Resolves when an update that is on its way has ended. */
   async close(): Promise<void> {
     this.#subscriptions.unsubscribe();
-    clearTimeout(this.#unhurried);
     await this.#reconciler.close();
     this.dataplane.close();
   }
@@ -192,12 +190,10 @@ export class Agent implements AgentView {
       }
     }
     if (isUrgent(before, links)) this.#mark();
-    else this.#unhurried ??= setTimeout(() => this.#mark(), UNHURRIED_MS).unref();
+    else this.#reconciler.markLater(UNHURRIED_MS);
   }
 
   #mark(): void {
-    clearTimeout(this.#unhurried);
-    this.#unhurried = undefined;
     this.#behindSince ??= performance.now();
     this.#reconciler.mark();
   }
@@ -274,28 +270,13 @@ export class Agent implements AgentView {
     this.#parts.log.info({ event: 'ready', node: this.#parts.node }, 'ready');
   }
 
-  /**
-   * On a node where nothing is in force yet: until the source is heard, what is there already goes on, for it may be in use
-   * since long before we came, and what comes is judged as unknown. Elsewhere the last state stays in force.
-   */
-  async #begin({ pods, exits, ownAddresses }: NodeLinks): Promise<void> {
+  /** On a node where nothing is in force yet, until the source is heard. Elsewhere the last state stays in force. */
+  async #begin(links: NodeLinks): Promise<void> {
     if (this.#inForce !== undefined || this.#begun) return;
-    const { pending } = this.#parts;
-    const verdict = pending === 'closed' ? 'closed' : 'open';
-    const bindings = new Map<number, Binding>();
-    for (const link of pods.values()) {
-      bindings.set(link.ifindex, { kind: 'pending', link, verdict, reason: 'nothing is known of any pod yet' });
-    }
-    const state = {
-      compiled: EMPTY_STATE,
-      bindings,
-      exits,
-      ownAddresses,
-      pending: pending === 'open' ? 'open' : 'closed',
-    };
-    await this.dataplane.apply(state as DesiredState, undefined);
+    const state = beginningState(links, this.#parts.pending);
+    await this.dataplane.apply(state, undefined);
     this.#begun = true;
-    this.#told.bindings(bindings);
+    this.#told.bindings(state.bindings);
   }
 
   /** What arrived, compiled; and what the state in force may differ in, undefined for anything. */

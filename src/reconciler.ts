@@ -13,6 +13,8 @@ export class Reconciler {
   #running: Promise<void> | undefined;
   #failures = 0;
   #retry: NodeJS.Timeout | undefined;
+  /** Something may wait for the next step that somebody else marks, or for this. */
+  #unhurried: NodeJS.Timeout | undefined;
   #closed = false;
 
   constructor(step: () => Promise<void>, onFailure: (error: unknown, retryMs: number) => void) {
@@ -23,6 +25,8 @@ export class Reconciler {
   /** Something may differ from what the last step saw. */
   mark(): void {
     this.#marked = true;
+    clearTimeout(this.#unhurried);
+    this.#unhurried = undefined;
     if (this.#closed || this.#running !== undefined || this.#retry !== undefined) return;
     this.#running = this.#run().finally(() => {
       this.#running = undefined;
@@ -31,10 +35,16 @@ export class Reconciler {
     });
   }
 
+  /** The same within so many milliseconds: with another mark, if there is one by then. */
+  markLater(milliseconds: number): void {
+    this.#unhurried ??= setTimeout(() => this.mark(), milliseconds).unref();
+  }
+
   /** No step begins after this; resolves when the one that runs has ended. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#retry);
+    clearTimeout(this.#unhurried);
     await this.#running;
   }
 

@@ -37,6 +37,25 @@ describe('the reconciler', () => {
     expect(count()).toBe(2);
   });
 
+  it('what may wait goes with the next step that is marked, or has one of its own in time', async () => {
+    const { step, running, count } = steps();
+    const reconciler = new Reconciler(step, () => {});
+    reconciler.markLater(500);
+    await vi.advanceTimersByTimeAsync(400);
+    reconciler.markLater(500);
+    expect(count()).toBe(0);
+    await vi.advanceTimersByTimeAsync(100);
+    expect(count()).toBe(1);
+    running[0]?.end();
+    reconciler.markLater(500);
+    reconciler.mark();
+    await turn();
+    expect(count()).toBe(2);
+    running[1]?.end();
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(count()).toBe(2);
+  });
+
   it('tries a failed step again, later each time, and at once after a success', async () => {
     const { step, running, count } = steps();
     const delays: number[] = [];
