@@ -240,13 +240,15 @@ struct flow_seed {
  */
 struct flow4_set {
   __u32 lock; /* 1: held */
-  __u32 pad;
+  __u16
+      lost[2]; /* when a UDP connection of each origin (begun by the pod, by the peer) was last lost here; 0: unknown */
   struct flow4 ways[FLOW4_WAYS];
 };
 
 struct flow6_set {
   __u32 lock;
-  __u32 pad[3];
+  __u16 lost[2];
+  __u32 pad[2];
   struct flow6 ways[FLOW6_WAYS];
 };
 

@@ -121,6 +121,18 @@ CHECKED_ALONE int conntrack_direction6(struct __sk_buff *skb, const struct run *
   return conntrack_find6(skb, run, packet, &real);
 }
 
+/*
+ * Whether conntrack may know more of this packet, which has no live entry (flow: one that is idle for too long), than that
+ * it is the first of its connection. by_peer: who would have begun it.
+ */
+static __always_inline bool conntrack_may_know(const struct run *run, const struct packet *packet,
+                                               const struct flow *flow, const bool by_peer, const int family) {
+  if (!conntrack) return false;
+  if (flow || !(packet->flags & PACKET_OPENS_IF_NEW)) return true;
+  if (packet->protocol != IPPROTO_UDP) return false;
+  return family == 4 ? flow_may_be_lost4(run, packet, by_peer) : flow_may_be_lost6(run, packet, by_peer);
+}
+
 static __always_inline int conntrack_ask(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
                                          const int family) {
   if (!conntrack) return CONNTRACK_UNKNOWN;

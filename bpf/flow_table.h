@@ -92,14 +92,6 @@ static __always_inline __u64 flow_differs(const struct flow *flow, const struct 
   return ((*(const volatile __u64 *)&flow->judged ^ place->tag) & JUDGED_KEY_MASK) | differs;
 }
 
-/* From 0 on, what is none beyond all. By one comparison: before 6.8 the verifier learns nothing from "not 0". */
-static __always_inline __u64 flow_index(__u64 which) {
-  __u64 index = which - 1;
-
-  barrier_var(index);
-  return index;
-}
-
 /*
  * Which entry of the set, counted from 1, or 0. Without a jump: the processor would guess wrong where a connection's place
  * differs from the last one's, and the verifier would go on from each of them.
@@ -135,6 +127,53 @@ static __always_inline struct flow *flow_after(struct flow *flow, __u64 word) {
   return (void *)flow + word;
 }
 
+/* In some 1,024 jiffies, never 0. */
+static __always_inline __u16 flow_lost_time(__u32 now) { return now >> 10 | 1; }
+
+/* An entry of that origin may be missing from now on; one of two CPUs that write at once may win. */
+static __always_inline void flow_lose(void *set, bool by_peer, __u32 now) {
+  volatile __u16 *lost = set + __builtin_offsetof(struct flow4_set, lost);
+
+  lost[by_peer] = flow_lost_time(now);
+}
+
+/*
+ * Whether this packet of UDP, which has no entry, may belong to a connection begun by that side all the same: its entry
+ * was lost lately, or this is the first time that somebody asks, and it may be older than the table. Else no entry means
+ * that there is no connection, and nobody else need be asked.
+ */
+static __always_inline bool flow_may_be_lost(const struct run *run, const struct packet *packet, const bool by_peer,
+                                             const int family) {
+  /* Stamps are up to 2 older than what they stand for, and another CPU may be ahead. */
+  const __u32 ahead = 2, window = (idle_udp_lost >> 10) + 2 * ahead;
+  if (!idle_udp_lost) return false;
+  struct flow_place place = flow_place_of(packet, family);
+  void *set = flow_set_of(run->slot, &place, family);
+
+  if (!set || window > 0xffff - ahead) return true;
+  __u16 lost = ((volatile __u16 *)(set + __builtin_offsetof(struct flow4_set, lost)))[by_peer];
+
+  if (!lost) flow_lose(set, by_peer, run->now);
+  return !lost || (__u16)(flow_lost_time(run->now) + ahead - lost) <= window;
+}
+
+/* Of a packet that passes unseen: nobody makes an entry. */
+static __always_inline void flow_leave_out(const struct run *run, const struct packet *packet, const bool by_peer,
+                                           const int family) {
+  struct flow_place place = flow_place_of(packet, family);
+  void *set = flow_set_of(run->slot, &place, family);
+
+  if (set) flow_lose(set, by_peer, run->now);
+}
+
+CHECKED_ALONE int flow_may_be_lost4(const struct run *run, const struct packet *packet, int by_peer) {
+  return !run || !packet || flow_may_be_lost(run, packet, by_peer, 4);
+}
+
+CHECKED_ALONE int flow_may_be_lost6(const struct run *run, const struct packet *packet, int by_peer) {
+  return !run || !packet || flow_may_be_lost(run, packet, by_peer, 6);
+}
+
 /* In the table of the endpoint in this slot, live or not; `judged`: its word, left alone when there is none. */
 static __always_inline struct flow *flow_find(__u32 slot, const struct packet *packet, __u64 *judged,
                                               const int family) {
@@ -144,10 +183,8 @@ static __always_inline struct flow *flow_find(__u32 slot, const struct packet *p
   if (!set) return 0;
   __u64 which = flow_which(set, packet, &place, family);
 
-  __u64 way = flow_index(which);
-
-  if (way >= (family == 4 ? FLOW4_WAYS : FLOW6_WAYS)) return 0;
-  struct flow *flow = flow_way(set, way, family);
+  if (!which || which > (family == 4 ? FLOW4_WAYS : FLOW6_WAYS)) return 0;
+  struct flow *flow = flow_way(set, which - 1, family);
 
   __u64 word = *(volatile __u64 *)&flow->judged;
 
@@ -187,6 +224,11 @@ static __always_inline __u64 flow_cheapest(void *set, __u32 now, const int famil
   return (__u32)least;
 }
 
+/* Whether the connection of an entry that is given away may go on: one of TCP proves in mid-stream that it is not new. */
+static __always_inline bool flow_is_missed(const struct flow *flow, __u32 now) {
+  return flow->judged && flow->protocol == IPPROTO_UDP && now - flow->seen + TICKS_AHEAD < idle_udp_lost + TICKS_AHEAD;
+}
+
 /* Exchanges, for the key to be seen between a word that is nobody's and the one that is this connection's. */
 static __always_inline void flow_write(struct flow *flow, const struct packet *packet, const struct flow_place *place,
                                        const struct flow *fresh, const int family) {
@@ -217,17 +259,25 @@ static __always_inline int flow_put(const struct run *run, const struct packet *
   __u32 *lock = set;
   int outcome = FLOW_PUT;
 
-  if (!set || !flow_lock(lock)) return FLOW_NO_ROOM;
+  if (!set) return FLOW_NO_ROOM;
+  if (!flow_lock(lock)) {
+    flow_lose(set, judged_by_peer(fresh->judged), run->now);
+    return FLOW_NO_ROOM;
+  }
   __u64 which = flow_which(set, packet, &place, family);
 
   if (which && keep) {
     outcome = FLOW_IS_THERE;
   } else {
-    if (!which) which = flow_cheapest(set, run->now, family);
-    __u64 way = flow_index(which);
+    bool evicts = !which;
 
-    if (way < (family == 4 ? FLOW4_WAYS : FLOW6_WAYS))
-      flow_write(flow_way(set, way, family), packet, &place, fresh, family);
+    if (evicts) which = flow_cheapest(set, run->now, family);
+    if (which && which <= (family == 4 ? FLOW4_WAYS : FLOW6_WAYS)) {
+      struct flow *flow = flow_way(set, which - 1, family);
+
+      if (evicts && flow_is_missed(flow, run->now)) flow_lose(set, judged_by_peer(flow->judged), run->now);
+      flow_write(flow, packet, &place, fresh, family);
+    }
   }
   flow_unlock(lock);
   return outcome;
@@ -254,10 +304,8 @@ static __always_inline int flow_keep(const struct run *run, const struct packet 
   if (!set || !flow_lock(lock)) return FLOW_NO_ROOM;
   __u64 which = flow_which(set, packet, &place, family);
 
-  __u64 way = flow_index(which);
-
-  if (way < (family == 4 ? FLOW4_WAYS : FLOW6_WAYS)) {
-    struct flow *flow = flow_way(set, way, family);
+  if (which && which <= (family == 4 ? FLOW4_WAYS : FLOW6_WAYS)) {
+    struct flow *flow = flow_way(set, which - 1, family);
 
     if (flow->judged == found) *(volatile __u64 *)&flow->judged = fresh | (found & (JUDGED_KEY_MASK | JUDGED_BY_PEER));
   }

@@ -87,8 +87,9 @@ static __noinline int from_pod_reply6(struct __sk_buff *skb, const struct run *r
  * or whose entry was evicted. MARK_REPLY, 0, or -1: dropped.
  */
 static __always_inline int from_pod_unknown(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
-                                            const int family) {
-  int direction = conntrack_ask(skb, run, packet, family);
+                                            const struct flow *flow, const int family) {
+  int direction =
+      conntrack_may_know(run, packet, flow, true, family) ? conntrack_ask(skb, run, packet, family) : CONNTRACK_UNKNOWN;
   __u64 judged;
 
   if (direction == CONNTRACK_UNKNOWN || (direction == CONNTRACK_ORIGINAL && packet->flags & PACKET_OPENS_IF_NEW)) {
@@ -110,12 +111,14 @@ static __always_inline int from_pod_unknown(struct __sk_buff *skb, const struct 
   return -1;
 }
 
-static __noinline int from_pod_unknown4(struct __sk_buff *skb, const struct run *run, const struct packet *packet) {
-  return from_pod_unknown(skb, run, packet, 4);
+static __noinline int from_pod_unknown4(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
+                                        const struct flow *flow) {
+  return from_pod_unknown(skb, run, packet, flow, 4);
 }
 
-static __noinline int from_pod_unknown6(struct __sk_buff *skb, const struct run *run, const struct packet *packet) {
-  return from_pod_unknown(skb, run, packet, 6);
+static __noinline int from_pod_unknown6(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
+                                        const struct flow *flow) {
+  return from_pod_unknown(skb, run, packet, flow, 6);
 }
 
 /* By option, what a pod requests of its own node is judged: here, because no later hook sees it. 0 or the verdict. */
@@ -157,7 +160,7 @@ static __always_inline int from_pod_flow(struct __sk_buff *skb, const struct run
     return reply ? MARK_REPLY : 0;
   }
   if (conntrack && !(packet->flags & (PACKET_OPENING | PACKET_NO_PORTS)))
-    return family == 4 ? from_pod_unknown4(skb, run, packet) : from_pod_unknown6(skb, run, packet);
+    return family == 4 ? from_pod_unknown4(skb, run, packet, flow) : from_pod_unknown6(skb, run, packet, flow);
   if (flow_opens(packet, live)) from_pod_open_family(run, packet, family);
   return 0;
 }

@@ -31,5 +31,7 @@ const volatile __u32 idle_tcp_closing = 3600 * TICKS_PER_SECOND;
 const volatile __u32 idle_tcp_closed = 30 * TICKS_PER_SECOND;
 const volatile __u32 idle_udp = 30 * TICKS_PER_SECOND;
 const volatile __u32 idle_udp_established = 180 * TICKS_PER_SECOND;
+/* After a UDP entry was lost, so long the kernel's conntrack is asked: no less than it keeps a connection. 0: not at all. */
+const volatile __u32 idle_udp_lost = 180 * TICKS_PER_SECOND;
 const volatile __u32 idle_icmp = 30 * TICKS_PER_SECOND;
 const volatile __u32 idle_other = 600 * TICKS_PER_SECOND;

@@ -111,7 +111,9 @@ static __always_inline void to_pod_admit(struct __sk_buff *skb, const struct run
   }
   if (!opens) return;
   /* A sender of this node has asked conntrack itself before it called this a request. */
-  if (!slot && packet->flags & PACKET_OPENS_IF_NEW && to_pod_restore(skb, run, packet, family)) return;
+  if (!slot && packet->flags & PACKET_OPENS_IF_NEW && conntrack_may_know(run, packet, flow, false, family) &&
+      to_pod_restore(skb, run, packet, family))
+    return;
   flow_begin(run, packet, &fresh, family);
 begun:
   admitted(skb, run, packet, judgement);
@@ -137,6 +139,7 @@ static __always_inline int to_pod_judge(struct __sk_buff *skb, const struct run 
   if (unlikely(is_orphan(skb, run))) return drop(skb, run, packet, REASON_DROP_SOURCE);
   if (!to_pod_request(skb, run, packet, &judgement, family)) {
     if (!live && !(packet->flags & (PACKET_OPENING | PACKET_NO_PORTS | PACKET_NO_FLOW)) &&
+        conntrack_may_know(run, packet, flow, false, family) &&
         conntrack_verdict(skb, run, packet, &judgement, CONNTRACK_REPLY, family) == VERDICT_ALLOW) {
       flow_restore(run, packet, FLOW_BY_LOCAL, family);
       return admit(skb, run, packet, REASON_ALLOW_REPLY);
@@ -181,7 +184,10 @@ static __always_inline int to_pod_stray(const struct packet *packet, bool from_n
   return REASON_DROP_DESTINATION;
 }
 
-static __always_inline int to_pod_self(struct __sk_buff *skb, const struct run *run, const struct packet *packet) {
+static __always_inline int to_pod_self(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
+                                       const int family) {
+  /* Its answer goes to the node when that has masqueraded it, and is to be known for one. */
+  if (conntrack && packet->flags & PACKET_OPENS_IF_NEW) flow_leave_out(run, packet, true, family);
   return packet->flags & PACKET_OPENING ? admit(skb, run, packet, REASON_ALLOW_SELF) : CONTINUE;
 }
 
@@ -202,7 +208,7 @@ static __always_inline int to_pod_ip(struct __sk_buff *skb, struct run *run, con
     packet.flags |= PACKET_NO_FLOW;
   }
   /* "A pod cannot block access to itself", also through a Service. */
-  if (unlikely(sender == run->slot)) return to_pod_self(skb, run, &packet);
+  if (unlikely(sender == run->slot)) return to_pod_self(skb, run, &packet, family);
   if (unlikely(unreadable)) return to_pod_guarded(skb, run, endpoint) ? drop(skb, run, &packet, unreadable) : CONTINUE;
   if (to_pod_unguarded(run, &packet)) return CONTINUE;
   if (family == 6 && unlikely(packet.protocol == IPPROTO_ICMPV6) && is_link_scope(&packet, packet.peer, !sender))

@@ -119,6 +119,61 @@ describeAsRoot('with conntrack', () => {
       expect(toWeb(t.udp('api', 'web', [53, 6001]))).toBe(DELIVERED);
     });
 
+    describe('of whose UDP entries none was lost for long', () => {
+      const reply = () => t.udp('api', 'web', [53, 6001]);
+      /** Whether api's own hook takes it for a reply. */
+      const known = () => path.run('from_pod', { packet: reply(), ifindex: path.ifindex('api') }).reply;
+      const settle = () => {
+        toWeb(reply());
+        toApi(t.udp('web', 'api', [6001, 53]));
+        for (const name of ['web', 'api'] as const) path.settleFlows(name, family);
+        path.dropFlows();
+      };
+
+      it('is not asked about the first datagram: without an entry it begins a connection', () => {
+        path.apply(WEB_TO_API);
+        converse(t, ['web', 6001], ['api', 53], ['api', 53]);
+        settle();
+        expect(known()).toBe(false);
+        expect(origins('api')).toEqual([path.number('FLOW_BY_LOCAL')]);
+        path.dropFlows();
+        const arriving = { packet: reply(), ifindex: path.ifindex('web'), ingressIfindex: path.ifindex('uplink') };
+        expect(path.run('to_pod', arriving).reasons).toEqual(['POLICY']);
+      });
+
+      it('is asked again once an entry of that side has made room for another one', () => {
+        path.apply(WEB_TO_API);
+        converse(t, ['web', 6001], ['api', 53], ['api', 53]);
+        settle();
+        // From beyond the node, so that it is api's table alone that they fill.
+        path.apply({ ...WEB_TO_API, endpoints: {} });
+        const arrive = (from: number) => {
+          const packet = t.udp('remote', 'api', [from, 53]);
+          path.run('to_pod', { packet, ifindex: path.ifindex('api'), ingressIfindex: path.ifindex('uplink') });
+        };
+        for (let from = 10_000; from < 12_000; from++) arrive(from);
+        expect(known()).toBe(true);
+      });
+
+      it('is asked again once a packet has come by that leaves no entry: the own one, which the node masquerades', () => {
+        path.apply(WEB_TO_API);
+        converse(t, ['web', 6001], ['api', 53], ['api', 53]);
+        settle();
+        const packet = t.udp('web', 'api', [6001, 53]);
+        path.run('to_pod', { packet, ifindex: path.ifindex('api'), mark: path.markOf('api') });
+        expect(known()).toBe(true);
+      });
+
+      it('is asked about an entry that was idle for too long', () => {
+        path.apply(WEB_TO_API);
+        converse(t, ['web', 6001], ['api', 53], ['api', 53]);
+        settle();
+        known();
+        path.changeFlows('api', (flow) => ({ ...flow, seen: (Number(flow.seen) - 2 ** 30) >>> 0 }));
+        expect(known()).toBe(true);
+      });
+    });
+
     it('and are dropped when policy does not admit their request', () => {
       converse(t, ['web', 6002], ['api', 53], ['api', 53]);
       path.apply(NOTHING);

@@ -7,10 +7,12 @@ export type Group =
   | 'established'
   | 'new, allowed'
   | 'new, allowed, UDP'
+  | 'new, UDP, conntrack asked'
   | 'drop, no event'
   | 'drop, with event'
   | 'drop, event over the limit'
-  | 'drop, UDP or in mid-stream'
+  | 'drop, UDP'
+  | 'drop, conntrack asked'
   | 'drop, ever other sources'
   | 'drop by a prefix'
   | 'new by a prefix'
@@ -42,4 +44,6 @@ export interface Case {
   readonly prepare?: (first: number) => void;
   /** Each packet begins another connection. */
   readonly fresh: boolean;
+  /** The first one's number: those of another case through the same tables must be gone when their numbers come. */
+  readonly first?: number;
 }

@@ -33,6 +33,7 @@ export class Cases {
     yield* this.established(family);
     yield* this.fresh(family, 'TCP');
     yield* this.fresh(family, 'UDP');
+    yield* this.askingUdp(family);
     yield* this.drops(family, 'quiet', 'drop, no event');
     yield* this.drops(family, 'telling', 'drop, with event');
     yield* this.drops(family, 'limited', 'drop, event over the limit');
@@ -70,6 +71,14 @@ export class Cases {
     yield this.#plain(group, 'to_node', { from: 'opener', to: from, family }, rest);
   }
 
+  /** Where entries of UDP were lost lately. */
+  *askingUdp(family: 4 | 6): Generator<Case> {
+    const rest = { protocol: 'UDP', fresh: true, variant: 'asking' } as const;
+    const group = 'new, UDP, conntrack asked';
+    yield this.#plain(group, 'from_pod', { from: 'opener', to: 'opened', family }, rest);
+    yield this.#plain(group, 'to_pod', { from: 'member', to: 'opened', family }, rest);
+  }
+
   *drops(family: 4 | 6, variant: Variant, group: Group): Generator<Case> {
     const rest = { variant, passes: false, flags: 'syn' } as const;
     yield this.#plain(group, 'to_pod', { from: 'other', to: 'server', family }, rest);
@@ -79,8 +88,8 @@ export class Cases {
   }
 
   *otherDrops(family: 4 | 6): Generator<Case> {
-    for (const rest of [{ protocol: 'UDP' }, { flags: 'ack' }] as const) {
-      const group = 'drop, UDP or in mid-stream';
+    for (const rest of [{ protocol: 'UDP' }, { protocol: 'UDP', variant: 'asking' }, { flags: 'ack' }] as const) {
+      const group = 'flags' in rest || 'variant' in rest ? 'drop, conntrack asked' : 'drop, UDP';
       yield this.#plain(group, 'to_pod', { from: 'stranger', to: 'server', family }, { ...rest, passes: false });
       yield this.#plain(group, 'to_node', { from: 'client', to: 'stranger', family }, { ...rest, passes: false });
     }
@@ -227,6 +236,7 @@ export class Cases {
       passes,
       repeat: fresh ? 2_000 : variant === 'telling' ? 4_000 : REPEAT,
       fresh,
+      ...(variant === 'asking' && { first: FRESH_PORTS / 2 }),
       ...(prepare !== undefined && { prepare }),
     };
   }

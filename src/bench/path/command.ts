@@ -116,7 +116,7 @@ export async function benchPath({ quick, only }: Options, signal: AbortSignal): 
     for (const { name, scale, size, cases: of } of worlds) {
       signal.throwIfAborted();
       progress(`loading ${scale}`);
-      const variants: Variant[] = name === 'policies-10' ? ['quiet', 'telling', 'limited'] : ['quiet'];
+      const variants: Variant[] = name === 'policies-10' ? ['quiet', 'telling', 'limited', 'asking'] : ['quiet'];
       const testbed = await Testbed.open({ name, size, namespace, objects: OBJECTS, variants });
       testbeds.push(testbed);
       cases.push(

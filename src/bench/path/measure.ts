@@ -31,7 +31,7 @@ export async function measure(cases: readonly Case[], options: MeasureOptions): 
   const samples = cases.map((): number[] => []);
   const driven = { plain: [] as number[], ports: [] as number[] };
   const empty: number[] = [];
-  const next = cases.map(() => 0);
+  const next = cases.map(({ first = 0 }) => first);
   for (let round = 0; round < rounds; round++) {
     signal.throwIfAborted();
     onRound?.(round);
@@ -78,7 +78,7 @@ function go(one: Case, first: number): number {
         `${one.group} (${one.scale}), ${one.hook} IPv${one.family} ${one.name}: the packet ${passed ? 'passes' : 'is dropped'}`,
       );
     sum += ns;
-    if (shot.variant !== 'quiet') shot.testbed.consume();
+    if (shot.variant === 'telling' || shot.variant === 'limited') shot.testbed.consume();
   }
   return sum / one.shots.length;
 }

@@ -14,8 +14,11 @@ import { BpfObject, netlink, netns, RingBuffer, type SkbContext } from '../../na
 import { crowdAddress, desiredState, type End, LOCAL, type LocalPod, type WorldSize } from './world.ts';
 
 export type ProgramName = 'empty' | 'from_pod' | 'to_pod' | `drive_${'empty' | 'from_pod' | 'to_pod' | 'to_node'}`;
-/** `quiet` tells no event, `telling` each drop, `limited` only as many as the limit leaves. */
-export type Variant = 'quiet' | 'telling' | 'limited';
+/**
+ * `quiet` tells no event, `telling` each drop, `limited` only as many as the limit leaves; `asking` is quiet, and asks
+ * conntrack about the first packet of UDP as if entries were lost all the time.
+ */
+export type Variant = 'quiet' | 'telling' | 'limited' | 'asking';
 
 /** Links that no program is given: the programs are only test-run. */
 const NOT_ATTACHED: Attachments = {
@@ -148,7 +151,9 @@ export class Testbed {
     const ours = this.#kernel.object;
     for (const name of object.maps.keys()) if (!name.startsWith('.')) object.reuseMap(name, ours.map(name));
     object.setRodata('conntrack', word(1));
-    object.setRodata('event_mask', word(variant === 'quiet' ? 0 : this.#kernel.abi.numbers.EVENTS_DROPS));
+    const tells = variant === 'telling' || variant === 'limited';
+    object.setRodata('event_mask', word(tells ? this.#kernel.abi.numbers.EVENTS_DROPS : 0));
+    object.setRodata('idle_udp_lost', word(variant === 'asking' ? 0xffff_ffff : 0));
     // Packets that one window leaves are told in no other: a goes' worth takes less time than that.
     object.setRodata('event_limit', word(variant === 'limited' ? 1 : 0));
     object.load();

@@ -159,6 +159,21 @@ export class PacketPath {
     this.object.map('flow_seed').set(word(0), numbers);
   }
 
+  /** As if no UDP connection had been lost in a pod's table for as long as conntrack may know one. */
+  settleFlows(name: EndpointName, family: 4 | 6 = 4): void {
+    const table = this.flowTable(name, family);
+    const offset = this.object.layout.structs
+      .get(`flow${family}_set`)
+      ?.members.find((one) => one.name === 'lost')?.offset;
+    const [, sample] = table.entries().find(([, set]) => lostOf(set, offset).some((time) => time !== 0)) ?? [];
+    if (sample === undefined) throw new Error('nobody has asked yet, so the time is not known');
+    const long = Math.max(...lostOf(sample, offset)) - 4096;
+    for (const [index, set] of table.entries()) {
+      lostOf(set, offset).fill(long | 1);
+      table.set(index, set);
+    }
+  }
+
   /** A pod's flow table itself. */
   flowTable(name: EndpointName, family: 4 | 6 = 4): BpfMap {
     return this.#tables.get(`${ENDPOINTS[name].slot} ${family}`) as BpfMap;
@@ -172,6 +187,12 @@ export class PacketPath {
     return Number(sum);
   }
 
+  /** Takes all entries out, and leaves what else the tables know. */
+  dropFlows(): void {
+    for (const table of this.#tables.values()) new FlowEntries(table, this.object.layout).drop();
+  }
+
+  /** As if the tables had just been made. */
   forgetFlows(): void {
     for (const table of this.#tables.values()) new FlowEntries(table, this.object.layout).clear();
     this.#empty('fragments');
@@ -300,4 +321,9 @@ export class PacketPath {
 /** A u32 in the machine's order. */
 export function word(value: number): Uint8Array {
   return new Uint8Array(Uint32Array.of(value).buffer);
+}
+
+/** Both times of a set: of connections that the pod began, and the peer. */
+function lostOf(set: Buffer, offset = 0): Uint16Array {
+  return new Uint16Array(set.buffer, set.byteOffset + offset, 2);
 }

@@ -23,7 +23,9 @@ function portsOf(ports: number): { peer_port: number; local_port: number } {
 /** Forgets all connections of a table. */
 export function clearFlows(table: BpfMap): void {
   const { count, keys, values } = table.entriesBatch();
-  if (values.some((byte) => byte !== 0)) table.setBatch(keys, values.fill(0), count);
+  // Compared by the machine: tests clear dozens of tables for each of thousands of packets.
+  const empty = Buffer.alloc(values.length);
+  if (!values.equals(empty)) table.setBatch(keys, empty, count);
 }
 
 interface Shape {
@@ -82,6 +84,16 @@ export class FlowEntries {
     }
   }
 
+  /** Takes the entries out, and leaves what else stands in the sets. */
+  drop(): void {
+    const { entry } = this.#shape;
+    for (const { index, set } of this.#sets()) {
+      for (const at of this.#used(set)) set.fill(0, at, at + entry.size);
+      this.#table.set(index, set);
+    }
+  }
+
+  /** As if it had just been made. */
   clear(): void {
     clearFlows(this.#table);
   }
