@@ -92,6 +92,14 @@ static __always_inline __u64 flow_differs(const struct flow *flow, const struct 
   return ((*(const volatile __u64 *)&flow->judged ^ place->tag) & JUDGED_KEY_MASK) | differs;
 }
 
+/* From 0 on, what is none beyond all. By one comparison: before 6.8 the verifier learns nothing from "not 0". */
+static __always_inline __u64 flow_index(__u64 which) {
+  __u64 index = which - 1;
+
+  barrier_var(index);
+  return index;
+}
+
 /*
  * Which entry of the set, counted from 1, or 0. Without a jump: the processor would guess wrong where a connection's place
  * differs from the last one's, and the verifier would go on from each of them.
@@ -146,6 +154,7 @@ static __always_inline bool flow_may_be_lost(const struct run *run, const struct
                                              const int family) {
   /* Stamps are up to 2 older than what they stand for, and another CPU may be ahead. */
   const __u32 ahead = 2, window = (idle_udp_lost >> 10) + 2 * ahead;
+
   if (!idle_udp_lost) return false;
   struct flow_place place = flow_place_of(packet, family);
   void *set = flow_set_of(run->slot, &place, family);
@@ -183,8 +192,10 @@ static __always_inline struct flow *flow_find(__u32 slot, const struct packet *p
   if (!set) return 0;
   __u64 which = flow_which(set, packet, &place, family);
 
-  if (!which || which > (family == 4 ? FLOW4_WAYS : FLOW6_WAYS)) return 0;
-  struct flow *flow = flow_way(set, which - 1, family);
+  __u64 way = flow_index(which);
+
+  if (way >= (family == 4 ? FLOW4_WAYS : FLOW6_WAYS)) return 0;
+  struct flow *flow = flow_way(set, way, family);
 
   __u64 word = *(volatile __u64 *)&flow->judged;
 
@@ -272,8 +283,10 @@ static __always_inline int flow_put(const struct run *run, const struct packet *
     bool evicts = !which;
 
     if (evicts) which = flow_cheapest(set, run->now, family);
-    if (which && which <= (family == 4 ? FLOW4_WAYS : FLOW6_WAYS)) {
-      struct flow *flow = flow_way(set, which - 1, family);
+    __u64 way = flow_index(which);
+
+    if (way < (family == 4 ? FLOW4_WAYS : FLOW6_WAYS)) {
+      struct flow *flow = flow_way(set, way, family);
 
       if (evicts && flow_is_missed(flow, run->now)) flow_lose(set, judged_by_peer(flow->judged), run->now);
       flow_write(flow, packet, &place, fresh, family);
@@ -304,8 +317,10 @@ static __always_inline int flow_keep(const struct run *run, const struct packet 
   if (!set || !flow_lock(lock)) return FLOW_NO_ROOM;
   __u64 which = flow_which(set, packet, &place, family);
 
-  if (which && which <= (family == 4 ? FLOW4_WAYS : FLOW6_WAYS)) {
-    struct flow *flow = flow_way(set, which - 1, family);
+  __u64 way = flow_index(which);
+
+  if (way < (family == 4 ? FLOW4_WAYS : FLOW6_WAYS)) {
+    struct flow *flow = flow_way(set, way, family);
 
     if (flow->judged == found) *(volatile __u64 *)&flow->judged = fresh | (found & (JUDGED_KEY_MASK | JUDGED_BY_PEER));
   }
