@@ -16,11 +16,11 @@ void load_latency(const struct options *options) {
   ends_enter(options, service_listen, service_run);
   const int fd = service_connect(&options->client, &options->server);
   service_send_at_once(fd);
-  for (int i = 0; i < UNCOUNTED; i++) service_ask(fd, &options->server);
+  for (int i = 0; i < UNCOUNTED; i++) service_ask(fd, &options->server, REQUEST_ONE_OF_MANY);
   const uint64_t started = clock_now();
   uint64_t now = started;
   while (now - started < options->nanoseconds && times.count < options->count) {
-    service_ask(fd, &options->server);
+    service_ask(fd, &options->server, REQUEST_ONE_OF_MANY);
     const uint64_t after = clock_now();
     histogram_add(&times, after - now);
     now = after;

@@ -45,7 +45,7 @@ void service_run(int listener, struct sink_tally *unused) {
       fail_errno("accept");
     }
     char byte;
-    while (recv(fd, &byte, 1, 0) == 1 && send(fd, &byte, 1, MSG_NOSIGNAL) == 1) {
+    while (recv(fd, &byte, 1, 0) == 1 && send(fd, &byte, 1, MSG_NOSIGNAL) == 1 && byte != REQUEST_LAST) {
     }
     close(fd);
   }
@@ -61,10 +61,11 @@ int service_connect(const struct address *client, const struct address *server) 
   return fd;
 }
 
-void service_ask(int fd, const struct address *server) {
-  char byte = 0;
+void service_ask(int fd, const struct address *server, enum request request) {
+  char byte = (char)request;
   if (send(fd, &byte, 1, MSG_NOSIGNAL) != 1) fail_errno("request to %s", address_text(server));
   const ssize_t size = recv(fd, &byte, 1, 0);
   if (size < 0) fail_errno("answer of %s", address_text(server));
   if (size == 0) fail("%s has closed the connection", address_text(server));
+  if (request == REQUEST_LAST && recv(fd, &byte, 1, 0) < 0) fail_errno("end of %s", address_text(server));
 }

@@ -1,6 +1,7 @@
 /** The generators' own command line: bounded by count, refused where it makes no sense, served by a process elsewhere. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
@@ -75,6 +76,8 @@ describeAsRoot('selvedge-load between two namespaces', () => {
     try {
       const [line] = await once(createInterface({ input: serve.stdout }), 'line');
       expect(JSON.parse(line)).toEqual({ port: 5_200 });
+      // No more ports than ten are left to the client, as after a minute of connections.
+      netns.run(client.namespace, () => writeFileSync('/proc/sys/net/ipv4/ip_local_port_range', '50000 50009'));
       const load = (name: string) => {
         const { stdout } = netns.run(client.namespace, () =>
           runLoad(name, '--server', server.address, '--count', '40'),
