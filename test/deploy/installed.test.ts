@@ -1,17 +1,14 @@
 // The guide's way by Helm against Kubernetes' own API server: installed, upgraded, rolled back, cleaned up and uninstalled, by the very
 // commands of docs/install-flannel.md. Nobody runs the pods: what these do is test/deploy/staged.test.ts.
-import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { run } from '../../src/child-process.ts';
-import { netns } from '../../src/native.ts';
 import { SmallNode } from '../agent/support/small-node.ts';
 import type { Kubeconfig } from '../support/api-server/kubeconfig.ts';
 import { ControlPlane, missingControlPlane } from '../support/control-plane/control-plane.ts';
 import { missingPrivilege } from '../support/privilege.ts';
-import { HELM, type Manifest } from './support.ts';
+import { followGuide, IMAGE, missingCommands, NEXT } from './guide.ts';
+import type { Manifest } from './support.ts';
 
-const reason = missingPrivilege() ?? missingControlPlane ?? (HELM === undefined ? 'no helm' : undefined);
-const GUIDE = readFileSync('docs/install-flannel.md', 'utf8');
+const reason = missingPrivilege() ?? missingControlPlane ?? missingCommands;
 const IN_KUBE_SYSTEM = '/namespaces/kube-system';
 const COLLECTIONS = [
   `/apis/apps/v1${IN_KUBE_SYSTEM}/daemonsets`,
@@ -49,12 +46,7 @@ const COLLECTIONS = [
     node?.[Symbol.dispose]();
   });
 
-  /** A line of the guide, as it stands there. */
-  const helm = (line: string) => {
-    expect(GUIDE).toContain(`\n${line}\n`);
-    const [, ...args] = line.replace('REGISTRY', 'registry.example').replace('NEW', '9.9.9').split(' ');
-    return netns.run(node.namespace, () => ({ ended: run(HELM ?? '', [...args, '--kubeconfig', config.path]) })).ended;
-  };
+  const follow = (line: string) => followGuide({ namespace: node.namespace, kubeconfig: config.path }, line);
   const ours = async () => {
     const lists = await Promise.all(
       COLLECTIONS.map(async (path) => JSON.parse((await plane.ask('GET', path)).body).items),
@@ -73,8 +65,8 @@ const COLLECTIONS = [
   };
 
   it('is installed, and its agents may read what they follow and nothing else', async () => {
-    await helm('helm install selvedge deploy/chart --namespace kube-system --set image.repository=REGISTRY/selvedge');
-    expect(await image()).toBe('registry.example/selvedge:0.1.0');
+    await follow('helm install selvedge deploy/chart --namespace kube-system --set image.repository=REGISTRY/selvedge');
+    expect(await image()).toBe(`${IMAGE}:0.1.0`);
     for (const resource of ['pods', 'namespaces', 'services', 'nodes']) expect(await may('watch', resource)).toBe(true);
     expect(await may('list', 'networkpolicies', 'networking.k8s.io')).toBe(true);
     for (const verb of ['get', 'list', 'watch']) expect(await may(verb, 'secrets')).toBe(false);
@@ -82,21 +74,21 @@ const COLLECTIONS = [
   });
 
   it('is upgraded and rolled back', async () => {
-    await helm(
+    await follow(
       'helm upgrade selvedge deploy/chart --namespace kube-system --reset-then-reuse-values --set image.tag=NEW',
     );
-    expect(await image()).toBe('registry.example/selvedge:9.9.9');
-    await helm('helm rollback selvedge --namespace kube-system');
-    expect(await image()).toBe('registry.example/selvedge:0.1.0');
+    expect(await image()).toBe(`${IMAGE}:${NEXT}`);
+    await follow('helm rollback selvedge --namespace kube-system');
+    expect(await image()).toBe(`${IMAGE}:0.1.0`);
   });
 
   it('is replaced by what cleans up, and leaves nothing when it is uninstalled', async () => {
-    await helm(
+    await follow(
       'helm upgrade selvedge deploy/chart --namespace kube-system --reset-then-reuse-values --set cleanup=true',
     );
     expect((await ours()).filter((name) => !name.startsWith('sh.helm.'))).toEqual(['selvedge-cleanup']);
-    expect(await image('selvedge-cleanup')).toBe('registry.example/selvedge:0.1.0');
-    await helm('helm uninstall selvedge --namespace kube-system');
+    expect(await image('selvedge-cleanup')).toBe(`${IMAGE}:0.1.0`);
+    await follow('helm uninstall selvedge --namespace kube-system');
     expect(await ours()).toEqual([]);
   });
 });

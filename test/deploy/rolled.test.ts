@@ -1,8 +1,8 @@
-// The guide on two nodes: Helm and Kubernetes' own API server and DaemonSet controller, with a kubelet of the tests that runs the staged
+// The guide on two nodes: its own lines of Helm and kubectl, Kubernetes' API server and DaemonSet controller, with a kubelet of the tests that runs the staged
 // files as the pods say. Installed, rolled to another version and back under traffic, one node at a time, and cleaned up.
 import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { type RunningCommand, run, start } from '../../src/child-process.ts';
+import { type RunningCommand, start } from '../../src/child-process.ts';
 import { netns } from '../../src/native.ts';
 import { admission } from '../agent/support/fed-node.ts';
 import { PinDir } from '../agent/support/node-agent.ts';
@@ -15,16 +15,15 @@ import { ControlPlane, missingControlPlane } from '../support/control-plane/cont
 import { missingPrivilege } from '../support/privilege.ts';
 import { NodeFiles } from './container.ts';
 import { forward } from './forward.ts';
+import { followGuide, IMAGE, missingCommands } from './guide.ts';
 import { Kubelet } from './kubelet.ts';
 import { StagedTrees } from './staged-trees.ts';
-import { HELM } from './support.ts';
 
 const CONTROLLER = 'build/tools/daemonsets';
-const built = HELM !== undefined && existsSync(CONTROLLER);
-const reason = missingPrivilege() ?? missingControlPlane ?? (built ? undefined : `no helm or ${CONTROLLER}`);
+const missingController = existsSync(CONTROLLER) ? undefined : `no ${CONTROLLER}; scripts/test-apiserver builds it`;
+const reason = missingPrivilege() ?? missingControlPlane ?? missingCommands ?? missingController;
 const NODES = ['node1', 'node2'];
-const CHART = ['deploy/chart', '--namespace', 'kube-system'];
-const KEPT = '--reset-then-reuse-values';
+const UPGRADE = 'helm upgrade selvedge deploy/chart --namespace kube-system --reset-then-reuse-values';
 
 (reason === undefined ? describe : describe.skip)(`two nodes${reason ? ` [skipped: ${reason}]` : ''}`, () => {
   const nodes: SmallNode[] = [];
@@ -60,11 +59,13 @@ const KEPT = '--reset-then-reuse-values';
         await plane.apply(podRecord(pod, address, { app }, name));
       }
     }
-    await helm('install', 'selvedge', ...CHART, '--set', 'image.repository=selvedge');
-    const account = plane.kubeconfig({ token: await plane.token('kube-system', 'selvedge') });
+    // As which the API server takes the account's tokens too; its rights come with the chart, and go.
+    const account = plane.kubeconfig({ client: plane.certificate('system:serviceaccount:kube-system:selvedge') });
     const images = new Map([
+      [`${IMAGE}:0.1.0`, trees.now],
+      [`${IMAGE}:next`, trees.next],
+      // Of the plain manifests, as the Dockerfile names it.
       ['selvedge:0.1.0', trees.now],
-      ['selvedge:next', trees.next],
     ]);
     for (const [place, node] of NODES.entries()) {
       const files = new NodeFiles(new PinDir().path);
@@ -94,26 +95,7 @@ const KEPT = '--reset-then-reuse-values';
     await plane.apply(binding as never);
     return plane.kubeconfig({ token: await plane.token(where, name) });
   };
-  const helm = (...args: readonly string[]) => {
-    const command = [...args, '--kubeconfig', admin.path];
-    return netns.run(nodes[0]?.namespace ?? '', () => ({ ended: run(HELM ?? '', command) })).ended;
-  };
-  /** What `kubectl rollout status` waits for. */
-  const rolledOut = (name: string) => {
-    const path = `/apis/apps/v1/namespaces/kube-system/daemonsets/${name}`;
-    return vi.waitFor(
-      async () => {
-        const { metadata, status } = JSON.parse((await plane.ask('GET', path)).body);
-        expect(status).toMatchObject({
-          observedGeneration: metadata.generation,
-          desiredNumberScheduled: NODES.length,
-          updatedNumberScheduled: NODES.length,
-          numberAvailable: NODES.length,
-        });
-      },
-      { timeout: 60_000, interval: 200 },
-    );
-  };
+  const follow = (line: string) => followGuide({ namespace: nodes[0]?.namespace ?? '', kubeconfig: admin.path }, line);
   const begin = () => {
     return Promise.all(
       nodes.map((node, place) => {
@@ -131,14 +113,31 @@ const KEPT = '--reset-then-reuse-values';
     return reports.flatMap(({ wrong }) => wrong);
   };
 
-  it('are all under the policies once the DaemonSet is rolled out', { timeout: 90_000 }, async () => {
-    await rolledOut('selvedge');
+  /** What the guide installs is in force on both nodes. */
+  const enforced = async () => {
+    await follow('kubectl -n kube-system rollout status daemonset/selvedge');
     for (const kubelet of kubelets) {
       expect(await kubelet.container('selvedge')?.exec('selvedge', 'status')).toMatch(/^state +ready$/m);
     }
     const running = await begin();
     await vi.waitFor(() => expect(Math.min(...running.map(({ rounds }) => rounds))).toBeGreaterThan(30), 20_000);
     expect(await wrongOf(running)).toEqual([]);
+  };
+  const cleanedUp = async () => {
+    await follow('kubectl -n kube-system rollout status daemonset/selvedge-cleanup');
+    for (const [place, node] of nodes.entries()) expect(node.reaches(`db${place}`, `api${place}`)).toBe(true);
+  };
+  const noPods = () => {
+    const look = async () => {
+      const { items } = JSON.parse((await plane.ask('GET', '/api/v1/namespaces/kube-system/pods')).body);
+      expect(items).toEqual([]);
+    };
+    return vi.waitFor(look, { timeout: 30_000 });
+  };
+
+  it('are all under the policies once the DaemonSet is rolled out', { timeout: 90_000 }, async () => {
+    await follow('helm install selvedge deploy/chart --namespace kube-system --set image.repository=REGISTRY/selvedge');
+    await enforced();
   });
 
   it('are upgraded and rolled back one at a time, and nothing is let through or lost', {
@@ -146,10 +145,10 @@ const KEPT = '--reset-then-reuse-values';
   }, async () => {
     changes.splice(0);
     const running = await begin();
-    await helm('upgrade', 'selvedge', ...CHART, KEPT, '--set', 'image.tag=next');
-    await rolledOut('selvedge');
-    await helm('rollback', 'selvedge', '--namespace', 'kube-system');
-    await rolledOut('selvedge');
+    await follow(`${UPGRADE} --set image.tag=NEW`);
+    await follow('kubectl -n kube-system rollout status daemonset/selvedge');
+    await follow('helm rollback selvedge --namespace kube-system');
+    await follow('kubectl -n kube-system rollout status daemonset/selvedge');
     expect(await wrongOf(running)).toEqual([]);
     expect(changes).toHaveLength(8);
     // Never two nodes without.
@@ -160,16 +159,19 @@ const KEPT = '--reset-then-reuse-values';
   });
 
   it('are cleaned up, and nothing is left in the cluster', { timeout: 120_000 }, async () => {
-    await helm('upgrade', 'selvedge', ...CHART, KEPT, '--set', 'cleanup=true');
-    await rolledOut('selvedge-cleanup');
-    for (const [place, node] of nodes.entries()) expect(node.reaches(`db${place}`, `api${place}`)).toBe(true);
-    await helm('uninstall', 'selvedge', '--namespace', 'kube-system');
-    await vi.waitFor(
-      async () => {
-        const { items } = JSON.parse((await plane.ask('GET', '/api/v1/namespaces/kube-system/pods')).body);
-        expect(items).toEqual([]);
-      },
-      { timeout: 30_000 },
-    );
+    await follow(`${UPGRADE} --set cleanup=true`);
+    await cleanedUp();
+    await follow('helm uninstall selvedge --namespace kube-system');
+    await noPods();
+  });
+
+  it('are installed and cleaned up without Helm', { timeout: 180_000 }, async () => {
+    await follow('kubectl apply -f deploy/selvedge.yaml');
+    await enforced();
+    await follow('kubectl delete -f deploy/selvedge.yaml');
+    await follow('kubectl apply -f deploy/cleanup.yaml');
+    await cleanedUp();
+    await follow('kubectl delete -f deploy/cleanup.yaml');
+    await noPods();
   });
 });
