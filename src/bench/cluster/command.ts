@@ -12,16 +12,15 @@ type ClientOptions = Omit<MeasureOptions, 'signal' | 'onProgress'>;
 /** As they come from the command line: --policies may name several for a run in the lab. */
 export interface PrintOptions extends Partial<Omit<ClusterOptions, 'policies'>> {
   readonly policies?: readonly number[];
+  readonly report?: string;
 }
 
 /** @param command to say that it was asked for wrongly */
 export async function printClusterManifests(options: PrintOptions, command: Command): Promise<void> {
-  const { policies: [policies = CLUSTER_DEFAULTS.policies, ...others] = [], ...rest } = options;
-  if (others.length > 0) {
-    command.error('error: with --cluster, --policies is one number: apply what it prints once for each', {
-      exitCode: 2,
-    });
-  }
+  const { policies: [policies = CLUSTER_DEFAULTS.policies, ...others] = [], report, ...rest } = options;
+  const wrong = (text: string) => command.error(`error: with --cluster, ${text}`, { exitCode: 2 });
+  if (others.length > 0) wrong('--policies is one number: apply what it prints once for each');
+  if (report !== undefined) wrong('there is no report yet: selvedge bench report draws one of the logs of its jobs');
   await writeOutput(clusterManifests({ ...CLUSTER_DEFAULTS, ...rest, policies }));
 }
 
