@@ -4,7 +4,7 @@ import { formatRatioWithSpread, formatValue, topologyText, trafficText } from '.
 import type { Plot } from './plot-data.ts';
 import type { SavedFigure, SavedReport } from './saved-report.ts';
 import { type Group, isHigherBetter, type Table, tablesOf } from './tables.ts';
-import { goalText, LEGEND, machineText, runText } from './words.ts';
+import { goalText, LEGEND, machineText, runText, titleOf } from './words.ts';
 
 export function markdownOf(report: SavedReport, plots: readonly Plot[]): string {
   const goals = report.goals.map((goal) => {
@@ -12,6 +12,7 @@ export function markdownOf(report: SavedReport, plots: readonly Plot[]): string 
     return [goal.what, goalText(goal), mark, goal.by];
   });
   const parts = [
+    `# ${titleOf(report)}`,
     `${plain(machineText(report))}; ${plain(runText(report))}.`,
     ...(goals.length === 0 ? [] : [tableOf(['what', 'the worst', '', 'where'], goals)]),
     ...plots.map(({ name, title, subtitle }) => `![${title}; ${subtitle}](${name}.svg)`),

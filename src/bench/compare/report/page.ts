@@ -3,7 +3,7 @@ import { MEASURES } from '../contract.ts';
 import { formatRatioWithSpread, formatValue, topologyText, trafficText } from './numbers.ts';
 import type { SavedFigure, SavedReport } from './saved-report.ts';
 import { isHigherBetter, type Table, tablesOf } from './tables.ts';
-import { goalText, LEGEND, machineText, runText } from './words.ts';
+import { goalText, LEGEND, machineText, runText, titleOf } from './words.ts';
 
 export interface DrawnPlot {
   readonly title: string;
@@ -11,7 +11,6 @@ export interface DrawnPlot {
 }
 
 export function pageOf(report: SavedReport, plots: readonly DrawnPlot[]): string {
-  const engines = report.nodes === undefined ? 'Engines side by side' : 'Between pods of a cluster';
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -23,7 +22,7 @@ export function pageOf(report: SavedReport, plots: readonly DrawnPlot[]): string
 <body>
 <header>
 <h1>selvedge bench</h1>
-<p class="lead">${engines}, on ${escaped(machineText(report))}</p>
+<p class="lead">${titleOf(report)}, on ${escaped(machineText(report))}</p>
 <p>${escaped(runText(report))}</p>
 </header>
 ${section('What is to be reached', goalsTable(report))}

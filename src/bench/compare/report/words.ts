@@ -4,6 +4,10 @@ import { formatSeconds } from '../grid.ts';
 import { formatRatio } from './numbers.ts';
 import type { SavedReport } from './saved-report.ts';
 
+export function titleOf({ nodes }: SavedReport): string {
+  return nodes === undefined ? 'Engines side by side' : 'Between pods of a cluster';
+}
+
 /** `AMD EPYC 9B14, 4 cores, 24 GB, Linux 6.18.0` */
 export function machineText({ machine }: SavedReport): string {
   const { processor, cores, memory, kernel } = machine;
