@@ -65,7 +65,10 @@ const COLLECTIONS = [
   };
 
   it('is installed, and its agents may read what they follow and nothing else', async () => {
-    await follow('helm install selvedge deploy/chart --namespace kube-system --set image.repository=REGISTRY/selvedge');
+    const notes = await follow(
+      'helm install selvedge deploy/chart --namespace kube-system --set image.repository=REGISTRY/selvedge',
+    );
+    expect(notes).toContain('kubectl -n kube-system rollout status daemonset/selvedge\n');
     expect(await image()).toBe(`${IMAGE}:0.1.0`);
     for (const resource of ['pods', 'namespaces', 'services', 'nodes']) expect(await may('watch', resource)).toBe(true);
     expect(await may('list', 'networkpolicies', 'networking.k8s.io')).toBe(true);
