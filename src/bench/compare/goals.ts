@@ -69,7 +69,8 @@ function ratios(figures: readonly Figure[], measures: readonly Measure[]): Value
   return figures.flatMap((figure): Value[] => {
     const { engine, traffic, measure, ratio } = figure;
     if (engine !== 'bpf' || traffic !== 'allowed' || !measures.includes(measure) || ratio === undefined) return [];
-    return [{ value: ratio.median, by: textOf(figure) }];
+    // A difference that is smaller than the spread is none.
+    return [{ value: ratio.differs ? ratio.median : 1, by: textOf(figure) }];
   });
 }
 

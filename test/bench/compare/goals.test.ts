@@ -31,6 +31,15 @@ it('the worst cell of bpf counts, and is named', () => {
   ]);
 });
 
+it('a difference that is smaller than the spread is none', () => {
+  const within = { ratio: { median: 1.2, low: 0.9, high: 1.3, differs: false } };
+  const figures = [
+    figure('bpf', 'latency-p50', 20, within),
+    figure('bpf', 'latency-p50', 20, { ...ratio(1.01), policies: 1 }),
+  ];
+  expect(goalsOf(figures)).toMatchObject([{ value: 1.01, by: 'bpf, one node, 1 policy' }]);
+});
+
 it('of throughput the least counts', () => {
   const goals = goalsOf([
     figure('bpf', 'stream-rate', 20, ratio(0.98)),
