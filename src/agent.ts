@@ -33,8 +33,6 @@ import { isUnchanged } from './unchanged.ts';
 export interface AgentParts {
   readonly node: string;
   readonly source: Observable<ClusterChange>;
-  /** Has the source say at once what it has heard and was about to say soon: a state is about to be put together. */
-  readonly hurry?: () => void;
   readonly links: Observable<NodeLinks>;
   readonly dataplane: Dataplane;
   readonly pending: PendingMode;
@@ -210,7 +208,6 @@ export class Agent implements AgentView {
 
   async #apply(): Promise<void> {
     await this.dataplane.ready();
-    this.#parts.hurry?.();
     const links = this.#links;
     const { synced, revision } = this.#change;
     if (links === undefined) return;

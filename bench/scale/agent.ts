@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { Subject, tap } from 'rxjs';
+import { tap } from 'rxjs';
 import { Agent } from '../../src/agent.ts';
 import { type OpenedBpfDataplane, openBpfDataplane } from '../../src/dataplane/bpf/open.ts';
 import { linksDirectory } from '../../src/dataplane/bpf/pins.ts';
@@ -46,7 +46,6 @@ let dataplane: OpenedBpfDataplane;
 let links: string;
 const waiting = new Set<(state: State) => void>();
 const failed = Promise.withResolvers<never>();
-const hurry = new Subject<void>();
 
 function note({ events, synced: isSynced }: ClusterChange): void {
   const at = now();
@@ -106,8 +105,7 @@ const answers = {
     if (profile) await startProfile();
     new Agent({
       node,
-      source: kubernetesSource({ node, hurry }).pipe(tap(note)),
-      hurry: () => hurry.next(),
+      source: kubernetesSource({ node }).pipe(tap(note)),
       links: linkSource(),
       dataplane: noting(dataplane),
       pending: 'auto',

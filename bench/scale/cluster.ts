@@ -133,8 +133,11 @@ function remoteAddress(index: number, family: 4 | 6): string {
   return family === 4 ? `10.${a}.${b}.${c}` : `fd00:10:${a.toString(16)}::${(index & 0xffff).toString(16)}`;
 }
 
-export function tierOf(index: number, shift = 0): string {
-  return TIERS[(index + shift) % TIERS.length] as string;
+/** A pod's tier after so many moves: each takes it out of a set and into another, for policies here ask for both of these. */
+export function tierOf(index: number, moves = 0): string {
+  const own = TIERS[index % TIERS.length] as string;
+  if (moves === 0) return own;
+  return (moves % 2 === 1) === (own === 'web') ? 'api' : 'web';
 }
 
 function labelsOf(index: number, app: string, tier = tierOf(index)): Record<string, string> {

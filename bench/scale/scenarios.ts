@@ -30,7 +30,11 @@ export async function singleEvents(bench: Bench): Promise<Figure[]> {
     ['pod joins known sets', SINGLE, (i) => ({ put: remotePod(size.pods + i, size) })],
     ['pod leaves', SINGLE, (i) => ({ delete: remotePod(size.pods + i, size) })],
     ['labels of a pod elsewhere', SINGLE, (i) => ({ put: remotePod(other(i), size, { tier: tierOf(other(i), 1) }) })],
-    ['labels of a pod of the node', SINGLE, (i) => ({ put: localPod(i % size.local, size, tierOf(i, 1)) })],
+    [
+      'labels of a pod of the node',
+      SINGLE,
+      (i) => ({ put: localPod(i % size.local, size, tierOf(i % size.local, 1 + Math.floor(i / size.local))) }),
+    ],
     ['labels of a namespace', SINGLE, (i) => ({ put: namespace(1 + i, `team-${(i + 25) % 50}`) })],
     ['policy of one pod of the node', SINGLE, (i) => ({ put: policy(i % (2 * size.local), size, 9000 + i) })],
     ['policy that selects every pod of the node', ALL_LOCAL, (i) => ({ put: policyForAll(7000 + i) })],

@@ -2,7 +2,7 @@
 import { hostname } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Logger } from 'pino';
-import { type Observable, Subject } from 'rxjs';
+import type { Observable } from 'rxjs';
 import { Agent } from '../agent.ts';
 import type { DataplaneChoice } from '../dataplane/select.ts';
 import { type HealthAddress, parseHealthAddress } from '../health.ts';
@@ -111,11 +111,9 @@ async function run(options: Options): Promise<void> {
   using stop = stopSignal();
   const claims = openClaims(options, log);
   const hearing = new Hearing();
-  const hurry = new Subject<void>();
   const parts = {
     node: options.nodeName,
-    source: claims.over(sourceOf(options, { hearing, hurry, log })),
-    hurry: () => hurry.next(),
+    source: claims.over(sourceOf(options, hearing, log)),
     links: linkSource(),
     pending: options.pending,
     log,
@@ -164,14 +162,14 @@ function eventLimit(text: string): number {
 
 function sourceOf(
   { manifests, nodeName: node, kubeconfig, context }: Options,
-  { hearing, hurry, log }: { readonly hearing: Hearing; readonly hurry: Observable<void>; readonly log: Logger },
+  hearing: Hearing,
+  log: Logger,
 ): Observable<ClusterChange> {
   if (manifests !== undefined) return warnUnlessNamed(node, directorySource(manifests));
   return kubernetesSource({
     node,
     ...(kubeconfig !== undefined && { kubeconfig }),
     ...(context !== undefined && { context }),
-    hurry,
     onHeard: (kind) => hearing.note(kind),
     // Faults stand among the warnings, which the agent logs.
     onNotice: ({ type, code, object, message }) => {

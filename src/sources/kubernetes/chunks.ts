@@ -3,7 +3,6 @@ import type { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import type { SchedulerAction, SchedulerLike, Subscription } from 'rxjs';
 import { ApiError, networkError } from './api-error.ts';
-import type { Pace } from './pace.ts';
 
 /** The API refuses objects of more than 3 MiB or so. */
 const LONGEST_LINE = 32 * 2 ** 20;
@@ -58,50 +57,35 @@ export async function* chunksOf(
   }
 }
 
-export interface LinesOptions {
-  /** As with `chunksOf`. */
-  readonly silence: () => number;
-  readonly scheduler: SchedulerLike;
-  /** When what has come is looked at. */
-  readonly pace: Pace;
-}
-
 /**
- * Hands over the lines of a stream, without their ends, in the turn in which their bytes come or, where many come, a little
- * later. What follows the last end is no line: it was cut. Resolves with the stream's end.
+ * Hands over the lines of a stream as they come, without their ends, in the turn in which their bytes come: there may be
+ * hundreds in a second. What follows the last end is no line: it was cut. Resolves with the stream's end.
+ * @param silence as with `chunksOf`
  * @throws what `onLine` throws; {ApiError} as `chunksOf`
  */
 export async function eachLine(
   stream: Readable,
-  { silence, scheduler, pace }: LinesOptions,
+  { silence, scheduler }: { readonly silence: () => number; readonly scheduler: SchedulerLike },
   onLine: (line: Buffer) => void,
 ): Promise<void> {
   const lines = new Lines(onLine);
   const watchdog = new Watchdog(stream, silence, scheduler);
   let failure: { readonly error: unknown } | undefined;
-  let come: Buffer[] = [];
-  const take = () => {
-    const chunks = come;
-    come = [];
+  stream.on('data', (chunk: Buffer) => {
+    watchdog.heard();
     if (failure !== undefined) return;
     try {
-      for (const chunk of chunks) lines.take(chunk);
+      lines.take(chunk);
     } catch (error) {
       failure = { error };
       stream.destroy();
     }
-  };
-  stream.on('data', (chunk: Buffer) => {
-    watchdog.heard();
-    come.push(chunk);
-    pace.arrived(take, chunk.length);
   });
   try {
     await finished(stream, { writable: false });
   } catch (error) {
     if (failure === undefined) throw networkError(error, 'body');
   } finally {
-    take();
     watchdog.unsubscribe();
     stream.destroy();
   }

@@ -30,13 +30,6 @@ export class Gathering {
     this.#wake();
   }
 
-  /** Tells now what it was about to tell at the turn's end. */
-  flush(): void {
-    if (this.#turn === undefined) return;
-    this.close();
-    this.#flush();
-  }
-
   close(): void {
     clearImmediate(this.#turn);
     this.#turn = undefined;

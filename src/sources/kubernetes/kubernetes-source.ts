@@ -8,7 +8,6 @@ import { Gathering } from './gathering.ts';
 import { Interning } from './interning.ts';
 import { KnownObjects } from './known-objects.ts';
 import { ListAndWatch, type Timing } from './list-and-watch.ts';
-import { Pace } from './pace.ts';
 import { resourcesFor } from './resources.ts';
 
 export interface KubernetesOptions extends Whereabouts {
@@ -20,8 +19,6 @@ export interface KubernetesOptions extends Whereabouts {
   readonly pageSize?: number;
   /** Called with every word of the server about a kind, bookmarks too: how fresh what we know is. */
   readonly onHeard?: (kind: Kind) => void;
-  /** Fires when what was heard and not told yet is to be told at once, before `next` returns. */
-  readonly hurry?: Observable<void>;
   readonly timing?: Partial<Timing>;
   readonly scheduler?: SchedulerLike;
   /** From 0 to below 1. */
@@ -73,14 +70,8 @@ export function kubernetesSource(options: KubernetesOptions): Observable<Cluster
       ],
       emit: (change) => subscriber.next(change),
     });
-    const pace = new Pace(scheduler);
-    const hurry = options.hurry?.subscribe(() => {
-      pace.flush();
-      gathering.flush();
-    });
     const parts = {
       connection,
-      pace,
       faults,
       timing,
       scheduler,
@@ -94,8 +85,6 @@ export function kubernetesSource(options: KubernetesOptions): Observable<Cluster
     }
     return () => {
       stop.abort();
-      hurry?.unsubscribe();
-      pace.close();
       gathering.close();
       connection.close();
     };

@@ -11,7 +11,6 @@ import { eachLine } from './chunks.ts';
 import type { Faults } from './faults.ts';
 import type { KnownObjects } from './known-objects.ts';
 import { listPages } from './list-pages.ts';
-import type { Pace } from './pace.ts';
 import { eventIn, type WatchEvent, watchQuery } from './watch-events.ts';
 
 /** All in milliseconds. */
@@ -37,7 +36,6 @@ export interface ListAndWatchParts {
   readonly faults: Faults;
   readonly timing: Timing;
   readonly scheduler: SchedulerLike;
-  readonly pace: Pace;
   /** From 0 to below 1. */
   readonly random: () => number;
   /** Objects on a page of a list. */
@@ -111,7 +109,7 @@ export class ListAndWatch {
   }
 
   async #watch(): Promise<void> {
-    const { connection, objects, scheduler, pace, timing, random } = this.#parts;
+    const { connection, objects, scheduler, timing, random } = this.#parts;
     const seconds = Math.round((timing.watch * (1 + random())) / 1000);
     const query = watchQuery(objects.resource, this.#version, seconds);
     const response = await connection.get(objects.resource.path, query, this.#signal);
@@ -124,7 +122,7 @@ export class ListAndWatch {
       objects.beginList();
     }
     const silence = () => (this.#version === undefined ? timing.listSilence : timing.watchSilence);
-    await eachLine(response, { silence, scheduler, pace }, (line) => this.#take(eventIn(line, objects.resource)));
+    await eachLine(response, { silence, scheduler }, (line) => this.#take(eventIn(line, objects.resource)));
     if (this.#version === undefined) throw new ApiError('CUT', 'a streamed list ended before it was whole');
     // "timeoutSeconds" ends a watch now and then; what ends at once must not be opened again in a tight loop.
     if (!this.#lasted) throw new ApiError('CUT', 'a watch ended as soon as it had begun');
