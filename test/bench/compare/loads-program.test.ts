@@ -1,15 +1,29 @@
 /** The generators' own command line: bounded by count, refused where it makes no sense, served by a process elsewhere. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { netns } from '../../../src/native.ts';
 import { describeAsRoot } from '../../support/privilege.ts';
 import { TwoEnds } from './support/two-ends.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../../build/selvedge-load', import.meta.url));
+
+const NOBODY = ['--reuid', '65532', '--regid', '65532', '--clear-groups'];
+const folder = mkdtempSync(join(tmpdir(), 'slv-load-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** The checkout may be closed to others. */
+function anybodysCopy(): string {
+  const copy = join(folder, 'selvedge-load');
+  chmodSync(folder, 0o755);
+  copyFileSync(PROGRAM, copy);
+  return copy;
+}
 
 function runLoad(...args: readonly string[]) {
   const { status, stdout, stderr } = spawnSync(PROGRAM, args, { encoding: 'utf8' });
@@ -84,6 +98,11 @@ describeAsRoot('selvedge-load between two namespaces', () => {
         );
         return JSON.parse(stdout);
       };
+      // Nobody but root may read how long processors were idle to the nanosecond.
+      expect(load('connect')).toMatchObject({ count: 40, busySource: 'timer_list' });
+      const asNobody = [...NOBODY, anybodysCopy(), 'connect', '--server', server.address, '--count', '40'];
+      const { stdout } = netns.run(client.namespace, () => spawnSync('setpriv', asNobody, { encoding: 'utf8' }));
+      expect(JSON.parse(stdout)).toMatchObject({ count: 40, busySource: 'stat' });
       for (const name of ['latency', 'connect', 'latency']) expect(load(name)).toMatchObject({ count: 40 });
       // The sink counts on from one client to the next.
       for (const name of ['udp', 'udp']) expect(load(name)).toMatchObject({ sent: 40, arrived: 40 });
