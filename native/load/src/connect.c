@@ -1,10 +1,11 @@
-// Connect, one byte there and back, close, one after the other. The client closes first and by FIN, as most do, so that its own
-// side keeps what is left for a minute (TIME_WAIT). It goes round its own 30,720 source ports, slow enough that each has
-// rested for a second when it comes again, which tcp_tw_reuse asks for: the kernel never searches for a free port, tables of
-// connections stay below that for a pair of pods however many runs there are, and every engine sees the same ports in turn.
+// Connect, one byte there and back, close, one after the other. The client closes first and by FIN, as most do, so that
+// its own side keeps what is left for a minute (TIME_WAIT). It goes round its own 30,720 source ports, slow enough that
+// each has rested for a second when it comes again, which tcp_tw_reuse asks for: the kernel never searches for a free
+// port, tables of connections stay below that for a pair of pods however many runs there are, and every engine sees the
+// same ports in turn.
 //
-// Without --client the namespace is not ours to set, and the kernel chooses the port: it would run out of them within seconds. There
-// the server closes first, and keeps what is left.
+// Without --client the namespace is not ours to set, and the kernel chooses the port: it would run out of them within
+// seconds. There the server closes first, and keeps what is left.
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

@@ -10,7 +10,8 @@
 #include "raw_udp.h"
 
 enum {
-  // Between rests, for kernel threads of the processor that wait for their turn behind a real-time one: 1 % of the time.
+  // Between rests, for kernel threads of the processor that wait for their turn behind a real-time one: 1 % of the
+  // time.
   TURN = 4096,
   REST_NS = 100000,
   // What is on its way has arrived by then.

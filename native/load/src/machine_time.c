@@ -1,6 +1,6 @@
-// /proc/timer_list has the idle time of each processor in nanoseconds, as the kernel adds it up whenever one stops being idle.
-// /proc/stat has the same sums in ticks of 10 ms, which is 2.5 % of a run of 0.4 s. Per-task times (cgroup, schedstat) miss
-// what interrupts do on an idle processor.
+// /proc/timer_list has the idle time of each processor in nanoseconds, as the kernel adds it up whenever one stops
+// being idle. /proc/stat has the same sums in ticks of 10 ms, which is 2.5 % of a run of 0.4 s. Per-task times (cgroup,
+// schedstat) miss what interrupts do on an idle processor.
 #include "machine_time.h"
 
 #include <sched.h>
@@ -25,7 +25,8 @@ static void visit_all(void) {
   for (int cpu = 0; cpu < all && cpu < CPU_SETSIZE; cpu++) {
     CPU_ZERO(&one);
     CPU_SET(cpu, &one);
-    // One that is not ours to run on stays out: its error is the time since it was last awake, at most a tick as a rule.
+    // One that is not ours to run on stays out: its error is the time since it was last awake, at most a tick as a
+    // rule.
     sched_setaffinity(0, sizeof(one), &one);
   }
   sched_setaffinity(0, sizeof(before), &before);

@@ -1,5 +1,5 @@
-// The load generators of `selvedge bench`: requests, connections and datagrams between two network namespaces, bounded in time and
-// count, what they have shown as a line of JSON.
+// The load generators of `selvedge bench`: requests, connections and datagrams between two network namespaces, bounded
+// in time and count, what they have shown as a line of JSON.
 #include <stddef.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
-// Datagrams of ever other source ports from one raw socket, with no socket for each port: every one is a new flow to whoever judges.
+// Datagrams of ever other source ports from one raw socket, with no socket for each port: every one is a new flow to
+// whoever judges.
 #pragma once
 
 #include <netinet/udp.h>

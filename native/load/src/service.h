@@ -1,5 +1,5 @@
-// The service that latency and connections are measured against: each byte is answered by the same, until the client closes or says
-// that this was the last.
+// The service that latency and connections are measured against: each byte is answered by the same, until the client
+// closes or says that this was the last.
 #pragma once
 
 #include "address.h"

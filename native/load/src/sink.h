@@ -1,4 +1,5 @@
-// The end of all datagrams: counts them, remembers when the first and the last of them were sent, and answers questions.
+// The end of all datagrams: counts them, remembers when the first and the last of them were sent, and answers
+// questions.
 #pragma once
 
 #include <stdatomic.h>

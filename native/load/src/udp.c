@@ -1,6 +1,7 @@
-// Datagrams of 64 bytes over one flow, as fast as they go, and how many of them arrive. The sink has answered one before, so that
-// whoever keeps flows has this one as established. Both ends take turns, 512 datagrams at a time, so that they can share a processor
-// and no buffer runs over; with a server elsewhere they do not, and what overruns it is lost.
+// Datagrams of 64 bytes over one flow, as fast as they go, and how many of them arrive. The sink has answered one
+// before, so that whoever keeps flows has this one as established. Both ends take turns, 512 datagrams at a time, so
+// that they can share a processor and no buffer runs over; with a server elsewhere they do not, and what overruns it is
+// lost.
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-// A datagram every 100 µs, each of another source port, until one arrives (`open`), or no more do (`closed`): when the first one
-// that felt the change was sent.
+// A datagram every 100 µs, each of another source port, until one arrives (`open`), or no more do (`closed`): when the
+// first one that felt the change was sent.
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/prctl.h>

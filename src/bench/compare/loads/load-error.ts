@@ -1,4 +1,4 @@
-/** A run of a load tells nothing: nobody answered, a flood arrived, a program is missing; says which, between whom and why. */
+/** A run of a load tells nothing: nobody answered, a flood arrived, a program is missing; says which and why. */
 export class LoadError extends Error {
   readonly code = 'LOAD';
   constructor(message: string, options?: ErrorOptions) {

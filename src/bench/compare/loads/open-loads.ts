@@ -17,10 +17,9 @@ const GRACE_SECONDS = 10;
 const UNTIL_SECONDS = 30;
 
 /**
- * Both ends on one processor, before everybody else there: they take turns, and a time is that of the path and of two switches.
- * With an end on each of two processors, wake-ups of the other are most of a latency (14 µs -> 47 µs) and all of the noise.
- * Quartiles of `none` to itself, a machine with ten runnable tasks for four processors: 0.993-1.000 (one, real-time), 1.000-1.094
- * (one), 0.978-1.086 (two), 0.938-1.081 (two, real-time) for connections; for datagrams 0.994-1.003 against 0.85-1.05.
+ * Both ends on one processor, before everybody else there: they take turns, and a time is that of the path and of two
+ * switches. With an end on each of two, wake-ups of the other are most of a latency (14 µs -> 47 µs) and of the noise:
+ * native/load/README.md has what each placement gave.
  */
 const PLACE = ['--priority', 'real-time'];
 

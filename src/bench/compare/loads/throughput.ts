@@ -13,7 +13,7 @@ const PORT = 5202;
 const GRACE_SECONDS = 10;
 const CONNECT_MS = 2_000;
 
-/** In real time, before everybody else: quartiles of `none` to itself are 1.01-1.04 then on a busy machine, and 0.3-1.3 otherwise. */
+/** In real time: on a busy machine quartiles of `none` to itself are 1.01-1.04 then, and 0.3-1.3 otherwise. */
 const GO_FIRST = ['chrt', '--fifo', '1'];
 
 export interface Throughput {
