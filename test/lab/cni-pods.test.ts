@@ -14,7 +14,7 @@ import type { ObjectKey } from '../../src/model/cluster.ts';
 import { netlink, netns, socket } from '../../src/native.ts';
 import { directorySource } from '../../src/sources/directory/directory-source.ts';
 import { FedNode } from '../agent/support/fed-node.ts';
-import { manifestText } from '../observe/command.ts';
+import { manifestText, selvedge } from '../observe/command.ts';
 import { policy } from '../sources/kubernetes/objects.ts';
 import { describeAsRoot } from '../support/privilege.ts';
 import { askAll } from './small-cluster.ts';
@@ -25,6 +25,44 @@ describeAsRoot('pods that CNI plugins add and remove', () => {
     folder = mkdtempSync(join(tmpdir(), 'selvedge-cni-'));
   });
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  it.each(['bpf', 'ipset'])(
+    'are judged by %s at their host ports, by who asks there from outside',
+    async (dataplane) => {
+      const ports = [{ containerPort: 8080, hostPort: 9080 }];
+      const web = {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { namespace: 'shop', name: 'web', labels: { app: 'web' } },
+        spec: { nodeName: 'node1', containers: [{ name: 'main', image: 'x', ports }] },
+      };
+      const node1 = {
+        apiVersion: 'v1',
+        kind: 'Node',
+        metadata: { name: 'node1' },
+        spec: { podCIDR: '10.244.1.0/24' },
+        status: { addresses: [{ type: 'InternalIP', address: '172.30.0.2' }] },
+      };
+      const admitted = policy('shop', 'web', {
+        podSelector: { matchLabels: { app: 'web' } },
+        ingress: [{ from: [{ ipBlock: { cidr: '198.51.100.0/24', except: ['198.51.100.9/32'] } }] }],
+      });
+      writeFileSync(join(folder, 'cluster.yaml'), manifestText([web, node1, admitted]));
+      const asked = ['198.51.100.7', '198.51.100.9', '203.0.113.9'].flatMap((from) =>
+        [9080, 9081].map((port) => JSON.stringify({ from, to: '172.30.0.2', port, protocol: 'TCP' })),
+      );
+      const args = ['lab', '--cni', '--manifests', folder, '--dataplane', dataplane, '--queries', '-', '-o', 'jsonl'];
+      const { code, stdout, stderr } = await selvedge(args, asked.join('\n'));
+      expect([code, stderr]).toEqual([0, '']);
+      const verdicts = stdout
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line).verdict);
+      // 9081 is the node's own, which no policy is about.
+      expect(verdicts).toEqual(['allow', 'allow', 'deny', 'allow', 'deny', 'allow']);
+    },
+    60_000,
+  );
 
   it.each([
     ['bpf', 'vxlan'],
