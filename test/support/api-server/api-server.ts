@@ -12,7 +12,7 @@ import { type Failure, Gate, type Verb } from './gate.ts';
 import { isFault, type ListOptions, listOptions } from './list-options.ts';
 import { Lists } from './lists.ts';
 import { type ApiObject, RESOURCES } from './objects.ts';
-import { expiredVersion, failure, refuse, tooLarge } from './status.ts';
+import { expiredVersion, failure, refuse } from './status.ts';
 import { type Collection, Storage } from './storage.ts';
 import { WatchConnection } from './watch-connection.ts';
 
@@ -207,9 +207,8 @@ export class ApiServer implements AsyncDisposable {
 
   #answer(collection: Collection, options: ListOptions, response: ServerResponse): void {
     const { version = 0, watch } = options;
-    const { version: current, compacted } = this.storage;
+    const { compacted } = this.storage;
     if (!watch) this.#lists.answer(collection, options, response);
-    else if (version > current) refuse(response, tooLarge(version, current));
     else if (version > 0 && version < compacted && this.expired === 'status') {
       refuse(response, expiredVersion(version, compacted));
     } else this.#watch(collection, options, response);

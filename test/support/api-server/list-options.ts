@@ -1,6 +1,6 @@
 /** The query of a list or watch, checked as the API server checks it. */
 import type { ApiObject } from './objects.ts';
-import { failure, invalidOptions, type Status } from './status.ts';
+import { failure, invalidOptions, type Status, unreadable } from './status.ts';
 
 export interface ListOptions {
   readonly watch: boolean;
@@ -36,7 +36,7 @@ export function listOptions(query: URLSearchParams, streams: boolean): ListOptio
   const version = query.get('resourceVersion') ?? '';
   const selector = query.get('fieldSelector');
   const byName = /^metadata\.name=([^,=]+)$/.exec(selector ?? '')?.[1];
-  if (!/^\d*$/.test(version)) return failure(400, `Invalid value: "${version}": invalid resource version`);
+  if (!/^\d*$/.test(version)) return unreadable(version);
   if (selector && byName === undefined) return failure(400, `field selector not supported: ${selector}`);
   const options: ListOptions = {
     watch: /^(true|1)$/.test(query.get('watch') ?? ''),
@@ -53,34 +53,28 @@ export function listOptions(query: URLSearchParams, streams: boolean): ListOptio
 }
 
 function watchFault({ sendInitialEvents, match }: ListOptions, streams: boolean): Status | undefined {
+  const faults: [string, string][] = [];
   if (sendInitialEvents && match !== NOT_OLDER) {
-    return invalidOptions(
-      'resourceVersionMatch',
-      `sendInitialEvents requires setting resourceVersionMatch to ${NOT_OLDER}`,
-    );
+    faults.push(['resourceVersionMatch', `sendInitialEvents requires setting resourceVersionMatch to ${NOT_OLDER}`]);
   }
   if (sendInitialEvents && !streams) {
-    return invalidOptions(
-      'sendInitialEvents',
-      'sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled',
-    );
+    const message = 'sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled';
+    faults.push(['sendInitialEvents', message]);
   }
   if (match !== '' && !sendInitialEvents) {
-    return invalidOptions(
-      'resourceVersionMatch',
-      'resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided',
-    );
+    const message = 'resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided';
+    faults.push(['resourceVersionMatch', message]);
   }
-  return undefined;
+  return faults.length === 0 ? undefined : invalidOptions(...faults);
 }
 
 function listFault({ sendInitialEvents, match, version, continue: token }: ListOptions): Status | undefined {
-  if (sendInitialEvents) return invalidOptions('sendInitialEvents', 'sendInitialEvents is forbidden for list');
+  if (sendInitialEvents) return invalidOptions(['sendInitialEvents', 'sendInitialEvents is forbidden for list']);
   if (match !== '' && version === undefined) {
-    return invalidOptions(
+    return invalidOptions([
       'resourceVersionMatch',
       'resourceVersionMatch is forbidden unless resourceVersion is provided',
-    );
+    ]);
   }
   if (token !== '' && version !== undefined && version !== 0) {
     return failure(400, 'specifying resource version is not allowed when using continue');

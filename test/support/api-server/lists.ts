@@ -73,7 +73,9 @@ export class Lists {
       return failure(400, 'continue key is not valid');
     }
     const snapshot = this.#snapshots.get(collection)?.get(token.rv);
-    if (snapshot === undefined || token.rv < this.#storage.compacted) return expiredToken();
+    if (snapshot === undefined || token.rv < this.#storage.compacted) {
+      return expiredToken(tokenOf({ ...token, rv: this.#storage.version }));
+    }
     return { snapshot, start: token.start };
   }
 

@@ -5,10 +5,11 @@ import type { ApiResource } from './objects.ts';
 export interface Status {
   readonly kind: 'Status';
   readonly apiVersion: 'v1';
-  readonly metadata: object;
+  readonly metadata: { readonly continue?: string };
   readonly status: 'Failure';
   readonly message: string;
-  readonly reason: string;
+  /** Absent of what no part of the server has made a Status of. */
+  readonly reason?: string;
   readonly details?: object;
   readonly code: number;
 }
@@ -36,11 +37,16 @@ export function expiredVersion(version: number, oldest: number): Status {
   return failure(410, `too old resource version: ${version} (${oldest})`);
 }
 
-export function expiredToken(): Status {
-  return failure(
-    410,
-    'The provided continue parameter is too old to display a consistent list result. You must start a new list without the continue parameter.',
-  );
+/** @param goesOn a token for the rest of the list as it is now, for who can do with half of each version */
+export function expiredToken(goesOn: string): Status {
+  const message = 'The provided continue parameter is too old to display a consistent list result.';
+  return { ...failure(410, message), metadata: { continue: goesOn } };
+}
+
+/** What a number that cannot be read comes to. */
+export function unreadable(text: string): Status {
+  const { reason: _, ...rest } = failure(500, `strconv.ParseUint: parsing ${JSON.stringify(text)}: invalid syntax`);
+  return rest;
 }
 
 export function tooLarge(version: number, current: number): Status {
@@ -50,11 +56,16 @@ export function tooLarge(version: number, current: number): Status {
   });
 }
 
-export function invalidOptions(field: string, message: string): Status {
-  return failure(422, `ListOptions.meta.k8s.io "" is invalid: ${field}: Forbidden: ${message}`, {
+/** @param faults the forbidden fields, each with why */
+export function invalidOptions(...faults: readonly (readonly [field: string, message: string])[]): Status {
+  const causes = faults.map(([field, message]) => {
+    return { reason: 'FieldValueForbidden', message: `Forbidden: ${message}`, field };
+  });
+  const text = causes.map(({ field, message }) => `${field}: ${message}`);
+  return failure(422, `ListOptions.meta.k8s.io "" is invalid: ${text.length > 1 ? `[${text.join(', ')}]` : text[0]}`, {
     group: 'meta.k8s.io',
     kind: 'ListOptions',
-    causes: [{ reason: 'FieldValueForbidden', message: `Forbidden: ${message}`, field }],
+    causes,
   });
 }
 

@@ -67,6 +67,8 @@ export class WatchConnection {
   bookmark(annotations?: Readonly<Record<string, string>>): void {
     const { storage, collection, options } = this.#parts;
     if (!options.bookmarks || this.#initial !== (annotations !== undefined)) return;
+    // Who asked for what comes after a version that is still to come hears nothing until then.
+    if (this.#sent > storage.version) return;
     if (annotations === undefined) this.#sent = Math.max(this.#sent, storage.version);
     const { kind, apiVersion } = collection.resource;
     const metadata = { resourceVersion: `${this.#sent}`, creationTimestamp: null, ...(annotations && { annotations }) };
