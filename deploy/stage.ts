@@ -9,8 +9,8 @@ import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-/** Of packages: what nobody loads. */
-const UNUSED = /\.(d\.[cm]?ts|map|md|markdown)$|(^|\/)(test|tests|docs|examples?|coverage)\/|\/(CHANGELOG|README)/;
+/** Of packages: what nobody loads; `.bare` is for another runtime than Node. */
+const UNUSED = /\.(d\.[cm]?ts|map|md|markdown|bare)$|(^|\/)(test|tests|docs|examples?|coverage)\/|\/(CHANGELOG|README)/;
 
 /** That the agent and its commands run, and a shell for bin/selvedge. `tail` and `setpriv`: so that `flows` ends with its reader. */
 const PROGRAMS = [
