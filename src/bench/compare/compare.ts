@@ -150,7 +150,8 @@ class Comparison {
   }
 }
 
-/** Its first line: an agent's last words come behind it. */
+/** Its first line; of an agent that ended, its last words too. */
 function textOf(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).split('\n', 1)[0] ?? '';
+  const [first = '', ...others] = (error instanceof Error ? error.message : String(error)).trim().split('\n');
+  return first.endsWith(':') ? `${first} ${others.at(-1) ?? ''}` : first;
 }

@@ -34,16 +34,26 @@ function feedSource(path: string): Observable<ClusterChange> {
   });
 }
 
-const log = openLog('info');
-using stop = stopSignal();
-const dataplane = values.dataplane as DataplaneChoice;
-const options = { dataplane, setSysctls: values['set-sysctls'], pinDir: values['pin-dir'], events: 'drops' } as const;
-const opened = await openDataplane(options, log);
-const source = feedSource(values.manifests);
-const agent = new Agent({ node, source, links: linkSource(), dataplane: opened.dataplane, pending: 'auto', log });
+async function run(): Promise<void> {
+  const log = openLog('info');
+  using stop = stopSignal();
+  const dataplane = values.dataplane as DataplaneChoice;
+  const options = { dataplane, setSysctls: values['set-sysctls'], pinDir: values['pin-dir'], events: 'drops' } as const;
+  const opened = await openDataplane(options, log);
+  const source = feedSource(values.manifests);
+  const agent = new Agent({ node, source, links: linkSource(), dataplane: opened.dataplane, pending: 'auto', log });
+  try {
+    await agent.start();
+    await new Promise((resolve) => stop.signal.addEventListener('abort', resolve));
+  } finally {
+    await agent.close();
+  }
+}
+
 try {
-  await agent.start();
-  await new Promise((resolve) => stop.signal.addEventListener('abort', resolve));
-} finally {
-  await agent.close();
+  await run();
+} catch (error) {
+  // The last words of an agent are told.
+  process.stderr.write(`${error instanceof Error ? error.message : error}\n`);
+  process.exitCode = 1;
 }
