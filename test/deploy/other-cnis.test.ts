@@ -32,14 +32,14 @@ const PODS = ['web', 'api', 'db'];
 describeAsRoot('a node of another CNI', () => {
   describe.each(['ptp', 'bridge'] as const)('%s', (type) => {
     describe.each(['bpf', 'ipset'])('%s', (dataplane) => {
-      const folder = mkdtempSync(join(tmpdir(), `slv-${process.pid}-cni-`));
-      const socket = join(folder, 'agent.sock');
       const stations = new Map<string, Station>();
       const open: Attempts[] = [];
       let fed: FedNode;
-      let runtime: CniRuntime;
+      let folder: string;
 
       beforeAll(async () => {
+        folder = mkdtempSync(join(tmpdir(), `slv-${process.pid}-cni-`));
+        const socket = join(folder, 'agent.sock');
         fed = await FedNode.start();
         // What iptables must see of bridged packets, and nothing where there is no bridge.
         if (type === 'bridge') fed.node.track();
@@ -49,7 +49,7 @@ describeAsRoot('a node of another CNI', () => {
         await agent.ready();
         const plugins = [...LISTS[type](folder), { type: BUILT_PLUGIN, socket, timeout: 10, onAgentDown: 'closed' }];
         const list = { name: 'other', cniVersion: '0.3.1', plugins } as never;
-        runtime = new CniRuntime({ list, namespace: fed.node.namespace, subnetEnv: '', dataDir: folder });
+        const runtime = new CniRuntime({ list, namespace: fed.node.namespace, subnetEnv: '', dataDir: folder });
         for (const name of PODS) {
           const namespace = `${fed.node.namespace}-${name}`;
           runSync('ip', ['netns', 'add', namespace]);
