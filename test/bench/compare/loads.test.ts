@@ -8,6 +8,8 @@ import { describeAsRoot } from '../../support/privilege.ts';
 import { type Family, TwoEnds } from './support/two-ends.ts';
 
 const SECONDS = 0.05;
+/** Others may have the processors. */
+const PATIENCE = { timeout: 15_000 };
 const { signal } = new AbortController();
 let ends: TwoEnds;
 let loads: Loads;
@@ -31,7 +33,7 @@ describeAsRoot('loads between two namespaces', () => {
   afterEach(async () => {
     await loads[Symbol.asyncDispose]();
     // A server ends with its client.
-    await vi.waitFor(() => expect(ends.processes).toEqual([]));
+    await vi.waitFor(() => expect(ends.processes).toEqual([]), PATIENCE);
     ends[Symbol.dispose]();
   });
 
@@ -83,7 +85,7 @@ describeAsRoot('loads between two namespaces', () => {
       ['closed', () => ends.deny()],
     ] as const) {
       const felt = loads.until(ends.ends(), wanted, signal);
-      await vi.waitFor(() => expect(ends.processes).toHaveLength(2));
+      await vi.waitFor(() => expect(ends.processes).toHaveLength(2), PATIENCE);
       const before = monotonicMs();
       change();
       const at = await felt;
@@ -127,7 +129,7 @@ describeAsRoot('loads between two namespaces', () => {
             ? loads.throughput(between, 8, 20, caller.signal)
             : loads[name](between, 20, caller.signal);
       const outcome = run.catch((reason: unknown) => reason);
-      await vi.waitFor(() => expect(ends.processes).toHaveLength(2));
+      await vi.waitFor(() => expect(ends.processes).toHaveLength(2), PATIENCE);
       caller.abort(new Error('enough'));
       expect(await outcome).toEqual(new Error('enough'));
     },
@@ -141,7 +143,7 @@ describeAsRoot('loads between two namespaces', () => {
 
   it('ends all runs when it is closed', async () => {
     const run = failureOf(loads.latency(ends.ends(), 20, signal));
-    await vi.waitFor(() => expect(ends.processes).toHaveLength(2));
+    await vi.waitFor(() => expect(ends.processes).toHaveLength(2), PATIENCE);
     await loads[Symbol.asyncDispose]();
     expect(await run).toMatch('was ended by SIGKILL');
   });

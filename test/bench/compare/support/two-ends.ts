@@ -18,7 +18,7 @@ export class TwoEnds implements Disposable {
   /** When it resolves both sides have a carrier, without which nobody learns an IPv6 neighbour. */
   static async start(): Promise<TwoEnds> {
     const ends = new TwoEnds();
-    await vi.waitFor(() => expect(ends.#states).toEqual(['UP', 'UP']), { timeout: 5_000 });
+    await vi.waitFor(() => expect(ends.#states).toEqual(['UP', 'UP']), { timeout: 15_000 });
     return ends;
   }
 
