@@ -34,7 +34,8 @@ describeAsRoot('the kernel', () => {
   let site: KernelSite;
 
   beforeAll(() => {
-    site = new KernelSite('flows');
+    // Of the usual size: in few sets, some of a pod's connections would take each other's place.
+    site = new KernelSite('flows', 4096);
   });
 
   afterAll(() => site?.close());
