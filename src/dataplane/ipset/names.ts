@@ -49,6 +49,11 @@ export function rulesetChain(side: Side, id: RulesetId, way: Way): string {
   return `${CHAIN_PREFIX}${side}-${rulesetName(id)}${way === 'request' ? '' : 'B'}`;
 }
 
+/** A chain of a ruleset that has many rules, for the part of the packets that this text names. */
+export function rulesetPart(at: { readonly side: Side; readonly way: Way }, id: RulesetId, part: string): string {
+  return `${CHAIN_PREFIX}${at.side}-P${digest(`${id} ${at.way} ${part}`, 15)}`;
+}
+
 /** Of a ruleset in names of chains and in what is logged. */
 export function rulesetName(id: RulesetId): string {
   return digest(id, 14);

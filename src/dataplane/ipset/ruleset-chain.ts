@@ -1,14 +1,16 @@
 /**
- * A ruleset -> the iptables rules of its chain in one family. RETURN admits: the chain is entered by `-g` from the dispatch,
- * so the packet goes on behind the jump that led there. What comes to the chain's end is dropped.
+ * A ruleset -> the iptables rules of its chains in one family: one, or a tree where it has many rules. RETURN admits: the
+ * chain is entered by `-g` from the dispatch, so the packet goes on behind the jump that led there. What comes to the end is
+ * dropped.
  */
 import { type Family, familyOf } from '../../model/address.ts';
 import type { CompiledRule, CompiledState, IpSet, RuleRef, Ruleset } from '../../model/compiled.ts';
 import { needsSet } from './block-members.ts';
 import type { Counted } from './counters.ts';
 import { LOGGED_BYTES } from './guard-text.ts';
-import { rulesetName, type Side, setName, type Way } from './names.ts';
+import { rulesetChain, rulesetName, rulesetPart, type Side, setName, type Way } from './names.ts';
 import { portMatches } from './port-matches.ts';
+import { type Admission, LEAF, portTree } from './port-tree.ts';
 
 /** One iptables rule, without the `-A CHAIN` before it, and what its counter counts. */
 export interface ChainRule {
@@ -24,24 +26,47 @@ export interface ChainOptions {
   readonly nflogGroup?: number;
 }
 
-export function rulesetRules(ruleset: Ruleset, sets: CompiledState['sets'], options: ChainOptions): ChainRule[] {
-  const { family, way, nflogGroup } = options;
-  const { direction, policies } = ruleset;
+/** By name; the first is the one that the dispatch leads to. */
+export function rulesetChains(
+  ruleset: Ruleset,
+  sets: CompiledState['sets'],
+  options: ChainOptions,
+): ReadonlyMap<string, readonly ChainRule[]> {
+  const { side, way } = options;
+  const admissions = ruleset.rules.flatMap((rule) => admissionOf(rule, sets, options));
+  const entry = rulesetChain(side, ruleset.id, way);
+  const end = endOf(ruleset, options);
+  if (admissions.length <= LEAF) {
+    const rules = admissions.flatMap((one) => portMatches(one.ports, way).flatMap(one.rules));
+    return new Map([[entry, [...rules, ...end]]]);
+  }
+  const nameOf = (part: string) => (part === '' ? entry : rulesetPart({ side, way }, ruleset.id, part));
+  const plain = (text: string): ChainRule => ({ text });
+  const tree = portTree(admissions, { way, nameOf, plain, end: [plain(`-g ${nameOf('end')}`)] });
+  return new Map([[entry, tree.get(entry) ?? []], ...tree, [nameOf('end'), end]]);
+}
+
+/** What becomes of a packet that no rule admits. */
+export function endOf(
+  { id, direction, policies }: EndedRuleset,
+  { family, way, nflogGroup }: ChainOptions,
+): ChainRule[] {
   const comment = commentOf(policies.join(' '));
   return [
-    ...ruleset.rules.flatMap((rule) => admissions(rule, sets, options)),
     ...exemptions(family, way).map((match) => ({ text: `${match} -j RETURN` })),
     ...(nflogGroup === undefined
       ? []
       : [
           {
-            text: `${LOG_LIMIT} -j NFLOG --nflog-group ${nflogGroup} --nflog-size ${LOGGED_BYTES} --nflog-prefix ${logPrefix(ruleset, way)}`,
+            text: `${LOG_LIMIT} -j NFLOG --nflog-group ${nflogGroup} --nflog-size ${LOGGED_BYTES} --nflog-prefix ${logPrefix({ id, direction }, way)}`,
             counts: { verdict: 'told' as const },
           },
         ]),
     { text: `${comment} -j DROP`, counts: { verdict: 'deny', direction, policies } },
   ];
 }
+
+type EndedRuleset = Pick<Ruleset, 'id' | 'direction' | 'policies'>;
 
 /** Of a ruleset's drops: a flood of them costs no more than this. What is left out, the counters of both rules say. */
 const LOG_LIMIT = '-m limit --limit 100/sec --limit-burst 100';
@@ -53,18 +78,19 @@ export function logPrefix({ id, direction }: Pick<Ruleset, 'id' | 'direction'>, 
 
 /**
  * The port stands before the peers: it is the cheaper question, and spares most packets the look-ups.
- * A rule counts the requests that it admits.
+ * A rule counts the requests that it admits. Nothing where no peer can have an address of this family.
  */
-function admissions(rule: CompiledRule, sets: CompiledState['sets'], options: ChainOptions): ChainRule[] {
-  const peers = rule.peers === 'anyone' ? [''] : rule.peers.flatMap((id) => peerMatch(sets.get(id), rule.ref, options));
-  const comment = commentOf(`${rule.ref.policy} ${rule.ref.direction} ${rule.ref.index}`);
-  const { way } = options;
-  return portMatches(rule.ports, way).flatMap((ports) =>
+function admissionOf(rule: CompiledRule, sets: CompiledState['sets'], options: ChainOptions): Admission<ChainRule>[] {
+  const { ref, ports } = rule;
+  const peers = rule.peers === 'anyone' ? [''] : rule.peers.flatMap((id) => peerMatch(sets.get(id), ref, options));
+  if (peers.length === 0) return [];
+  const comment = commentOf(`${ref.policy} ${ref.direction} ${ref.index}`);
+  const rules = (match: string) =>
     peers.map((peer): ChainRule => {
-      const text = [ports, peer, comment, '-j RETURN'].filter((part) => part !== '').join(' ');
-      return way === 'reply' ? { text } : { text, counts: { verdict: 'allow', rule: rule.ref } };
-    }),
-  );
+      const text = [match, peer, comment, '-j RETURN'].filter((part) => part !== '').join(' ');
+      return options.way === 'reply' ? { text } : { text, counts: { verdict: 'allow', rule: ref } };
+    });
+  return [{ ports, rules }];
 }
 
 /** Nothing where the set can have no member of this family. */

@@ -4,13 +4,13 @@
  */
 import { type Address, type Family, familyOf } from '../../model/address.ts';
 import type { Direction, ObjectKey } from '../../model/cluster.ts';
-import type { CompiledState, IpSet, RulesetId, SetId } from '../../model/compiled.ts';
+import type { CompiledState, IpSet, Ruleset, RulesetId, SetId } from '../../model/compiled.ts';
 import { CapacityError, type Hint } from '../contract.ts';
 import { blockMembers, needsSet } from './block-members.ts';
 import { type Chains, dispatchChains, lookupChains } from './dispatch.ts';
 import { type MarkField, markText } from './mark-field.ts';
-import { mapName, rulesetChain, type Side, setName, WAYS } from './names.ts';
-import { type ChainRule, rulesetRules } from './ruleset-chain.ts';
+import { mapName, type Side, setName, WAYS } from './names.ts';
+import { type ChainRule, rulesetChains } from './ruleset-chain.ts';
 import { emptyScript, type Script } from './script.ts';
 
 export interface Wanted {
@@ -39,7 +39,8 @@ export class SideContent {
   readonly #memberships = new Map<Address, ReadonlySet<SetId>>();
   readonly #maps: Record<Direction, Map<Address, number>> = { ingress: new Map(), egress: new Map() };
   readonly #chains: Chains = new Map();
-  #rulesets: ReadonlySet<RulesetId> = new Set();
+  /** Names of each ruleset's chains. */
+  readonly #rulesets = new Map<RulesetId, ReadonlySet<string>>();
   #begun = false;
 
   constructor(options: SideOptions) {
@@ -49,6 +50,10 @@ export class SideContent {
   /** By name, in order of their rules. */
   get chains(): ReadonlyMap<string, readonly ChainRule[]> {
     return this.#chains;
+  }
+
+  get chainsOfRulesets(): ReadonlyMap<RulesetId, ReadonlySet<string>> {
+    return this.#rulesets;
   }
 
   /** Names of all sets with their numbers of members. */
@@ -160,14 +165,10 @@ export class SideContent {
   #updateChains({ state, numbers }: Wanted, changed: ReadonlySet<RulesetId> | undefined, script: Script): void {
     const { side, field } = this.#options;
     const stale = new Set<string>();
-    const ids = changed ?? new Set([...this.#rulesets, ...state.rulesets.keys()]);
+    for (const id of changed ?? new Set([...this.#rulesets.keys(), ...state.rulesets.keys()])) {
+      this.#updateRuleset(id, state, stale, script);
+    }
     for (const way of WAYS) {
-      for (const id of ids) {
-        const ruleset = state.rulesets.get(id);
-        const name = rulesetChain(side, id, way);
-        if (ruleset === undefined) stale.add(name);
-        else this.#writeChain(name, rulesetRules(ruleset, state.sets, { ...this.#options, way }), script);
-      }
       for (const direction of ['egress', 'ingress'] as const) {
         const held = [...state.rulesets.values()].filter((one) => one.direction === direction);
         const own = new Map(held.map(({ id }) => [id, numbers.get(id) as number]));
@@ -177,8 +178,22 @@ export class SideContent {
         for (const [name, rules] of chains) this.#writeChain(name, rules, script);
       }
     }
-    this.#rulesets = new Set(state.rulesets.keys());
     this.#removeChains(stale, script);
+  }
+
+  #updateRuleset(id: RulesetId, state: CompiledState, stale: Set<string>, script: Script): void {
+    const ruleset = state.rulesets.get(id);
+    const before = this.#rulesets.get(id) ?? [];
+    const after = new Set<string>();
+    for (const way of ruleset === undefined ? [] : WAYS) {
+      for (const [name, rules] of rulesetChains(ruleset as Ruleset, state.sets, { ...this.#options, way })) {
+        after.add(name);
+        this.#writeChain(name, rules, script);
+      }
+    }
+    for (const name of before) if (!after.has(name)) stale.add(name);
+    if (ruleset === undefined) this.#rulesets.delete(id);
+    else this.#rulesets.set(id, after);
   }
 
   #writeChain(name: string, rules: readonly ChainRule[], script: Script): void {

@@ -3,7 +3,7 @@ import type { Family } from '../../model/address.ts';
 import { DEFAULT_MARK_FIELD, markText } from './mark-field.ts';
 import { CHAIN_PREFIX, SET_PREFIX } from './names.ts';
 import type { Programs } from './programs.ts';
-import { rulesetRules } from './ruleset-chain.ts';
+import { endOf } from './ruleset-chain.ts';
 import { tableText } from './script.ts';
 
 const CHAIN = `${CHAIN_PREFIX}TRY`;
@@ -38,9 +38,9 @@ export async function tryOut(programs: Programs, family: Family, nflogGroup?: nu
 
 /** The end of every ruleset's chain. */
 function exemptionsAndDrop(family: Family, nflogGroup: number | undefined): string[] {
-  const empty = { id: 'try' as never, direction: 'ingress', policies: [], rules: [] } as const;
+  const empty = { id: 'try' as never, direction: 'ingress', policies: [] } as const;
   const log = nflogGroup === undefined ? {} : { nflogGroup };
-  return rulesetRules(empty, new Map(), { side: 'L', family, way: 'request', ...log }).map(({ text }) => text);
+  return endOf(empty, { side: 'L', family, way: 'request', ...log }).map(({ text }) => text);
 }
 
 /** Also what an earlier attempt has left that was killed. */

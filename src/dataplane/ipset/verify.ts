@@ -1,6 +1,6 @@
 /** A wanted state and what rules and sets of one family are in the kernel -> where they differ. */
 import type { Family } from '../../model/address.ts';
-import type { CompiledState } from '../../model/compiled.ts';
+import type { CompiledState, RulesetId } from '../../model/compiled.ts';
 import type { Difference, Verification } from '../../model/observation.ts';
 import { entryChains } from './foundation.ts';
 import {
@@ -12,7 +12,6 @@ import {
   type Side,
   setName,
   sidePrefix,
-  WAYS,
 } from './names.ts';
 import { plainRule, savedChains, savedSets } from './rule-text.ts';
 import { SideContent, type SideOptions, type Wanted } from './side-content.ts';
@@ -36,6 +35,9 @@ export interface Found {
 
 export type Compared = Pick<Verification, 'compared' | 'differences'>;
 
+/** Policies that a ruleset is told by. */
+const MOST_NAMED = 10;
+
 /** Key of a difference that is about a chain or a set as such. */
 export const WHOLE = 'all of it';
 
@@ -50,7 +52,8 @@ export function expectedOf(wanted: Wanted, options: SideOptions & Pick<Expected,
       name,
       rules.map(({ text }) => text),
     );
-  return { side, family, hooks, chains, sets: savedSets(script.members), meanings: meaningsOf(wanted.state, options) };
+  const meanings = meaningsOf(wanted.state, content.chainsOfRulesets, options);
+  return { side, family, hooks, chains, sets: savedSets(script.members), meanings };
 }
 
 export function differencesOf(expected: Expected, found: Found): Compared {
@@ -74,13 +77,17 @@ function isOfSide(chain: string, { side }: Pick<Expected, 'side'>): boolean {
   return chain.startsWith(`${CHAIN_PREFIX}${side}-`) || Object.values<string>(HOOKS).includes(chain);
 }
 
-function meaningsOf({ rulesets, sets }: CompiledState, { side, family }: SideOptions): Map<string, string> {
+function meaningsOf(
+  { rulesets, sets }: CompiledState,
+  chains: ReadonlyMap<RulesetId, ReadonlySet<string>>,
+  { side, family }: SideOptions,
+): Map<string, string> {
   const meanings = new Map<string, string>();
   for (const { id, direction, policies } of rulesets.values()) {
-    for (const way of WAYS) {
-      const text = `${policies.join(', ')} (${direction}${way === 'reply' ? ', replies' : ''})`;
-      meanings.set(rulesetChain(side, id, way), text);
-    }
+    const more = policies.length > MOST_NAMED ? ` and ${policies.length - MOST_NAMED} more` : '';
+    const names = `${policies.slice(0, MOST_NAMED).join(', ')}${more}`;
+    for (const chain of chains.get(id) ?? []) meanings.set(chain, `${names} (${direction})`);
+    meanings.set(rulesetChain(side, id, 'reply'), `${names} (${direction}, replies)`);
   }
   for (const id of sets.keys()) meanings.set(setName(side, family, id), id);
   return meanings;

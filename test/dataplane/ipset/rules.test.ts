@@ -7,7 +7,7 @@ import { guardText } from '../../../src/dataplane/ipset/guard-text.ts';
 import { DEFAULT_MARK_FIELD, MarkNumbers } from '../../../src/dataplane/ipset/mark-field.ts';
 import { rulesetChain, setName } from '../../../src/dataplane/ipset/names.ts';
 import { portMatches } from '../../../src/dataplane/ipset/port-matches.ts';
-import { rulesetRules } from '../../../src/dataplane/ipset/ruleset-chain.ts';
+import { rulesetChains } from '../../../src/dataplane/ipset/ruleset-chain.ts';
 import { parseRules } from '../../../src/dataplane/ipset/snapshot.ts';
 import type { Prefix } from '../../../src/model/address.ts';
 import type { CompiledRule, IpSet, PortRange, Ruleset, RulesetId, SetId } from '../../../src/model/compiled.ts';
@@ -27,7 +27,8 @@ function ruleset(direction: 'ingress' | 'egress', ...rules: Omit<CompiledRule, '
 }
 
 function admissions(of: Ruleset, sets: readonly IpSet[], way: 'request' | 'reply' = 'request', family: 4 | 6 = 4) {
-  const rules = rulesetRules(of, new Map(sets.map((set) => [set.id, set])), { side: 'L', family, way });
+  const chains = rulesetChains(of, new Map(sets.map((set) => [set.id, set])), { side: 'L', family, way });
+  const rules = [...chains.values()].flat();
   return rules.filter(({ text }) => /ingress|egress/.test(text)).map(({ text }) => text.replace(/ ?-m comment .*/, ''));
 }
 

@@ -1,0 +1,107 @@
+/**
+ * Many admissions -> chains that a packet walks a few of: its protocol, then its port by four bits at a time, lead to the
+ * admissions that concern it. The ranges are fixed, so that a rule that comes or goes changes the chains of its own ports alone.
+ */
+import type { Protocol } from '../../model/cluster.ts';
+import type { PortRange } from '../../model/compiled.ts';
+import type { Way } from './names.ts';
+import { portMatches } from './port-matches.ts';
+
+/** What some rule admits, whatever its peers are: rules for those are made for any ports. */
+export interface Admission<R> {
+  readonly ports: readonly PortRange[] | 'every';
+  /** The iptables rules that admit it behind this match of ports; the empty text matches all. */
+  readonly rules: (ports: string) => readonly R[];
+}
+
+export interface PortTreeOptions<R> {
+  readonly way: Way;
+  /** Of the chain for these ports: `tcp/4096-8191`; the empty text is the root. */
+  readonly nameOf: (part: string) => string;
+  readonly plain: (text: string) => R;
+  /** What stands at the end of each chain. */
+  readonly end: readonly R[];
+}
+
+/** As many as are walked one after the other. */
+export const LEAF = 16;
+
+const PROTOCOLS: readonly Protocol[] = ['TCP', 'UDP', 'SCTP'];
+const BITS = 4;
+const ALL_PORTS = { from: 0, to: 65_535 };
+
+type Ports = Pick<PortRange, 'from' | 'to'>;
+
+/** In each chain the admissions keep their order. */
+export function portTree<R>(
+  admissions: readonly Admission<R>[],
+  options: PortTreeOptions<R>,
+): Map<string, readonly R[]> {
+  const chains = new Map<string, readonly R[]>();
+  const { nameOf, plain, end } = options;
+  const everywhere = admissions.filter(({ ports }) => ports === 'every');
+  const protocols = PROTOCOLS.filter((protocol) => {
+    return admissions.some(({ ports }) => ports !== 'every' && ports.some((range) => range.protocol === protocol));
+  });
+  const jumps = protocols.map((protocol) => {
+    const name = grow(chains, { protocol, ports: ALL_PORTS, admissions }, options);
+    return plain(`-p ${protocol.toLowerCase()} -g ${name}`);
+  });
+  chains.set(nameOf(''), [...jumps, ...everywhere.flatMap(({ rules }) => rules('')), ...end]);
+  return chains;
+}
+
+interface Branch<R> {
+  readonly protocol: Protocol;
+  readonly ports: Ports;
+  readonly admissions: readonly Admission<R>[];
+}
+
+/** @returns the name of the branch's chain */
+function grow<R>(chains: Map<string, readonly R[]>, branch: Branch<R>, options: PortTreeOptions<R>): string {
+  const { protocol, ports } = branch;
+  const name = options.nameOf(`${protocol.toLowerCase()}/${ports.from}-${ports.to}`);
+  const admissions = branch.admissions.filter((one) => rangesOf(one, protocol).some((range) => meet(range, ports)));
+  const whole = admissions.filter((one) => rangesOf(one, protocol).some((range) => holds(range, ports)));
+  // What admits all of these ports would stand in every leaf: with many of them nothing is won by leaves.
+  if (admissions.length - whole.length <= LEAF || whole.length > LEAF) {
+    const rules = admissions.flatMap((one) => ownRules(one, branch, options.way));
+    chains.set(name, [...rules, ...options.end]);
+    return name;
+  }
+  const jumps = partsOf(ports)
+    .filter((part) => admissions.some((one) => rangesOf(one, protocol).some((range) => meet(range, part))))
+    .map((part) => {
+      const [match = ''] = portMatches([{ protocol, ...part }], options.way);
+      return options.plain(`${match} -g ${grow(chains, { protocol, ports: part, admissions }, options)}`);
+    });
+  chains.set(name, [...jumps, ...options.end]);
+  return name;
+}
+
+function ownRules<R>(admission: Admission<R>, { protocol, ports }: Branch<R>, way: Way): readonly R[] {
+  const ranges = rangesOf(admission, protocol);
+  if (ranges.some((range) => holds(range, ports))) return admission.rules('');
+  const own = ranges.filter((range) => meet(range, ports)).map(({ from, to }) => ({ protocol, from, to }));
+  return portMatches(own, way).flatMap((match) => admission.rules(match));
+}
+
+function rangesOf<R>({ ports }: Admission<R>, protocol: Protocol): readonly Ports[] {
+  return ports === 'every' ? [ALL_PORTS] : ports.filter((range) => range.protocol === protocol);
+}
+
+function partsOf({ from, to }: Ports): readonly Ports[] {
+  const size = (to - from + 1) >> BITS;
+  return Array.from({ length: 1 << BITS }, (_, index) => ({
+    from: from + index * size,
+    to: from + (index + 1) * size - 1,
+  }));
+}
+
+function meet(a: Ports, b: Ports): boolean {
+  return a.from <= b.to && b.from <= a.to;
+}
+
+function holds(a: Ports, b: Ports): boolean {
+  return a.from <= b.from && b.to <= a.to;
+}
