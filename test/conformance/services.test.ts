@@ -5,6 +5,7 @@
 import { writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { runSync } from '../../src/child-process.ts';
+import { Listeners } from '../../src/lab/listeners.ts';
 import { probe } from '../../src/lab/probe.ts';
 import type { Address } from '../../src/model/address.ts';
 import { netns } from '../../src/native.ts';
@@ -47,6 +48,7 @@ for (const masqueraded of [false, true]) {
   describeAsRoot(`connections to a Service, ${masqueraded ? 'masqueraded' : 'from their own address'}`, () => {
     let cluster: RealCluster;
     let streams: Stream[] = [];
+    const listeners = new Listeners();
 
     beforeAll(async () => {
       cluster = await RealCluster.start(cast);
@@ -55,6 +57,7 @@ for (const masqueraded of [false, true]) {
 
     afterAll(() => {
       for (const stream of streams) stream.close();
+      listeners.close();
       cluster?.close();
     });
 
@@ -131,6 +134,30 @@ for (const masqueraded of [false, true]) {
       });
     }
 
+    for (const [what, to, verdict] of [
+      ['where the backend is admitted', [...EXTERNAL_BLOCKS], 'allow'],
+      ['not where only the Service’s own address is', FAMILIES.map((family) => block(EXTERNAL[family])), 'deny'],
+      ['not where only pods are', [{ namespaceSelector: {} }], 'deny'],
+    ] as const) {
+      it(`go to a backend that is no pod, as of a Service without a selector: ${what}`, {
+        timeout: 30_000,
+      }, async () => {
+        await cluster.update([
+          ...cast,
+          policy('shop/web', { ...only('web'), policyTypes: ['Egress'], egress: [{ to: [...to] }] }),
+        ]);
+        const outcomes = await Promise.all(
+          FAMILIES.map((family) => {
+            const backend = cluster.station(OUTSIDE[family === 'IPv4' ? 4 : 6], family);
+            listeners.ensure(backend, 'TCP', 443);
+            const to = { ...backend, address: EXTERNAL[family] as Address };
+            return probe({ from: cluster.station('shop/web', family), to, protocol: 'TCP', port: 443 });
+          }),
+        );
+        expect(outcomes.map((outcome) => outcome.verdict)).toEqual([verdict, verdict]);
+      });
+    }
+
     it('stay when the pod that opened them is isolated', { timeout: 30_000 }, async () => {
       await cluster.update(cast);
       streams = await openAll(cluster);
@@ -146,6 +173,13 @@ for (const masqueraded of [false, true]) {
 }
 
 const NODE_PORT = 30_080;
+/** A Service whose endpoints somebody wrote by hand: somebody outside, at port 443. */
+const EXTERNAL = { IPv4: '10.96.0.3', IPv6: 'fd00:96::3' } as const;
+const EXTERNAL_BLOCKS = FAMILIES.map((family) => block(OUTSIDE[family === 'IPv4' ? 4 : 6]));
+
+function block(address: string) {
+  return { ipBlock: { cidr: `${address}/${address.includes(':') ? 128 : 32}` } };
+}
 
 function nodeAddress(cluster: RealCluster, family: Family): Address {
   return cluster.station(family === 'IPv4' ? NODE1.ipv4 : NODE1.ipv6, family).address;
@@ -177,6 +211,9 @@ function translate(cluster: RealCluster, masqueraded: boolean): void {
       ];
     });
     const [api] = SERVICES;
+    const outside = cluster.station(OUTSIDE[family === 'IPv4' ? 4 : 6], family).address;
+    if (masqueraded) rules.push(`PREROUTING -d ${EXTERNAL[family]} -j MARK --set-xmark ${MASQUERADE}`);
+    rules.push(`PREROUTING -d ${EXTERNAL[family]} -j DNAT --to-destination ${outside}`);
     const nodePort = `-d ${nodeAddress(cluster, family)} -p tcp --dport ${NODE_PORT}`;
     if (masqueraded) rules.push(`PREROUTING ${nodePort} -j MARK --set-xmark ${MASQUERADE}`);
     const backend = `${literal(cluster.station(api.pod, family).address)}:${api.port}`;
