@@ -34,14 +34,17 @@ describeAsRoot('a ring buffer', () => {
     const pair = makePair();
     const traffic = openTraffic(pair);
     const got = collector();
-    const ring = new RingBuffer(object.map('events'), got.push);
+    const datagram = 14 + 20 + 8 + 10;
+    const ring = new RingBuffer(object.map('events'), (record) => {
+      // The kernel itself may say something by IPv6.
+      if (record.readUInt32LE(4) === datagram) got.push(record);
+    });
     const link = netns.run(pair.right.name, () =>
       attachTc(object.program('report'), { ifindex: pair.right.ifindex, direction: 'ingress' }),
     );
     traffic.send('0123456789');
     const [record] = await got.count(1);
     expect(record).toHaveLength(8);
-    expect(record.readUInt32LE(4)).toBe(14 + 20 + 8 + 10);
     ring.close();
     link.close();
     traffic.close();

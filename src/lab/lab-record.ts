@@ -5,8 +5,8 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { runSync } from '../child-process.ts';
 import { isBpffs, mountBpffs } from '../native.ts';
-import { type LabId, labIdOf, labOf, pidOf } from './names.ts';
-import { listNamespaces, removeNamespaces } from './network.ts';
+import { type LabId, labIdOf, labOf, pidOf } from './network/names.ts';
+import { listNamespaces, removeNamespaces } from './network/network.ts';
 
 const ROOT = '/run/selvedge-lab';
 

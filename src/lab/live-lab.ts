@@ -7,11 +7,11 @@
  */
 import { map, type Observable, Subscription } from 'rxjs';
 import type { ClusterChange } from '../model/cluster.ts';
+import type { Enforcer } from './agents/enforcer.ts';
 import { type ClusterView, ClusterViews } from './cluster-view.ts';
-import type { Enforcer } from './enforcer.ts';
 import { Lab } from './lab.ts';
 import { LabError } from './lab-error.ts';
-import type { Backend } from './node-plan.ts';
+import type { Backend } from './network/node-plan.ts';
 
 export interface LiveLabOptions {
   readonly source: Observable<ClusterChange>;

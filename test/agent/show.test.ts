@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { clusterOf } from '../../src/lab/cluster-view.ts';
-import type { Station } from '../../src/lab/station.ts';
+import type { Station } from '../../src/lab/probing/station.ts';
 import type { ApiObject } from '../support/api-server/objects.ts';
 import { policy } from '../support/cases/case.ts';
 import { cast, namespace, pod } from '../support/cases/cast.ts';

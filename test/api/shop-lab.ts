@@ -1,11 +1,11 @@
 /** The shop of examples/shop with a real agent on each node, and the sockets of their APIs. */
 import { fileURLToPath } from 'node:url';
 import { firstValueFrom } from 'rxjs';
-import { Agents } from '../../src/lab/agents.ts';
+import { Agents } from '../../src/lab/agents/agents.ts';
 import { ClusterViews } from '../../src/lab/cluster-view.ts';
 import { Lab } from '../../src/lab/lab.ts';
-import { probe } from '../../src/lab/probe.ts';
-import type { Station } from '../../src/lab/station.ts';
+import { probe } from '../../src/lab/probing/probe.ts';
+import type { Station } from '../../src/lab/probing/station.ts';
 import { parseEnd } from '../../src/model/query.ts';
 import { directorySource } from '../../src/sources/directory/directory-source.ts';
 

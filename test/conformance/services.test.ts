@@ -5,8 +5,8 @@
 import { writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { runSync } from '../../src/child-process.ts';
-import { Listeners } from '../../src/lab/listeners.ts';
-import { probe } from '../../src/lab/probe.ts';
+import { Listeners } from '../../src/lab/probing/listeners.ts';
+import { probe } from '../../src/lab/probing/probe.ts';
 import type { Address } from '../../src/model/address.ts';
 import { netns } from '../../src/native.ts';
 import { OUTSIDE } from '../../src/observe/matrix.ts';

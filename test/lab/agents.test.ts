@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { firstValueFrom } from 'rxjs';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { Agents } from '../../src/lab/agents.ts';
+import { Agents } from '../../src/lab/agents/agents.ts';
 import { type ClusterView, ClusterViews } from '../../src/lab/cluster-view.ts';
 import { Lab } from '../../src/lab/lab.ts';
 import { directorySource } from '../../src/sources/directory/directory-source.ts';

@@ -6,8 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { CommandError, type RunningCommand, run, start } from '../../src/child-process.ts';
 import { knownLabs } from '../../src/lab/lab-record.ts';
-import { labOf } from '../../src/lab/names.ts';
-import { listNamespaces } from '../../src/lab/network.ts';
+import { labOf } from '../../src/lab/network/names.ts';
+import { listNamespaces } from '../../src/lab/network/network.ts';
 import { describeAsRoot, hiddenFromOthers } from '../support/privilege.ts';
 
 const SELVEDGE = fileURLToPath(new URL('../../bin/selvedge', import.meta.url));

@@ -1,7 +1,7 @@
 /** What the kernel counted, as the demo says it: of pods where programs count, of policies where rules do. */
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { formatCounts } from '../../src/lab/format-counts.ts';
-import { readRuleCounts } from '../../src/lab/rule-counts.ts';
+import { formatCounts } from '../../src/lab/agents/format-counts.ts';
+import { readRuleCounts } from '../../src/lab/agents/rule-counts.ts';
 import type { ObjectKey } from '../../src/model/cluster.ts';
 import type { VerdictCount } from '../../src/model/verdict-event.ts';
 import { EnforcedNode } from '../dataplane/ipset/support/enforced-node.ts';

@@ -1,12 +1,12 @@
 import { Subject } from 'rxjs';
 import { expect, it } from 'vitest';
-import type { Enforcer } from '../../src/lab/enforcer.ts';
+import type { Enforcer } from '../../src/lab/agents/enforcer.ts';
 import type { Lab } from '../../src/lab/lab.ts';
 import type { LabError } from '../../src/lab/lab-error.ts';
 import { runLiveLab } from '../../src/lab/live-lab.ts';
-import { labOf } from '../../src/lab/names.ts';
-import { listNamespaces } from '../../src/lab/network.ts';
-import { probeMatrix } from '../../src/lab/probe-matrix.ts';
+import { labOf } from '../../src/lab/network/names.ts';
+import { listNamespaces } from '../../src/lab/network/network.ts';
+import { probeMatrix } from '../../src/lab/probing/probe-matrix.ts';
 import { type ClusterChange, type ClusterObject, keyOf } from '../../src/model/cluster.ts';
 import type { Matrix } from '../../src/observe/matrix.ts';
 import { describeAsRoot } from '../support/privilege.ts';

@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { labIdOf, labOf, macOf, nodeNamespace, pidOf, podInterface, podNamespace } from '../../src/lab/names.ts';
+import {
+  labIdOf,
+  labOf,
+  macOf,
+  nodeNamespace,
+  pidOf,
+  podInterface,
+  podNamespace,
+} from '../../src/lab/network/names.ts';
 import type { ObjectKey } from '../../src/model/cluster.ts';
 
 const lab = labIdOf(4711, 0);

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { LabCluster } from '../../src/lab/lab-cluster.ts';
-import { labIdOf, macOf } from '../../src/lab/names.ts';
-import { planNetwork } from '../../src/lab/network-plan.ts';
-import type { Backend } from '../../src/lab/node-plan.ts';
+import { labIdOf, macOf } from '../../src/lab/network/names.ts';
+import { planNetwork } from '../../src/lab/network/network-plan.ts';
+import type { Backend } from '../../src/lab/network/node-plan.ts';
 import type { Address, Prefix } from '../../src/model/address.ts';
 import { node, pod } from './small-cluster.ts';
 

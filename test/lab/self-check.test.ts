@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs';
 import { describe, expect, it, test } from 'vitest';
 import { run } from '../../src/child-process.ts';
 import { clusterOf } from '../../src/lab/cluster-view.ts';
-import { answerDifferences, matrixDifferences } from '../../src/lab/self-check.ts';
+import { answerDifferences, matrixDifferences } from '../../src/lab/probing/self-check.ts';
 import type { ClusterObject, NetworkPolicy } from '../../src/model/cluster.ts';
 import { computeMatrix } from '../../src/observe/compute-matrix.ts';
 import type { Matrix, Outcome } from '../../src/observe/matrix.ts';

@@ -1,9 +1,9 @@
 /** Services as rules: text by text, without a kernel. */
 import { describe, expect, it } from 'vitest';
 import type { LabCluster } from '../../src/lab/lab-cluster.ts';
-import { restoreText } from '../../src/lab/node-services.ts';
-import { publishedPorts, translated } from '../../src/lab/service-ports.ts';
-import { serviceRules } from '../../src/lab/service-rules.ts';
+import { restoreText } from '../../src/lab/network/node-services.ts';
+import { publishedPorts, translated } from '../../src/lab/network/service-ports.ts';
+import { serviceRules } from '../../src/lab/network/service-rules.ts';
 import type { Address } from '../../src/model/address.ts';
 import type { Service } from '../../src/model/cluster.ts';
 import { node, pod, service, tcp } from './small-cluster.ts';

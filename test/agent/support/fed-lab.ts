@@ -2,7 +2,7 @@
 
 import { clusterOf } from '../../../src/lab/cluster-view.ts';
 import { Lab } from '../../../src/lab/lab.ts';
-import type { Station } from '../../../src/lab/station.ts';
+import type { Station } from '../../../src/lab/probing/station.ts';
 import { parseEnd } from '../../../src/model/query.ts';
 import { OUTSIDE } from '../../../src/observe/matrix.ts';
 import { ApiServer } from '../../support/api-server/api-server.ts';

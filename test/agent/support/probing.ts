@@ -1,7 +1,7 @@
 /** Datagrams from pod to pod of a lab, each of a connection of its own, all the time: what became of each, and when. */
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import type { Station } from '../../../src/lab/station.ts';
+import type { Station } from '../../../src/lab/probing/station.ts';
 import { familyOf } from '../../../src/model/address.ts';
 import { BpfError, netns, socket } from '../../../src/native.ts';
 

@@ -4,7 +4,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { runSync } from '../../../src/child-process.ts';
-import type { Station } from '../../../src/lab/station.ts';
+import type { Station } from '../../../src/lab/probing/station.ts';
 import type { Address } from '../../../src/model/address.ts';
 import { BpfError, netlink, netns, socket } from '../../../src/native.ts';
 

@@ -5,8 +5,8 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { parseReport } from '../../../src/bench/compare/report/saved-report.ts';
 import { type CommandError, type RunningCommand, run, start } from '../../../src/child-process.ts';
 import { knownLabs } from '../../../src/lab/lab-record.ts';
-import { labOf, pidOf } from '../../../src/lab/names.ts';
-import { listNamespaces } from '../../../src/lab/network.ts';
+import { labOf, pidOf } from '../../../src/lab/network/names.ts';
+import { listNamespaces } from '../../../src/lab/network/network.ts';
 import { describeAsRoot, hiddenFromOthers } from '../../support/privilege.ts';
 
 const SELVEDGE = fileURLToPath(new URL('../../../bin/selvedge', import.meta.url));

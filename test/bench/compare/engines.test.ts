@@ -5,10 +5,10 @@ import type { Engine } from '../../../src/bench/compare/engines/engine.ts';
 import { openEngine } from '../../../src/bench/compare/engines/open-engine.ts';
 import { LOAD_PORTS } from '../../../src/bench/compare/world.ts';
 import { knownLabs } from '../../../src/lab/lab-record.ts';
-import { Listeners } from '../../../src/lab/listeners.ts';
-import { pidOf } from '../../../src/lab/names.ts';
-import { probe } from '../../../src/lab/probe.ts';
-import type { Station } from '../../../src/lab/station.ts';
+import { pidOf } from '../../../src/lab/network/names.ts';
+import { Listeners } from '../../../src/lab/probing/listeners.ts';
+import { probe } from '../../../src/lab/probing/probe.ts';
+import type { Station } from '../../../src/lab/probing/station.ts';
 import { describeAsRoot } from '../../support/privilege.ts';
 
 const { signal } = new AbortController();

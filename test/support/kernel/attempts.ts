@@ -2,7 +2,7 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer, Socket } from 'node:net';
-import type { Station } from '../../../src/lab/station.ts';
+import type { Station } from '../../../src/lab/probing/station.ts';
 import { familyOf } from '../../../src/model/address.ts';
 import { netns, socket } from '../../../src/native.ts';
 

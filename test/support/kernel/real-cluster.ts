@@ -7,7 +7,7 @@ import type { Compiler } from '../../../src/compile/compiler.ts';
 import type { BpfDataplane } from '../../../src/dataplane/bpf/bpf-dataplane.ts';
 import { clusterOf } from '../../../src/lab/cluster-view.ts';
 import { Lab } from '../../../src/lab/lab.ts';
-import type { Station } from '../../../src/lab/station.ts';
+import type { Station } from '../../../src/lab/probing/station.ts';
 import { Bindings } from '../../../src/links/bindings.ts';
 import { linkSource } from '../../../src/links/link-source.ts';
 import { type ClusterEvent, type ClusterObject, keyOf } from '../../../src/model/cluster.ts';

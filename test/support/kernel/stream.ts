@@ -5,7 +5,7 @@
 import { createSocket, type Socket as DatagramSocket, type RemoteInfo } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer, Socket } from 'node:net';
-import type { Station } from '../../../src/lab/station.ts';
+import type { Station } from '../../../src/lab/probing/station.ts';
 import { familyOf } from '../../../src/model/address.ts';
 import { netns, socket } from '../../../src/native.ts';
 

@@ -4,7 +4,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Programs, type Variant } from '../../../dataplane/ipset/programs.ts';
 import type { DataplaneKind } from '../../../dataplane/select.ts';
-import { Agents } from '../../../lab/agents.ts';
+import { Agents } from '../../../lab/agents/agents.ts';
 import { folderOf } from '../../../lab/lab-record.ts';
 import { netns } from '../../../native.ts';
 import type { EngineName, Sample } from '../contract.ts';

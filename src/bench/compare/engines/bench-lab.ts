@@ -1,7 +1,7 @@
 /** One engine's own lab: the nodes and pods of the world as network namespaces. */
 import { clusterOf } from '../../../lab/cluster-view.ts';
 import { Lab } from '../../../lab/lab.ts';
-import { nodeNamespace, podNamespace } from '../../../lab/names.ts';
+import { nodeNamespace, podNamespace } from '../../../lab/network/names.ts';
 import type { Ends, Topology, Traffic } from '../contract.ts';
 import {
   addressOfPod,

@@ -4,7 +4,7 @@ import type { IpsetDataplane } from '../../../../src/dataplane/ipset/ipset-datap
 import { type OpenOptions, openIpsetDataplane } from '../../../../src/dataplane/ipset/open.ts';
 import { clusterOf } from '../../../../src/lab/cluster-view.ts';
 import { Lab } from '../../../../src/lab/lab.ts';
-import type { Station } from '../../../../src/lab/station.ts';
+import type { Station } from '../../../../src/lab/probing/station.ts';
 import { Bindings } from '../../../../src/links/bindings.ts';
 import { linkSource } from '../../../../src/links/link-source.ts';
 import type { ClusterEvent, ClusterObject } from '../../../../src/model/cluster.ts';

@@ -1,9 +1,9 @@
 /** What the rules of iptables have counted on one node, by what their comments and prefixes say, read beside the agent. */
-import { SIDES } from '../dataplane/ipset/names.ts';
-import { Programs } from '../dataplane/ipset/programs.ts';
-import type { Direction, ObjectKey } from '../model/cluster.ts';
-import type { VerdictCount } from '../model/verdict-event.ts';
-import { netns } from '../native.ts';
+import { SIDES } from '../../dataplane/ipset/names.ts';
+import { Programs } from '../../dataplane/ipset/programs.ts';
+import type { Direction, ObjectKey } from '../../model/cluster.ts';
+import type { VerdictCount } from '../../model/verdict-event.ts';
+import { netns } from '../../native.ts';
 
 const OURS = new RegExp(`^\\[(\\d+):(\\d+)\\] -A (SELVEDGE-(?:${SIDES.join('|')})-[0-9a-f]{14}B?) (.*)$`, 'gm');
 

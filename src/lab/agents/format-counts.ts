@@ -1,6 +1,6 @@
 /** What the kernel counted between two readings, as text: a line for each pod, where it counts by pods, then by rule and policy. */
 import pc from 'picocolors';
-import type { VerdictCount } from '../model/verdict-event.ts';
+import type { VerdictCount } from '../../model/verdict-event.ts';
 
 interface Totals {
   admitted: bigint;

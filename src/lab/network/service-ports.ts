@@ -1,8 +1,8 @@
 /** Services and host ports -> every address and port that a node translates, in one family, and the pods behind it. */
-import { type Address, type Family, familyOf } from '../model/address.ts';
-import type { Service, ServicePort } from '../model/cluster.ts';
-import { type ContainerPort, keyOf, type Node, type ObjectKey, type Pod, type Protocol } from '../model/cluster.ts';
-import { type LabCluster, runningPods } from './lab-cluster.ts';
+import { type Address, type Family, familyOf } from '../../model/address.ts';
+import type { Service, ServicePort } from '../../model/cluster.ts';
+import { type ContainerPort, keyOf, type Node, type ObjectKey, type Pod, type Protocol } from '../../model/cluster.ts';
+import { type LabCluster, runningPods } from '../lab-cluster.ts';
 
 /** A pod behind a Service's port, at the address and port that its packets are turned to. */
 export interface Backend {

@@ -1,8 +1,8 @@
 /** Real listeners on addresses of the lab, all in this process: whoever asks is told who answers, over TCP and UDP. */
 import { createSocket, type Socket as DatagramSocket } from 'node:dgram';
 import { createServer, type Server, type Socket } from 'node:net';
-import { familyOf } from '../model/address.ts';
-import { netns, socket } from '../native.ts';
+import { familyOf } from '../../model/address.ts';
+import { netns, socket } from '../../native.ts';
 import type { Station } from './station.ts';
 
 export type ListenerProtocol = 'TCP' | 'UDP';

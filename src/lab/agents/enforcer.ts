@@ -1,5 +1,5 @@
 /** Who sees to it that the nodes of a lab enforce policies: nobody, or one agent for each node. */
-import type { NodeInterfaces } from './lab.ts';
+import type { NodeInterfaces } from '../lab.ts';
 
 export interface Enforcer {
   /** Enforces on these nodes and no others from now on; for the pods that are there now. */

@@ -2,8 +2,8 @@
  * What one network namespace of a lab is made of, as commands for iproute2: a plan is compared with the one in place,
  * and only the difference is run.
  */
-import { type Address, addressOf, type Family, familyOf } from '../model/address.ts';
-import type { ObjectKey } from '../model/cluster.ts';
+import { type Address, addressOf, type Family, familyOf } from '../../model/address.ts';
+import type { ObjectKey } from '../../model/cluster.ts';
 
 export type Place =
   | { readonly kind: 'wire' }

@@ -1,11 +1,11 @@
 /** A pod, a node or an address outside -> the network namespace that plays it, the address that it uses there, and the name by which it answers. */
-import { type Address, covers, familyOf, type Prefix } from '../model/address.ts';
-import { keyOf, type ObjectKey, type Pod } from '../model/cluster.ts';
-import { commonFamilies, type End, endText, type Query } from '../model/query.ts';
-import { contestedAddresses, type LabCluster, runningPods } from './lab-cluster.ts';
-import { LabError } from './lab-error.ts';
-import { type LabNode, labNode } from './lab-node.ts';
-import { type LabId, outsideNamespace, podNamespace } from './names.ts';
+import { type Address, covers, familyOf, type Prefix } from '../../model/address.ts';
+import { keyOf, type ObjectKey, type Pod } from '../../model/cluster.ts';
+import { commonFamilies, type End, endText, type Query } from '../../model/query.ts';
+import { type LabNode, labNode } from '../agents/lab-node.ts';
+import { contestedAddresses, type LabCluster, runningPods } from '../lab-cluster.ts';
+import { LabError } from '../lab-error.ts';
+import { type LabId, outsideNamespace, podNamespace } from '../network/names.ts';
 
 /** Where packets come from or go to. */
 export interface Station {

@@ -1,5 +1,5 @@
 /** What a probe asks, what it may come to, and what an attempt over one protocol is to it. */
-import type { Protocol } from '../model/cluster.ts';
+import type { Protocol } from '../../model/cluster.ts';
 import type { Station } from './station.ts';
 
 export interface Probe {

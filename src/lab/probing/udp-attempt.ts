@@ -1,7 +1,7 @@
 /** A probe over UDP: an answer, or the kernel's word that nobody listens there, is an arrival. */
 import { createSocket } from 'node:dgram';
-import { familyOf } from '../model/address.ts';
-import { netns, socket } from '../native.ts';
+import { familyOf } from '../../model/address.ts';
+import { netns, socket } from '../../native.ts';
 import { type Attempt, answered, type Probe, type Settle } from './probe-attempt.ts';
 
 /** A question to which the other end answers with its name. */

@@ -2,9 +2,9 @@
  * A node as Flannel leaves it: an uplink on the wire, the bridge cni0 with the gateways of the pod subnets, and routes to
  * the other nodes' subnets, through VXLAN with static entries or straight over the wire.
  */
-import { type Address, bitsOf, type Family, familyOf, type Prefix, splitPrefix } from '../model/address.ts';
-import { LabError } from './lab-error.ts';
-import { addressIn, FAMILIES, type LabNode, subnetOf, viaNode } from './lab-node.ts';
+import { type Address, bitsOf, type Family, familyOf, type Prefix, splitPrefix } from '../../model/address.ts';
+import { addressIn, FAMILIES, type LabNode, subnetOf, viaNode } from '../agents/lab-node.ts';
+import { LabError } from '../lab-error.ts';
 import { interfaceName, type LabId, macOf, wireNamespace } from './names.ts';
 import {
   assign,

@@ -3,8 +3,8 @@
  * judges it, and its arrival is the answer. Nobody answers it, so what comes back is not tried.
  */
 import { randomBytes } from 'node:crypto';
-import { familyOf } from '../model/address.ts';
-import { netns, socket } from '../native.ts';
+import { familyOf } from '../../model/address.ts';
+import { netns, socket } from '../../native.ts';
 import type { Attempt, Probe, Settle } from './probe-attempt.ts';
 
 const PROTOCOL = 132;

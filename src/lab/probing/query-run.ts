@@ -1,9 +1,9 @@
 /** A file of queries -> answers, by one lab that is there for no longer than that takes. */
-import type { Query } from '../model/query.ts';
-import type { ClusterView } from './cluster-view.ts';
-import type { Enforcer } from './enforcer.ts';
-import { Lab } from './lab.ts';
-import type { Backend } from './node-plan.ts';
+import type { Query } from '../../model/query.ts';
+import type { Enforcer } from '../agents/enforcer.ts';
+import type { ClusterView } from '../cluster-view.ts';
+import { Lab } from '../lab.ts';
+import type { Backend } from '../network/node-plan.ts';
 import type { ProbeOutcome } from './probe-attempt.ts';
 
 export interface QueryRun {

@@ -1,17 +1,17 @@
 /** What the kernel has counted on one node since its agent began, read from the pinned maps beside the agent. */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { checkAbi } from '../dataplane/bpf/abi.ts';
-import { readCounts } from '../dataplane/bpf/counts.ts';
-import { EventDecoder } from '../dataplane/bpf/events.ts';
-import { makeNames } from '../dataplane/bpf/names.ts';
-import { mapDirectories } from '../dataplane/bpf/pins.ts';
-import { RuleNumbers } from '../dataplane/bpf/rule-numbers.ts';
-import { keyOf, type NetworkPolicy, type ObjectKey } from '../model/cluster.ts';
-import type { VerdictCount } from '../model/verdict-event.ts';
-import { BpfMap, BpfObject } from '../native.ts';
+import { checkAbi } from '../../dataplane/bpf/abi.ts';
+import { readCounts } from '../../dataplane/bpf/counts.ts';
+import { EventDecoder } from '../../dataplane/bpf/events.ts';
+import { makeNames } from '../../dataplane/bpf/names.ts';
+import { mapDirectories } from '../../dataplane/bpf/pins.ts';
+import { RuleNumbers } from '../../dataplane/bpf/rule-numbers.ts';
+import { keyOf, type NetworkPolicy, type ObjectKey } from '../../model/cluster.ts';
+import type { VerdictCount } from '../../model/verdict-event.ts';
+import { BpfMap, BpfObject } from '../../native.ts';
 
-const OBJECT = fileURLToPath(new URL('../../build/policy.bpf.o', import.meta.url));
+const OBJECT = fileURLToPath(new URL('../../../build/policy.bpf.o', import.meta.url));
 
 export interface CountsOptions {
   /** Where the agent pins. */

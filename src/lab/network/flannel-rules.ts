@@ -1,5 +1,5 @@
 /** The pods' network -> the rules that flanneld keeps on a node: what leaves the pods' network bears the node's address. */
-import { type Family, familyOf, type Prefix } from '../model/address.ts';
+import { type Family, familyOf, type Prefix } from '../../model/address.ts';
 
 const MULTICAST: Record<Family, string> = { 4: '224.0.0.0/4', 6: 'ff00::/8' };
 

@@ -1,13 +1,13 @@
 /** What the lab measured against what the policies' text comes to by computation: each verdict that differs, in words. */
-import { keyOf } from '../model/cluster.ts';
-import { endText, type Query, QueryError } from '../model/query.ts';
-import { computeMatrix } from '../observe/compute-matrix.ts';
-import { columnName, compareMatrices, type Matrix, type MatrixChange } from '../observe/matrix.ts';
-import { Reachability } from '../observe/reachability.ts';
-import type { ClusterView } from './cluster-view.ts';
-import { contestedAddresses, runningPods } from './lab-cluster.ts';
+import { keyOf } from '../../model/cluster.ts';
+import { endText, type Query, QueryError } from '../../model/query.ts';
+import { computeMatrix } from '../../observe/compute-matrix.ts';
+import { columnName, compareMatrices, type Matrix, type MatrixChange } from '../../observe/matrix.ts';
+import { Reachability } from '../../observe/reachability.ts';
+import type { ClusterView } from '../cluster-view.ts';
+import { contestedAddresses, runningPods } from '../lab-cluster.ts';
+import { translated } from '../network/service-ports.ts';
 import type { ProbeOutcome } from './probe-attempt.ts';
-import { translated } from './service-ports.ts';
 
 /** What no verdict was found for is not judged, nor are pods that share an address, which the lab cannot tell apart. */
 export function matrixDifferences(view: ClusterView, measured: Matrix): readonly string[] {

@@ -7,9 +7,9 @@
  *   INPUT, FORWARD, OUTPUT ─▶ LAB-UNSERVED (filter): ports without a backend
  */
 import { createHash } from 'node:crypto';
-import { type Family, familyOf } from '../model/address.ts';
-import type { Protocol } from '../model/cluster.ts';
-import type { LabCluster } from './lab-cluster.ts';
+import { type Family, familyOf } from '../../model/address.ts';
+import type { Protocol } from '../../model/cluster.ts';
+import type { LabCluster } from '../lab-cluster.ts';
 import { type Backend, hostPorts, type PublishedPort, publishedPorts } from './service-ports.ts';
 
 /** Rules by chain, each without its `-A CHAIN`. */

@@ -1,7 +1,7 @@
 /** A pod as the bridge CNI plugin leaves it: eth0 on its node's cni0, its addresses, and the node as its default gateway. */
-import { type Address, bitsOf, covers, familyOf, splitPrefix } from '../model/address.ts';
-import { keyOf, type Pod } from '../model/cluster.ts';
-import { gatewayIn, type LabNode, subnetOf } from './lab-node.ts';
+import { type Address, bitsOf, covers, familyOf, splitPrefix } from '../../model/address.ts';
+import { keyOf, type Pod } from '../../model/cluster.ts';
+import { gatewayIn, type LabNode, subnetOf } from '../agents/lab-node.ts';
 import { macOf, podInterface, podNamespace } from './names.ts';
 import {
   assign,

@@ -4,10 +4,10 @@
  */
 import { readdirSync, writeFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
-import { type CommandError, run, runSync } from '../child-process.ts';
-import { netns } from '../native.ts';
-import { inParallel } from './in-parallel.ts';
-import { LabError } from './lab-error.ts';
+import { type CommandError, run, runSync } from '../../child-process.ts';
+import { netns } from '../../native.ts';
+import { inParallel } from '../in-parallel.ts';
+import { LabError } from '../lab-error.ts';
 import { type Cable, type Entry, type NamespacePlan, sameBase } from './namespace-plan.ts';
 
 /** Processes at a time: enough to keep a few processors busy while others wait for the kernel's network lock. */

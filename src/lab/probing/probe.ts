@@ -2,7 +2,7 @@
  * One question to the network: does a packet from here get there, by a real connection. An answer or a refusal says yes,
  * silence says no, and anything else, no route say, is an error: it is nobody's verdict.
  */
-import type { Protocol } from '../model/cluster.ts';
+import type { Protocol } from '../../model/cluster.ts';
 import type { Attempt, Probe, ProbeOutcome, Settle } from './probe-attempt.ts';
 import { initiate } from './sctp-attempt.ts';
 import { connect } from './tcp-attempt.ts';

@@ -3,7 +3,7 @@
  * crashed lab has left behind. `_` is in no Kubernetes name, so that no two places share a name.
  */
 import { createHash } from 'node:crypto';
-import type { ObjectKey } from '../model/cluster.ts';
+import type { ObjectKey } from '../../model/cluster.ts';
 
 /** `4711` or `4711b`: the process that holds the lab, and which of its labs. */
 export type LabId = string & { readonly __labId: unique symbol };

@@ -3,11 +3,11 @@
  * and go. Only chains of ours are touched, each table in one step.
  */
 import { existsSync, writeFileSync } from 'node:fs';
-import { type CommandError, run } from '../child-process.ts';
-import { netns } from '../native.ts';
-import { inParallel } from './in-parallel.ts';
-import type { LabCluster } from './lab-cluster.ts';
-import { LabError } from './lab-error.ts';
+import { type CommandError, run } from '../../child-process.ts';
+import { netns } from '../../native.ts';
+import { inParallel } from '../in-parallel.ts';
+import type { LabCluster } from '../lab-cluster.ts';
+import { LabError } from '../lab-error.ts';
 import type { NamespacePlan } from './namespace-plan.ts';
 import { type Chains, JUMPS, type NodeRules, serviceRules } from './service-rules.ts';
 

@@ -1,10 +1,10 @@
 /** The agents of a lab's nodes, one process each: started and ended as nodes come and go. */
 import { dirname } from 'node:path';
-import type { DataplaneChoice, DataplaneKind } from '../dataplane/select.ts';
+import type { DataplaneChoice, DataplaneKind } from '../../dataplane/select.ts';
+import type { NodeInterfaces } from '../lab.ts';
+import { LabError } from '../lab-error.ts';
 import { AgentProcess } from './agent-process.ts';
 import type { Enforcer } from './enforcer.ts';
-import type { NodeInterfaces } from './lab.ts';
-import { LabError } from './lab-error.ts';
 
 export interface AgentsOptions {
   readonly manifests: readonly string[];

@@ -5,11 +5,11 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type CommandError, run } from '../child-process.ts';
-import { type Address, type Prefix, prefixOf, splitPrefix } from '../model/address.ts';
-import type { ContainerPort, ObjectKey } from '../model/cluster.ts';
-import { netns } from '../native.ts';
-import { LabError } from './lab-error.ts';
+import { type CommandError, run } from '../../child-process.ts';
+import { type Address, type Prefix, prefixOf, splitPrefix } from '../../model/address.ts';
+import type { ContainerPort, ObjectKey } from '../../model/cluster.ts';
+import { netns } from '../../native.ts';
+import { LabError } from '../lab-error.ts';
 
 export interface PluginConf {
   readonly type: string;

@@ -8,10 +8,10 @@ import {
   familyOf,
   type Prefix,
   splitPrefix,
-} from '../model/address.ts';
-import type { Node, Pod } from '../model/cluster.ts';
-import { type LabId, macOf, nodeNamespace } from './names.ts';
-import { linkLocalOf } from './namespace-plan.ts';
+} from '../../model/address.ts';
+import type { Node, Pod } from '../../model/cluster.ts';
+import { type LabId, macOf, nodeNamespace } from '../network/names.ts';
+import { linkLocalOf } from '../network/namespace-plan.ts';
 
 export const FAMILIES: readonly Family[] = [4, 6];
 

@@ -2,10 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import { type RunningCommand, start } from '../child-process.ts';
-import { type DataplaneChoice, type DataplaneKind, KINDS } from '../dataplane/select.ts';
-import type { ObjectKey } from '../model/cluster.ts';
-import { netns } from '../native.ts';
+import { type RunningCommand, start } from '../../child-process.ts';
+import { type DataplaneChoice, type DataplaneKind, KINDS } from '../../dataplane/select.ts';
+import type { ObjectKey } from '../../model/cluster.ts';
+import { netns } from '../../native.ts';
 
 export interface AgentOptions {
   readonly node: string;
@@ -21,7 +21,7 @@ export interface AgentOptions {
   readonly script?: string | undefined;
 }
 
-const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../main.ts', import.meta.url));
 
 /** The last lines of an agent are told when it ends unasked. */
 const REMEMBERED = 12;

@@ -1,7 +1,7 @@
 /** A probe over TCP: connected and greeted, or refused, is an arrival. */
 import { Socket } from 'node:net';
-import { familyOf } from '../model/address.ts';
-import { netns, socket } from '../native.ts';
+import { familyOf } from '../../model/address.ts';
+import { netns, socket } from '../../native.ts';
 import { type Attempt, answered, type Probe, type Settle } from './probe-attempt.ts';
 
 /** A connection of its own, until the other end has said its name. */

@@ -1,7 +1,7 @@
 /** A cluster -> the plans of all network namespaces that play it: the wire, what is outside, the nodes, their pods. */
-import { type Address, bitsOf, familyOf } from '../model/address.ts';
-import { type LabCluster, runningPods } from './lab-cluster.ts';
-import { FAMILIES, type LabNode, labNode, viaNode } from './lab-node.ts';
+import { type Address, bitsOf, familyOf } from '../../model/address.ts';
+import { FAMILIES, type LabNode, labNode, viaNode } from '../agents/lab-node.ts';
+import { type LabCluster, runningPods } from '../lab-cluster.ts';
 import type { LabId } from './names.ts';
 import { macOf, outsideNamespace, wireNamespace } from './names.ts';
 import {

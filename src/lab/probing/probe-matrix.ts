@@ -1,10 +1,10 @@
 /** Who reaches whom on which port, found out by real connections in every family that the two have. */
-import { type Family, familyOf } from '../model/address.ts';
-import { keyOf, type ObjectKey } from '../model/cluster.ts';
-import type { End, Query } from '../model/query.ts';
-import { endOfRow } from '../observe/compute-matrix.ts';
-import { type Cell, columnsOf, type Matrix, OUTSIDE, OUTSIDE_ROW, type Outcome } from '../observe/matrix.ts';
-import type { Lab } from './lab.ts';
+import { type Family, familyOf } from '../../model/address.ts';
+import { keyOf, type ObjectKey } from '../../model/cluster.ts';
+import type { End, Query } from '../../model/query.ts';
+import { endOfRow } from '../../observe/compute-matrix.ts';
+import { type Cell, columnsOf, type Matrix, OUTSIDE, OUTSIDE_ROW, type Outcome } from '../../observe/matrix.ts';
+import type { Lab } from '../lab.ts';
 import type { Stations } from './station.ts';
 
 const FAMILIES = [4, 6] as const;

@@ -5,17 +5,17 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { run } from '../child-process.ts';
-import { covers, type Family, familyOf, type Prefix, prefixOf, splitPrefix } from '../model/address.ts';
-import { keyOf, type Node, type ObjectKey, type Pod } from '../model/cluster.ts';
-import { netns } from '../native.ts';
+import { run } from '../../child-process.ts';
+import { covers, type Family, familyOf, type Prefix, prefixOf, splitPrefix } from '../../model/address.ts';
+import { keyOf, type Node, type ObjectKey, type Pod } from '../../model/cluster.ts';
+import { netns } from '../../native.ts';
+import { labNode, subnetOf } from '../agents/lab-node.ts';
+import { inParallel } from '../in-parallel.ts';
+import { type LabCluster, runningPods } from '../lab-cluster.ts';
+import { LabError } from '../lab-error.ts';
+import { folderOf } from '../lab-record.ts';
 import { CniRuntime, type ConfList, hostEndOf, type Sandbox } from './cni-runtime.ts';
 import { flannelRules } from './flannel-rules.ts';
-import { inParallel } from './in-parallel.ts';
-import { type LabCluster, runningPods } from './lab-cluster.ts';
-import { LabError } from './lab-error.ts';
-import { labNode, subnetOf } from './lab-node.ts';
-import { folderOf } from './lab-record.ts';
 import type { LabId } from './names.ts';
 import { impatientNeighbours, type NamespacePlan } from './namespace-plan.ts';
 import { passBridged } from './node-services.ts';
