@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include "flow_loss.h"
+#include "flow_put.h"
 #include "flow_table.h"
 #include "mark.h"
 #include "policy.h"

@@ -3,18 +3,16 @@
 import { once } from 'node:events';
 import { Socket, type SocketConstructorOpts } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { netns, socket } from '../../src/native.ts';
-import { ip } from '../support/kernel/test-namespace.ts';
+import { socket } from '../../src/native.ts';
 import { describeAsRoot } from '../support/privilege.ts';
 import { CHUNK, icmp } from './support/frames.ts';
 import { travel } from './support/journey.ts';
-import { PacketPath } from './support/packet-path.ts';
 import { PLACES, port, RULESET, type State } from './support/state.ts';
-import { type End, FAMILIES, type Family, Traffic } from './support/traffic.ts';
+import { NODE_PORT, TrackedPath } from './support/tracked-path.ts';
+import { FAMILIES, Traffic } from './support/traffic.ts';
 
 const { webEgress, webIngress, apiIngress, apiEgress } = RULESET;
 const DELIVERED = 'delivered';
-const NODE_PORT = 30_053;
 const WEB_TO_API: State = {
   ...PLACES,
   endpoints: { web: { egress: webEgress, ingress: webIngress }, api: { ingress: apiIngress, egress: apiEgress } },
@@ -26,81 +24,13 @@ const WEB_TO_API: State = {
 const NOTHING: State = { ...WEB_TO_API, rows: [] };
 
 describeAsRoot('with conntrack', () => {
-  let path: PacketPath;
-  const fds: number[] = [];
-  const inside = <T>(fn: () => T): T => netns.run(path.namespace.name, fn);
-  const tables = (family: Family, rule: string) =>
-    ip(['netns', 'exec', path.namespace.name, family === 4 ? 'iptables' : 'ip6tables', '-w', ...rule.split(' ')]);
+  let path: TrackedPath;
 
   beforeAll(() => {
-    path = new PacketPath('conntrack', { rodata: { conntrack: 1 } });
-    inside(() => {
-      ip(['link', 'set', 'lo', 'up']);
-      for (const family of FAMILIES) ip([`-${family}`, 'route', 'add', 'default', 'dev', 'lo']);
-      for (const family of FAMILIES) {
-        const t = new Traffic(family);
-        for (const end of ['web', 'api', 'world', 'node'] as const) {
-          ip([
-            'address',
-            'add',
-            `${t.address(end)}/${family === 4 ? 32 : 128}`,
-            'dev',
-            'lo',
-            ...(family === 6 ? ['nodad'] : []),
-          ]);
-        }
-      }
-    });
-    for (const family of FAMILIES) {
-      const t = new Traffic(family);
-      const host = (end: End, number: number) =>
-        family === 4 ? `${t.address(end)}:${number}` : `[${t.address(end)}]:${number}`;
-      // A rule that asks for states is what makes the kernel track connections.
-      tables(family, '-A INPUT -m conntrack --ctstate INVALID -j DROP');
-      tables(
-        family,
-        `-t nat -A OUTPUT -p udp -d ${t.address('service')} --dport 80 -j DNAT --to-destination ${host('api', 53)}`,
-      );
-      tables(
-        family,
-        `-t nat -A OUTPUT -p udp -d ${t.address('node')} --dport ${NODE_PORT} -j DNAT --to-destination ${host('api', 53)}`,
-      );
-      tables(
-        family,
-        `-t nat -A POSTROUTING -p udp -s ${t.address('world')} --dport 53 -j SNAT --to-source ${t.address('node')}`,
-      );
-    }
+    path = new TrackedPath('conntrack');
   });
   afterAll(() => path?.close());
   beforeEach(() => path.forgetFlows());
-
-  /** A datagram there and one back, so that conntrack has seen both. @returns the source port that the server saw */
-  function converse(
-    t: Traffic,
-    [from, sourcePort]: [End, number],
-    [to, toPort]: [End, number],
-    [at, atPort]: [End, number],
-  ): number {
-    return inside(() => {
-      const open = (end: End, number: number) => {
-        const fd = socket.open({ family: t.family, type: 'udp', bind: { address: t.address(end), port: number } });
-        fds.push(fd);
-        return fd;
-      };
-      try {
-        const server = open(at, atPort);
-        const client = open(from, sourcePort);
-        socket.send(client, Buffer.from('request'), { address: t.address(to), port: toPort });
-        const seen = socket.receive(server, 2000);
-        if (seen === undefined) throw new Error('the request did not arrive');
-        socket.send(server, Buffer.from('reply'), { address: seen.address, port: seen.port });
-        expect(socket.receive(client, 2000)).toMatchObject({ address: t.address(to), port: toPort });
-        return seen.port;
-      } finally {
-        for (const fd of fds.splice(0)) socket.close(fd);
-      }
-    });
-  }
 
   describe.each(FAMILIES)('of IPv%i', (family) => {
     const t = new Traffic(family);
@@ -112,7 +42,7 @@ describeAsRoot('with conntrack', () => {
       path.apply(WEB_TO_API);
       expect(toWeb(t.udp('api', 'web', [53, 6001]))).toBe('to_pod POLICY');
       path.forgetFlows();
-      converse(t, ['web', 6001], ['api', 53], ['api', 53]);
+      path.converse(t, ['web', 6001], ['api', 53], ['api', 53]);
       expect(toWeb(t.udp('api', 'web', [53, 6001]))).toBe(DELIVERED);
       expect([origins('api'), origins('web')]).toEqual([[path.number('FLOW_BY_PEER')], [path.number('FLOW_BY_LOCAL')]]);
       expect(toApi(t.udp('web', 'api', [6001, 53]))).toBe(DELIVERED);
@@ -132,7 +62,7 @@ describeAsRoot('with conntrack', () => {
 
       it('is not asked about the first datagram: without an entry it begins a connection', () => {
         path.apply(WEB_TO_API);
-        converse(t, ['web', 6001], ['api', 53], ['api', 53]);
+        path.converse(t, ['web', 6001], ['api', 53], ['api', 53]);
         settle();
         expect(known()).toBe(false);
         expect(origins('api')).toEqual([path.number('FLOW_BY_LOCAL')]);
@@ -143,7 +73,7 @@ describeAsRoot('with conntrack', () => {
 
       it('is asked again once an entry of that side has made room for another one', () => {
         path.apply(WEB_TO_API);
-        converse(t, ['web', 6001], ['api', 53], ['api', 53]);
+        path.converse(t, ['web', 6001], ['api', 53], ['api', 53]);
         settle();
         // From beyond the node, so that it is api's table alone that they fill.
         path.apply({ ...WEB_TO_API, endpoints: {} });
@@ -157,7 +87,7 @@ describeAsRoot('with conntrack', () => {
 
       it('is asked again once a packet has come by that leaves no entry: the own one, which the node masquerades', () => {
         path.apply(WEB_TO_API);
-        converse(t, ['web', 6001], ['api', 53], ['api', 53]);
+        path.converse(t, ['web', 6001], ['api', 53], ['api', 53]);
         settle();
         const packet = t.udp('web', 'api', [6001, 53]);
         path.run('to_pod', { packet, ifindex: path.ifindex('api'), mark: path.markOf('api') });
@@ -166,7 +96,7 @@ describeAsRoot('with conntrack', () => {
 
       it('is asked about an entry that was idle for too long', () => {
         path.apply(WEB_TO_API);
-        converse(t, ['web', 6001], ['api', 53], ['api', 53]);
+        path.converse(t, ['web', 6001], ['api', 53], ['api', 53]);
         settle();
         known();
         path.changeFlows('api', (flow) => ({ ...flow, seen: (Number(flow.seen) - 2 ** 30) >>> 0 }));
@@ -175,7 +105,7 @@ describeAsRoot('with conntrack', () => {
     });
 
     it('and are dropped when policy does not admit their request', () => {
-      converse(t, ['web', 6002], ['api', 53], ['api', 53]);
+      path.converse(t, ['web', 6002], ['api', 53], ['api', 53]);
       path.apply(NOTHING);
       expect(toWeb(t.udp('api', 'web', [53, 6002]))).toBe('to_pod POLICY');
       path.forgetFlows();
@@ -189,10 +119,10 @@ describeAsRoot('with conntrack', () => {
 
     it('replies of TCP pass without entries, requests in mid-stream too, and only in their directions', async () => {
       path.apply(WEB_TO_API);
-      const server = inside(() =>
+      const server = path.inside(() =>
         socket.open({ family, type: 'tcp', bind: { address: t.address('api'), port: 8080 }, listen: 1 }),
       );
-      const client = inside(() =>
+      const client = path.inside(() =>
         socket.open({ family, type: 'tcp', bind: { address: t.address('web'), port: 6003 } }),
       );
       const stream = new Socket({ fd: client, manualStart: true } as SocketConstructorOpts);
@@ -217,7 +147,7 @@ describeAsRoot('with conntrack', () => {
     });
 
     it('a refused datagram from outside does not stand in the way of what the pod may ask itself', () => {
-      converse(t, ['world', 53], ['web', 6007], ['web', 6007]);
+      path.converse(t, ['world', 53], ['web', 6007], ['web', 6007]);
       path.apply({ ...NOTHING, rows: [{ ruleset: webEgress, peer: 'anyone', ports: [port('udp', 53)] }] });
       const refused = t.udp('world', 'web', [53, 6007]);
       expect(travel(path, { frame: refused, from: 'outside', to: 'web' })).toBe('to_pod POLICY');
@@ -242,7 +172,7 @@ describeAsRoot('with conntrack', () => {
       const back = () => travel(path, { frame: answer, from: 'outside', to: 'web' });
       path.apply(WEB_TO_API);
       path.run('from_pod', { packet: t.udp('web', 'service', [6004, 80]), ifindex: path.ifindex('web') });
-      converse(t, ['web', 6004], ['service', 80], ['api', 53]);
+      path.converse(t, ['web', 6004], ['service', 80], ['api', 53]);
       expect(back()).toBe(DELIVERED);
       path.apply(NOTHING);
       expect(back()).toBe('to_pod POLICY');
@@ -256,7 +186,7 @@ describeAsRoot('with conntrack', () => {
     });
 
     it('what the node masquerades for somebody else is judged by who sent it', () => {
-      const seen = converse(t, ['world', 6005], ['node', NODE_PORT], ['api', 53]);
+      const seen = path.converse(t, ['world', 6005], ['node', NODE_PORT], ['api', 53]);
       const frame = t.udp('node', 'api', [seen, 53]);
       const arrive = () => travel(path, { frame, from: 'outside', to: 'api' });
       const admit = (peer: 'anyone' | 'block'): State => ({
@@ -275,7 +205,7 @@ describeAsRoot('with conntrack', () => {
     });
 
     it('and so is what the pod answers it, whatever the pod says of it in between', () => {
-      const seen = converse(t, ['world', 6008], ['node', NODE_PORT], ['api', 53]);
+      const seen = path.converse(t, ['world', 6008], ['node', NODE_PORT], ['api', 53]);
       const request = t.udp('node', 'api', [seen, 53]);
       const reply = t.udp('api', 'node', [53, seen]);
       const quoted = request.subarray(14, 14 + (family === 4 ? 20 : 40) + 8);
@@ -302,7 +232,7 @@ describeAsRoot('with conntrack', () => {
 
     it('a pod under no policy that answers UDP of before is entered as the one that answers', () => {
       path.apply(PLACES);
-      converse(t, ['web', 6006], ['api', 53], ['api', 53]);
+      path.converse(t, ['web', 6006], ['api', 53], ['api', 53]);
       expect(toWeb(t.udp('api', 'web', [53, 6006]))).toBe(DELIVERED);
       expect([origins('api'), origins('web')]).toEqual([[path.number('FLOW_BY_PEER')], [path.number('FLOW_BY_LOCAL')]]);
     });

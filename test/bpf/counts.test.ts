@@ -1,9 +1,10 @@
 /** What is counted and told of many packets: nothing counted is lost, and a flood is told of in part only. */
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { describeAsRoot } from '../support/privilege.ts';
-import { PacketPath, word } from './support/packet-path.ts';
+import { PacketPath } from './support/packet-path.ts';
 import { PLACES, port, RULESET } from './support/state.ts';
 import { Traffic } from './support/traffic.ts';
+import { word } from './support/word.ts';
 
 const { webEgress, apiIngress } = RULESET;
 const LIMIT = 5;

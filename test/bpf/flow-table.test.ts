@@ -2,9 +2,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { FlowRecord } from '../support/kernel/flow-entries.ts';
 import { describeAsRoot } from '../support/privilege.ts';
-import { PacketPath, word } from './support/packet-path.ts';
+import { PacketPath } from './support/packet-path.ts';
 import { PLACES, port, RULESET, type State } from './support/state.ts';
 import { FAMILIES, Traffic } from './support/traffic.ts';
+import { word } from './support/word.ts';
 
 const { webEgress, webIngress } = RULESET;
 const WAYS = { 4: 'FLOW4_WAYS', 6: 'FLOW6_WAYS' } as const;

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { checkAbi } from '../../src/dataplane/bpf/abi.ts';
 import { BpfObject } from '../../src/native.ts';
 import { describeAsRoot } from '../support/privilege.ts';
-import { word } from './support/packet-path.ts';
+import { word } from './support/word.ts';
 
 const OBJECT = new URL('../../build/policy.bpf.o', import.meta.url).pathname;
 const PROGRAMS = ['from_pod', 'to_pod', 'to_node', 'to_node_l3'] as const;

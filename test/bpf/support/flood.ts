@@ -4,7 +4,8 @@
  */
 import { Worker } from 'node:worker_threads';
 import { BpfObject } from '../../../src/native.ts';
-import { type PacketPath, word } from './packet-path.ts';
+import type { PacketPath } from './packet-path.ts';
+import { word } from './word.ts';
 
 const OBJECT = new URL('../../../build/bench.bpf.o', import.meta.url).pathname;
 

@@ -3,15 +3,16 @@
  * idle copy and put in force as the agent does, packets go through by test-run, events tell the reasons.
  */
 import { createHash } from 'node:crypto';
-import { abiOf, type StructName } from '../../../src/dataplane/bpf/abi.ts';
+import { abiOf } from '../../../src/dataplane/bpf/abi.ts';
 import { readCounts } from '../../../src/dataplane/bpf/counts.ts';
 import { type FieldValue, StructCodec } from '../../../src/dataplane/bpf/struct-codec.ts';
 import { BpfMap, BpfObject, type MappedMap, RingBuffer } from '../../../src/native.ts';
 import { FlowEntries, type FlowEntry, type FlowRecord } from '../../support/kernel/flow-entries.ts';
 import { TestNamespace } from '../../support/kernel/test-namespace.ts';
-import { address } from './frames.ts';
-import { ENDPOINTS, type EndpointName, IDENTITIES, OWN_NODE, type State } from './state.ts';
+import { ENDPOINTS, type EndpointName, type State } from './state.ts';
 import type { Hook, Outcome, Sent } from './test-run.ts';
+import { word } from './word.ts';
+import { writeState } from './write-state.ts';
 
 const OBJECT = new URL('../../../build/policy.bpf.o', import.meta.url).pathname;
 const SIDES = ['left', 'right'] as const;
@@ -101,13 +102,7 @@ export class PacketPath {
     const next = this.#inForce + 1n;
     const side = SIDES[Number(next & 1n)] as string;
     for (const name of ['policy', 'ipcache4', 'ipcache6', 'cidrs4', 'cidrs6'] as const) this.#empty(`${name}_${side}`);
-    this.#writeEndpoints(state, side);
-    this.#writeAddresses(state, side);
-    this.#writePolicy(state, side);
-    this.#put(`settings_${side}`, word(0), 'settings', {
-      pending: this.number(`PENDING_${state.pending ?? 'UNSET'}`),
-      judge_own_node: state.judgeOwnNode ? 1 : 0,
-    });
+    writeState(this, state, side);
     this.#inForce = next;
     this.#generation.store64(0, next);
   }
@@ -235,75 +230,9 @@ export class PacketPath {
     return codec;
   }
 
-  #put(map: string, key: Uint8Array, struct: StructName, record: Readonly<Record<string, FieldValue>>): void {
-    this.object.map(map).set(key, this.encode(struct, record));
-  }
-
   #empty(name: string): void {
     const map = this.object.map(name);
     for (const key of map.keys()) map.delete(key);
-  }
-
-  #writeEndpoints(state: State, side: string): void {
-    for (const [name, { slot, ipv4, ipv6, linkLocal, identity }] of Object.entries(ENDPOINTS)) {
-      const isolated = state.endpoints?.[name as EndpointName] ?? {};
-      const ifindex = this.ifindex(name as EndpointName);
-      const absent = isolated.absent === true;
-      this.#put(`slots_${side}`, word(ifindex), 'slot', { slot: absent ? 0 : slot, pending: 0 });
-      this.#put(`endpoints_${side}`, word(slot), 'endpoint', {
-        ifindex: absent ? 0 : ifindex,
-        flags: ['IPV4', 'IPV6', 'LINK_LOCAL'].reduce((flags, one) => flags | this.number(`ENDPOINT_HAS_${one}`), 0),
-        ingress_ruleset: isolated.ingress ?? 0,
-        egress_ruleset: isolated.egress ?? 0,
-        address4: address(ipv4),
-        identity4: identity,
-        identity6: identity,
-        address6: address(ipv6),
-        link_local6: address(linkLocal),
-      });
-    }
-    this.#put(`slots_${side}`, word(this.ifindex('new')), 'slot', {
-      slot: 0,
-      pending: this.number(`PENDING_${state.pendingOfNew ?? 'UNSET'}`),
-    });
-  }
-
-  #writeAddresses(state: State, side: string): void {
-    const pods = Object.values(ENDPOINTS).flatMap(({ ipv4, ipv6, identity }) => [
-      { text: ipv4, identity, flags: 0 },
-      { text: ipv6, identity, flags: 0 },
-    ]);
-    const own = OWN_NODE.map((text) => ({ text, identity: 0, flags: this.number('ADDRESS_OWN_NODE') }));
-    const more = (state.addresses ?? []).map(({ text, peer }) => ({ text, identity: IDENTITIES[peer], flags: 0 }));
-    for (const { text, identity, flags } of [...pods, ...own, ...more]) {
-      const family = text.includes(':') ? 6 : 4;
-      const key = this.encode(`ipcache${family}_key`, { address: address(text) });
-      this.#put(`ipcache${family}_${side}`, key, 'ipcache_entry', { identity, flags });
-    }
-    for (const { prefix, peer } of state.cidrs ?? []) {
-      const [text, length] = prefix.split('/') as [string, string];
-      const family = text.includes(':') ? 6 : 4;
-      const key = this.encode(`cidr${family}_key`, { length: Number(length), address: address(text) });
-      this.#put(`cidrs${family}_${side}`, key, 'cidr_entry', { identity: IDENTITIES[peer] });
-    }
-  }
-
-  #writePolicy(state: State, side: string): void {
-    let first = 0;
-    for (const { ruleset, peer, ports } of state.rows ?? []) {
-      for (const [index, { protocol, from, to, verdict, rule }] of ports.entries()) {
-        this.#put(`ports_${side}`, word(first + index), 'port_range', {
-          from,
-          to,
-          protocol,
-          verdict: verdict === 'deny' ? 0 : 1,
-          rule,
-        });
-      }
-      const key = this.encode('policy_key', { ruleset, identity: IDENTITIES[peer] });
-      this.#put(`policy_${side}`, key, 'policy_entry', { first, count: ports.length });
-      first += ports.length;
-    }
   }
 
   #addTable(slot: number, family: 4 | 6): void {
@@ -316,11 +245,6 @@ export class PacketPath {
   #entries(name: EndpointName, family: 4 | 6): FlowEntries {
     return new FlowEntries(this.flowTable(name, family), this.object.layout);
   }
-}
-
-/** A u32 in the machine's order. */
-export function word(value: number): Uint8Array {
-  return new Uint8Array(Uint32Array.of(value).buffer);
 }
 
 /** Both times of a set: of connections that the pod began, and the peer. */
