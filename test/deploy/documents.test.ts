@@ -58,3 +58,13 @@ it('the Dockerfile builds with what setup builds with', () => {
   }
   expect(dockerfile).toContain('deploy/stage.ts /stage');
 });
+
+it('the Dockerfile’s base is pinned, and its Node is the one of the lock file', () => {
+  const lock = JSON.parse(text('package-lock.json')) as { packages: Record<string, { version?: string }> };
+  for (const cpu of ['x64', 'arm64']) {
+    const { version } = lock.packages[`node_modules/node-linux-${cpu}`] ?? {};
+    expect(text('deploy/Dockerfile')).toMatch(
+      new RegExp(`^ARG BASE=node:${version}-bookworm-slim@sha256:[0-9a-f]{64}$`, 'm'),
+    );
+  }
+});
