@@ -43,6 +43,8 @@ interface Options extends CniOptions {
 const NOWHERE = '';
 /** The programs count in 32 bits. */
 const MOST_EVENTS = 2 ** 32 - 1;
+/** For what is still on its way out: lines of the log. */
+const LAST_WORDS_MS = 500;
 const DEFAULT_HEALTH_ADDRESS: HealthAddress = { host: '127.0.0.1', port: 9971 };
 
 export function agentCommand(): Command {
@@ -143,6 +145,8 @@ async function run(options: Options): Promise<void> {
     await agent.close();
   }
   log.info({ event: 'stopped' }, 'stopped; what is in force stays in force');
+  // An exec plugin that never answers would keep the process.
+  setTimeout(() => process.exit(), LAST_WORDS_MS).unref();
 }
 
 function healthAddress(text: string): Options['healthAddress'] {

@@ -1,7 +1,10 @@
 // `selvedge agent` as a user starts it, in a network namespace of its own.
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it, onTestFinished } from 'vitest';
 import { run } from '../../src/child-process.ts';
+import { Kubeconfig } from '../support/api-server/kubeconfig.ts';
 import { describeAsRoot } from '../support/privilege.ts';
 import { NodeAgent, PinDir } from './support/node-agent.ts';
 
@@ -35,6 +38,19 @@ describeAsRoot('selvedge agent', () => {
     await started.ready();
     expect(started.said.filter(({ level }) => level === 'error')).toEqual([]);
     expect(await started.end('SIGTERM')).toBe('exited with 0');
+  });
+
+  it('ends when it is told to, though an exec plugin does not answer', async () => {
+    using kubeconfig = new Kubeconfig({ server: 'https://127.0.0.1:1' });
+    const [begun, held] = ['begun', 'held'].map((name) => join(kubeconfig.folder, name)) as [string, string];
+    await run('mkfifo', [held]);
+    kubeconfig.write({ exec: { command: 'sh', args: ['-c', `echo > ${begun}; cat ${held}`] } });
+    const where = ['--kubeconfig', kubeconfig.path, '--health-address=', '--socket='];
+    agent = new NodeAgent({ namespace, node: 'node1', pinDir: pins.path, args: where });
+    await expect.poll(() => existsSync(begun), { timeout: 20_000 }).toBe(true);
+    expect(await agent.end('SIGTERM')).toBe('exited with 0');
+    // The plugin is there still, and goes too.
+    writeFileSync(held, '');
   });
 
   it('says which interfaces are ways out and why, and that nothing names this node', async () => {

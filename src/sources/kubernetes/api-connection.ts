@@ -6,12 +6,15 @@ import type { SchedulerLike } from 'rxjs';
 import { ApiError, type ApiErrorCode, networkError, type Status, statusError } from './api-error.ts';
 import { chunksOf } from './chunks.ts';
 import type { Access, Credentials, Tls } from './credentials.ts';
+import { SharedAccess } from './shared-access.ts';
 
 export type Query = Readonly<Record<string, string | undefined>>;
 
 export interface ConnectionOptions {
   readonly load: () => Promise<Credentials>;
   readonly scheduler: SchedulerLike;
+  /** How long an exec plugin may take, in milliseconds. */
+  readonly credentialsWithin: number;
   /** How long the server may take to begin an answer, in milliseconds. */
   readonly answerWithin: number;
 }
@@ -24,12 +27,14 @@ const USER_AGENT = 'selvedge';
 
 export class ApiConnection {
   readonly #options: ConnectionOptions;
+  readonly #access: SharedAccess;
   #credentials: Promise<Credentials> | undefined;
   #agent: { readonly tls: Tls; readonly agent: Agent } | undefined;
   #server = '';
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
+    this.#access = new SharedAccess({ scheduler: options.scheduler, within: options.credentialsWithin });
   }
 
   /** URL of the server, empty until it is known. */
@@ -46,7 +51,7 @@ export class ApiConnection {
     const used = this.#credentials;
     try {
       const credentials = await used;
-      const access = await credentials.access();
+      const access = await this.#access.of(credentials, signal);
       signal.throwIfAborted();
       const response = await this.#open(urlOf(credentials.server, path, query), access, signal);
       if (response.statusCode === 200) return response;
@@ -54,7 +59,7 @@ export class ApiConnection {
     } catch (error) {
       // Loaded anew before the next request: a file may have been replaced, a plugin may give others.
       const theirs = error instanceof ApiError && OF_CREDENTIALS.includes(error.code);
-      if (theirs && this.#credentials === used) this.#credentials = undefined;
+      if (theirs && this.#credentials === used && !this.#access.pending) this.#credentials = undefined;
       throw error;
     }
   }

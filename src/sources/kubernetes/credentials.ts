@@ -107,5 +107,12 @@ function definedOf(options: { [Key in keyof Tls]-?: Tls[Key] | undefined }): Tls
 
 function noCredentials(cause: unknown): ApiError {
   if (cause instanceof ApiError) return cause;
-  return new ApiError('CREDENTIALS', cause instanceof Error ? cause.message : String(cause), { cause });
+  return new ApiError('CREDENTIALS', wordsOf(cause), { cause });
+}
+
+/** The client takes what a plugin prints for a credential, and what it says on standard error, or does not, for the reason. */
+function wordsOf(cause: unknown): string {
+  const text = (cause instanceof Error ? cause.message : String(cause)).trim();
+  if (cause instanceof TypeError) return `what was given is no credential: ${text}`;
+  return text === '' ? 'it failed without a word' : text;
 }

@@ -30,6 +30,7 @@ const PAGE_SIZE = 100;
 const TIMING: Timing = {
   first: 1_000,
   most: 30_000,
+  credentials: 60_000,
   answer: 30_000,
   listSilence: 30_000,
   watchSilence: 150_000,
@@ -49,6 +50,7 @@ export function kubernetesSource(options: KubernetesOptions): Observable<Cluster
     const connection = new ApiConnection({
       load: () => loadCredentials(options),
       scheduler,
+      credentialsWithin: timing.credentials,
       answerWithin: timing.answer,
     });
     const interning = new Interning();

@@ -18,6 +18,8 @@ export interface Timing {
   /** The first back-off and the longest. */
   readonly first: number;
   readonly most: number;
+  /** An exec plugin gives its credentials within this. */
+  readonly credentials: number;
   /** The server begins its answer within this. */
   readonly answer: number;
   /** Longest silence in a list. */

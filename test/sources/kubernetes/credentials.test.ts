@@ -188,6 +188,7 @@ function connected(credentials: Credentials): ApiConnection & Disposable {
   const connection = new ApiConnection({
     load: async () => credentials,
     scheduler: asyncScheduler,
+    credentialsWithin: 10_000,
     answerWithin: 10_000,
   });
   return Object.assign(connection, { [Symbol.dispose]: () => connection.close() });
