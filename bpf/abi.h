@@ -79,9 +79,10 @@ enum flow_origin {
 
 enum flow_state {
   FLOW_OPENING = 1,     /* requests only so far */
-  FLOW_ESTABLISHED = 2, /* both sides were heard */
-  FLOW_CLOSING = 3,     /* FIN seen */
-  FLOW_CLOSED = 4,      /* RST, or FIN from both sides: admits no reply once its short idle time is over */
+  FLOW_ANSWERED = 2,    /* and answers; who began has not gone on, as who forged the address never will */
+  FLOW_ESTABLISHED = 3, /* asked, answered, and gone on */
+  FLOW_CLOSING = 4,     /* FIN seen */
+  FLOW_CLOSED = 5,      /* RST, or FIN from both sides: admits no reply once its short idle time is over */
 };
 
 /* Protocols in port ranges: an IP protocol number with ports, or one of these. */

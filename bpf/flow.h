@@ -47,10 +47,10 @@ static __always_inline __u32 flow_idle_time(__u32 protocol, __u32 state) {
   case IPPROTO_TCP:
   case IPPROTO_SCTP:
     if (state == FLOW_ESTABLISHED) return idle_tcp_established;
-    if (state == FLOW_OPENING) return idle_tcp_opening;
+    if (state < FLOW_ESTABLISHED) return idle_tcp_opening;
     return state == FLOW_CLOSING ? idle_tcp_closing : idle_tcp_closed;
   case IPPROTO_UDP:
-    return state == FLOW_ESTABLISHED ? idle_udp_established : idle_udp;
+    return state == FLOW_OPENING ? idle_udp : idle_udp_established;
   case IPPROTO_ICMP:
   case IPPROTO_ICMPV6:
     return idle_icmp;
@@ -66,7 +66,7 @@ static __always_inline bool flow_is_live(const struct flow *flow, __u32 now) {
   __u32 idle = now - flow->seen;
 
   if (!idle || idle + TICKS_AHEAD < flow_idle_time(flow->protocol, flow->state) + TICKS_AHEAD) return true;
-  return flow->unaged && flow->state == FLOW_ESTABLISHED;
+  return flow->unaged && (flow->state == FLOW_ESTABLISHED || flow->state == FLOW_ANSWERED);
 }
 
 static __always_inline void flow_progress(struct flow *flow, __u64 judged, const struct packet *packet,
@@ -76,7 +76,9 @@ static __always_inline void flow_progress(struct flow *flow, __u64 judged, const
   } else if (packet->flags & PACKET_FIN) {
     flow->fins |= from_local ? FLOW_FIN_LOCAL : FLOW_FIN_PEER;
     flow->state = flow->fins == FLOW_FIN_BOTH ? FLOW_CLOSED : FLOW_CLOSING;
-  } else if (flow->state == FLOW_OPENING && from_local == judged_by_peer(judged)) {
+  } else if (from_local == judged_by_peer(judged)) {
+    if (flow->state == FLOW_OPENING) flow->state = FLOW_ANSWERED;
+  } else if (flow->state == FLOW_ANSWERED && !(packet->flags & PACKET_OPENING)) {
     flow->state = FLOW_ESTABLISHED;
   }
 }
@@ -88,14 +90,14 @@ static __always_inline void flow_touch(struct flow *flow, __u64 judged, const st
     flow->seen = run->now;
     flow->unaged = run->unisolated;
   }
-  if (unlikely(flow->state == FLOW_OPENING || packet->flags & (PACKET_FIN | PACKET_RST)))
+  if (unlikely(flow->state < FLOW_ESTABLISHED || packet->flags & (PACKET_FIN | PACKET_RST)))
     flow_progress(flow, judged, packet, from_local);
 }
 
 /* A connection under way stays whose it is, even when a packet comes that would open it from the other side. */
 static __always_inline bool flow_is_under_way(const struct flow *flow, __u32 now) {
   if (!flow_is_live(flow, now)) return false;
-  return flow->state == FLOW_OPENING || flow->state == FLOW_ESTABLISHED;
+  return flow->state <= FLOW_ESTABLISHED;
 }
 
 /* A TCP or SCTP connection that its own side opens anew, on a port used again. */

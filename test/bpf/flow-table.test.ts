@@ -36,6 +36,7 @@ describeAsRoot('a table of flows', () => {
     const connect = (from: number) => {
       sends(from);
       expect(answers(from).passed).toBe(true);
+      sends(from, 'A');
     };
     /** Of the pod's connections that have entries. */
     const ports = () => path.flows('web', family).map(({ key }) => Number(key.local_port));
@@ -156,7 +157,26 @@ describeAsRoot('a table of flows', () => {
         expect(left()).toBe(active);
       });
 
-      it('loses few to 4,000 new ones that are answered', () => {
+      it('loses none to 4,000 new ones that are answered, and never acknowledge the answer', () => {
+        for (let i = 0; i < 4000; i++) {
+          sends(10_000 + i);
+          answers(10_000 + i);
+        }
+        expect(left()).toBe(active);
+      });
+
+      it('loses none to 4,000 questions by UDP with an answer each', () => {
+        for (let i = 0; i < 4000; i++) {
+          const packet = t.udp('web', 'remote', [10_000 + i, PORT]);
+          const answer = t.udp('remote', 'web', [PORT, 10_000 + i]);
+          const [ifindex, ingressIfindex] = [path.ifindex('web'), path.ifindex('uplink')];
+          path.run('from_pod', { packet, ifindex });
+          path.run('to_pod', { packet: answer, ifindex, ingressIfindex });
+        }
+        expect(left()).toBe(active);
+      });
+
+      it('loses few to 4,000 new ones that are established', () => {
         for (let i = 0; i < 4000; i++) connect(10_000 + i);
         expect(left()).toBeGreaterThan(0.85 * active);
       });
