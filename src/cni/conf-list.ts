@@ -3,6 +3,9 @@ import { elementsOf, type Span } from './json-elements.ts';
 
 export const PLUGIN = 'selvedge-cni';
 
+/** Of the CNI specification, as the plugin has them in native/cni. */
+const VERSIONS: readonly unknown[] = ['0.3.1', '0.4.0', '1.0.0', '1.1.0'];
+
 export interface PluginSettings {
   readonly socket: string;
   /** Seconds. */
@@ -29,6 +32,7 @@ interface Element extends Span {
 export function withPlugin(text: string, settings: PluginSettings): string | undefined {
   const elements = pluginsIn(text);
   if (elements.every(isOurs)) throw new ConfListError('it has no plugins but ours');
+  refuseVersion(parsed(text) as Plugin);
   const entry = JSON.stringify({ type: PLUGIN, ...settings });
   const [last] = elements.slice(-1);
   const ours = elements.filter(isOurs);
@@ -54,6 +58,20 @@ export function asList(text: string): string {
   return JSON.stringify({ ...list, plugins: [plugin] });
 }
 
+/** With a version that the plugin does not know its ADD would fail, for each pod. */
+function refuseVersion({ cniVersion, cniVersions }: Plugin): void {
+  // Runtimes of 1.1.0 take the highest that both know; earlier ones read the first field alone.
+  const isKnown =
+    cniVersion === undefined && Array.isArray(cniVersions) ? cniVersions.some(isSpoken) : isSpoken(cniVersion);
+  if (isKnown) return;
+  const has = cniVersion === undefined ? 'no cniVersion' : `cniVersion ${JSON.stringify(cniVersion)}`;
+  throw new ConfListError(`it has ${has}, and the plugin speaks ${VERSIONS.join(', ')}: no pod would start`);
+}
+
+function isSpoken(version: unknown): boolean {
+  return VERSIONS.includes(version);
+}
+
 function isOurs({ plugin }: Element): boolean {
   return plugin.type === PLUGIN;
 }
@@ -75,7 +93,8 @@ function without(text: string, elements: readonly Element[]): string {
 
 function pluginsIn(text: string): readonly Element[] {
   const plugins = (parsed(text) as { plugins?: unknown } | null)?.plugins;
-  const isList = Array.isArray(plugins) && plugins.length > 0 && plugins.every((one) => typeof one === 'object' && one);
+  const isPlugin = (one: unknown) => typeof one === 'object' && one !== null && !Array.isArray(one);
+  const isList = Array.isArray(plugins) && plugins.length > 0 && plugins.every(isPlugin);
   if (!isList) throw new ConfListError('it has no list of plugins');
   return elementsOf(text, 'plugins').map((span, i) => ({ ...span, plugin: plugins[i] as Plugin }));
 }

@@ -7,6 +7,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -39,7 +40,7 @@ export const BUILT_PLUGIN = fileURLToPath(new URL('../../build/cni/selvedge-cni'
 export function install({ confDir, binDir, settings, binary = BUILT_PLUGIN }: InstallOptions): string[] {
   const change = (text: string) => withPlugin(text, settings);
   const file = firstConf(confDir);
-  told(file, () => change(readFileSync(file, 'utf8')));
+  told(file, () => change(textOf(file)));
   const target = join(binDir, PLUGIN);
   const written: string[] = [];
   if (!isSame(binary, target)) {
@@ -58,12 +59,21 @@ export function install({ confDir, binDir, settings, binary = BUILT_PLUGIN }: In
   return written;
 }
 
-/** The lists first. @returns the files that were written or removed */
+/**
+ * The lists first, all that can be; the binary stays for as long as one may name it.
+ * @returns the files that were written or removed @throws {ConfListError} one names it and is no list; what the file system refuses
+ */
 export function uninstall({ confDir, binDir }: Places): string[] {
   const written: string[] = [];
+  const failed: unknown[] = [];
   for (const file of confFiles(confDir)) {
-    if (readFileSync(file, 'utf8').includes(PLUGIN) && rewrite(file, withoutPlugin)) written.push(file);
+    try {
+      if (readFileSync(file).includes(PLUGIN) && rewrite(file, withoutPlugin)) written.push(file);
+    } catch (error) {
+      failed.push(error);
+    }
   }
+  if (failed.length > 0) throw failed[0];
   const target = join(binDir, PLUGIN);
   if (existsSync(target)) {
     rmSync(target, { force: true });
@@ -78,7 +88,7 @@ function firstConf(confDir: string): string {
   const [file] = confFiles(confDir);
   if (file === undefined) throw new ConfListError(`there is no configuration in ${confDir}: install the CNI first`);
   if (!file.endsWith('.conflist')) {
-    const list = told(file, () => asList(readFileSync(file, 'utf8')));
+    const list = told(file, () => asList(textOf(file)));
     throw new ConfListError(
       `${file} is a single configuration, to which nothing can be added: put ${list} into ${basename(file).replace(/\.\w+$/, '')}.conflist and remove ${file}`,
     );
@@ -86,9 +96,22 @@ function firstConf(confDir: string): string {
   return file;
 }
 
+/** As runtimes choose them: by the ending, and no folders. */
 function confFiles(confDir: string): string[] {
-  const names = existsSync(confDir) ? readdirSync(confDir).sort() : [];
-  return names.filter((name) => /\.(conf|conflist|json)$/.test(name)).map((name) => join(confDir, name));
+  const entries = existsSync(confDir) ? readdirSync(confDir, { withFileTypes: true }) : [];
+  const files = entries.filter((entry) => entry.isFile() || entry.isSymbolicLink()).map(({ name }) => name);
+  return files
+    .filter((name) => /\.(conf|conflist|json)$/.test(name))
+    .sort()
+    .map((name) => join(confDir, name));
+}
+
+/** @throws {ConfListError} it is no text, and could not be given back as it was */
+function textOf(file: string): string {
+  const bytes = readFileSync(file);
+  const text = bytes.toString('utf8');
+  if (!Buffer.from(text).equals(bytes)) throw new ConfListError('it is no UTF-8');
+  return text;
 }
 
 function isSame(binary: string, target: string): boolean {
@@ -99,17 +122,19 @@ function isSame(binary: string, target: string): boolean {
 /** What others write into it meanwhile is changed in its turn. @returns whether there was anything to change */
 function rewrite(file: string, change: (text: string) => string | undefined): boolean {
   for (;;) {
-    const text = readFileSync(file, 'utf8');
+    const text = told(file, () => textOf(file));
     const changed = told(file, () => change(text));
     if (changed === undefined) return false;
-    const { mode, uid, gid } = statSync(file);
+    // A link to it stays one.
+    const place = realpathSync(file);
+    const { mode, uid, gid } = statSync(place);
     const make = (made: string) => {
       writeFileSync(made, changed, { mode: mode & 0o777 });
       // The umask has its say in the line above.
       chmodSync(made, mode & 0o777);
       chownSync(made, uid, gid);
     };
-    if (replaceFile(file, make, () => readFileSync(file, 'utf8') === text)) return true;
+    if (replaceFile(place, make, () => readFileSync(file, 'utf8') === text)) return true;
   }
 }
 

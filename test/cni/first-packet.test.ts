@@ -50,7 +50,8 @@ describeAsRoot('with the chained plugin', () => {
   function call(command: string, pod: string, { container = `c-${pod}`, address = '', uid, ...more }: Settings = {}) {
     const path = netnsOf(pod);
     const prevResult = resultOf(address, `v${pod}`, path);
-    const config = { cniVersion: '1.0.0', name: 'cbr0', type: 'selvedge-cni', socket, timeout: 3, prevResult, ...more };
+    const fields = { name: 'cbr0', type: 'selvedge-cni', 'cni.dev/valid-attachments': null };
+    const config = { cniVersion: '1.0.0', ...fields, socket, timeout: 3, prevResult, ...more };
     const environment = environmentOf({ pod, netns: path, container, uid: uid ?? uidOf(pod) });
     return callPlugin({ namespace: fed.node.namespace, command, config, environment });
   }

@@ -102,7 +102,7 @@ function without<T>(all: Record<string, T>, key: string): Record<string, T> {
 it('whatever the list holds, taking the plugin out gives it back to the byte, and adding twice is adding once', () => {
   const plugin = fc.dictionary(fc.string(), fc.jsonValue()).map((more) => ({ ...more, type: 'other' }));
   const lists = fc.record({
-    more: fc.dictionary(fc.string(), fc.jsonValue()),
+    more: fc.dictionary(fc.string(), fc.jsonValue()).map((more) => ({ ...more, cniVersion: '1.0.0' })),
     plugins: fc.array(plugin, { minLength: 1 }),
   });
   const spaces = fc.infiniteStream(fc.constantFrom('', '', ' ', '\n', '\n\t', '\r\n  '));
@@ -126,8 +126,8 @@ it('what others have put behind it, or before, goes before it again', () => {
   const types = (text: string | undefined) => JSON.parse(text ?? '').plugins.map(({ type }: { type: string }) => type);
   const ours = '{"type":"selvedge-cni"}';
   const lists = [
-    `{"plugins":[${ours},{"type":"a"},{"type":"b"}]}`,
-    `{"plugins":[ {"type":"a"}, ${ours} ,{"type":"b"}, ${ours}]}`,
+    `{"cniVersion":"0.4.0","plugins":[${ours},{"type":"a"},{"type":"b"}]}`,
+    `{"cniVersion":"0.4.0","plugins":[ {"type":"a"}, ${ours} ,{"type":"b"}, ${ours}]}`,
   ];
   for (const text of lists) {
     expect(types(withPlugin(text, SETTINGS))).toEqual(['a', 'b', 'selvedge-cni']);

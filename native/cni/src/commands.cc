@@ -99,18 +99,33 @@ void remove(const Environment &environment, const Config &config) {
   try {
     ask_agent(config, "/v1/cni/del", question(environment, config));
   } catch (const AgentDownError &) {
-    // The next agent knows of no claim.
+    // Its claim goes with the pod's record then.
   }
 }
 
-void collect_garbage(const Config &config) {
-  Json valid = Json::array();
-  for (const Json &one : config.json.value("cni.dev/valid-attachments", Json::array())) {
-    if (one.is_object() && one.contains("containerID")) valid.push_back(one["containerID"]);
+/// Whatever is not among them is given back, so that what cannot be understood here must not be taken for none.
+Json valid_containers(const Json &config) {
+  constexpr auto kField = "cni.dev/valid-attachments";
+  const auto fail = [&] {
+    throw CniError(CniCode::kInvalidConfig, std::string(kField) + " is no list of attachments");
+  };
+  Json containers = Json::array();
+  const auto found = config.find(kField);
+  // An empty list of Go's is null.
+  if (found == config.end() || !(found->is_array() || found->is_null())) fail();
+  for (const Json &one : *found) {
+    if (!one.is_object() || !one.contains("containerID") || !one["containerID"].is_string()) fail();
+    containers.push_back(one["containerID"]);
   }
+  return containers;
+}
+
+void collect_garbage(const Config &config) {
+  const Json valid = valid_containers(config.json);
   try {
     ask_agent(config, "/v1/cni/gc", {{"containerIds", valid}});
   } catch (const AgentDownError &) {
+    // The runtime asks again, sooner or later.
   }
 }
 

@@ -1,6 +1,9 @@
 #include "config.hh"
 
+#include <net/if.h>
+
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <cstdlib>
 #include <map>
@@ -17,6 +20,10 @@ std::string text_of(const char *name) {
 
 [[noreturn]] void fail_config(const std::string &field, const std::string &wanted) {
   throw CniError(CniCode::kInvalidConfig, field + " is to be " + wanted);
+}
+
+[[noreturn]] void fail_variable(const std::string &name, const std::string &value) {
+  throw CniError(CniCode::kInvalidEnvironment, name + " is none: \"" + value + "\"");
 }
 
 std::string string_in(const Json &json, const char *field, const std::string &fallback) {
@@ -37,6 +44,23 @@ std::map<std::string, std::string> arguments(const std::string &text) {
   return found;
 }
 
+bool is_alphanumeric(char one) { return std::isalnum(static_cast<unsigned char>(one)) != 0; }
+
+/// "Must start with an alphanumeric character, optionally followed by any combination of one or more alphanumeric
+/// characters, underscore (_), dot (.) or hyphen (-)."
+bool is_container_id(const std::string &text) {
+  const auto fits = [](char one) { return is_alphanumeric(one) || one == '_' || one == '.' || one == '-'; };
+  return is_alphanumeric(text[0]) && std::all_of(text.begin(), text.end(), fits);
+}
+
+/// As Linux has names of interfaces.
+bool is_interface_name(const std::string &text) {
+  const auto fits = [](char one) {
+    return one != '/' && one != ':' && std::isspace(static_cast<unsigned char>(one)) == 0;
+  };
+  return text.size() < IFNAMSIZ && text != "." && text != ".." && std::all_of(text.begin(), text.end(), fits);
+}
+
 } // namespace
 
 void read_config(const std::string &text, Config &config) {
@@ -45,7 +69,7 @@ void read_config(const std::string &text, Config &config) {
   if (!config.json.is_object()) throw CniError(CniCode::kDecode, "the network configuration is no JSON object");
   const std::string version = string_in(config.json, "cniVersion", "0.3.1");
   if (std::find(kVersions.begin(), kVersions.end(), version) == kVersions.end()) {
-    throw CniError(CniCode::kIncompatibleVersion, "cniVersion " + version + " is not known here",
+    throw CniError(CniCode::kIncompatibleVersion, "cniVersion \"" + version + "\" is not known here",
                    "0.3.1, 0.4.0, 1.0.0 and 1.1.0 are");
   }
   config.version = version;
@@ -89,6 +113,8 @@ Environment read_environment() {
   if (about_a_pod) {
     need("CNI_CONTAINERID", environment.container_id);
     need("CNI_IFNAME", environment.ifname);
+    if (!is_container_id(environment.container_id)) fail_variable("CNI_CONTAINERID", environment.container_id);
+    if (!is_interface_name(environment.ifname)) fail_variable("CNI_IFNAME", environment.ifname);
   }
   if (command == "ADD" || command == "CHECK") need("CNI_NETNS", environment.netns);
   return environment;

@@ -71,7 +71,6 @@ unsigned peer_of(int socket, const std::string &ifname) {
 } // namespace
 
 HostLink find_host_link(const std::string &netns, const std::string &ifname) {
-  if (ifname.size() >= IFNAMSIZ) throw CniError(CniCode::kInvalidEnvironment, "CNI_IFNAME is too long: " + ifname);
   const Fd socket = netlink_socket_in(netns);
   const unsigned ifindex = peer_of(socket.get(), ifname);
   char name[IFNAMSIZ];

@@ -17,9 +17,19 @@ int tell(const std::string &version, const CniError &error) {
   return 1;
 }
 
-/// What is asked does not matter, and may be of any version.
+/// "cniVersion: the value of cniVersion specified on input", which may be of any version; all else there does not matter.
+std::string version_asked() {
+  try {
+    const Json asked = Json::parse(isatty(STDIN_FILENO) ? "" : read_input(STDIN_FILENO), nullptr, false);
+    return asked.is_object() ? asked.value("cniVersion", kVersions.back()) : kVersions.back();
+  } catch (const std::exception &) {
+    return kVersions.back();
+  }
+}
+
 int tell_versions() {
-  std::cout << Json{{"cniVersion", kVersions.back()}, {"supportedVersions", kVersions}}.dump() << "\n";
+  const Json told = {{"cniVersion", version_asked()}, {"supportedVersions", kVersions}};
+  std::cout << told.dump(-1, ' ', false, Json::error_handler_t::replace) << "\n";
   return 0;
 }
 
@@ -31,7 +41,8 @@ int main() {
     const Environment environment = read_environment();
     if (environment.command == "VERSION") return tell_versions();
     read_config(read_input(STDIN_FILENO), config);
-    if (const auto result = run_command(environment, config)) std::cout << result->dump() << "\n";
+    if (const auto result = run_command(environment, config)) std::cout << result->dump() << std::endl;
+    if (!std::cout) throw CniError(CniCode::kIo, "the result cannot be written");
     return 0;
   } catch (const CniError &error) {
     return tell(config.version, error);
