@@ -61,12 +61,18 @@ static __always_inline __u32 flow_idle_time(__u32 protocol, __u32 state) {
 /* Another CPU may be some ticks ahead of this run, and have seen a packet after its `now`. */
 #define TICKS_AHEAD 1000
 
+/* Packets of a pod under no policy may have passed unseen since: of TCP that has been answered, and of nothing else. */
+static __always_inline bool flow_is_unaged(const struct flow *flow) {
+  return flow->unaged && flow->protocol == IPPROTO_TCP &&
+         (flow->state == FLOW_ANSWERED || flow->state == FLOW_ESTABLISHED);
+}
+
 /* One that was idle for too long counts as absent. */
 static __always_inline bool flow_is_live(const struct flow *flow, __u32 now) {
   __u32 idle = now - flow->seen;
 
   if (!idle || idle + TICKS_AHEAD < flow_idle_time(flow->protocol, flow->state) + TICKS_AHEAD) return true;
-  return flow->unaged && (flow->state == FLOW_ESTABLISHED || flow->state == FLOW_ANSWERED);
+  return flow_is_unaged(flow);
 }
 
 static __always_inline void flow_progress(struct flow *flow, __u64 judged, const struct packet *packet,

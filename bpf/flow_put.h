@@ -23,8 +23,7 @@ static __always_inline void flow_unlock(__u32 *lock) { __sync_lock_test_and_set(
 /* How dear an entry is: free and idle ones least, then closed, half-open and other ones; of each the latest is dearest. */
 CHECKED_ALONE __u32 flow_worth(__u32 seen, __u32 state, __u32 unaged, __u32 protocol, __u32 now) {
   struct flow flow = {.seen = seen, .state = state, .unaged = unaged, .protocol = protocol};
-  /* Of a pod under no policy only datagrams are looked at after the answer. */
-  bool half_open = state == FLOW_OPENING || (state == FLOW_ANSWERED && (!unaged || protocol == IPPROTO_UDP));
+  bool half_open = state == FLOW_OPENING || (state == FLOW_ANSWERED && !flow_is_unaged(&flow));
   __u32 class = state == FLOW_CLOSED ? 1 : half_open ? 2 : 3;
 
   if (!flow_is_live(&flow, now)) class = 0;

@@ -59,6 +59,29 @@ describeAsRoot('other flows', () => {
       expect(toApi(t.udp('web', 'api', [6000, 53]))).toBe('to_pod POLICY');
     });
 
+    it('UDP and SCTP of a pod under no policy are idle after the same time: all their packets are looked at', () => {
+      const isolated = { ...PLACES, endpoints: { web: { ingress: webIngress } } };
+      const exchanges = [
+        () => [t.udp('web', 'api', [6000, 53]), t.udp('api', 'web', [53, 6000])],
+        () => [t.sctp('web', 'api', [7000, 9], CHUNK.init), t.sctp('api', 'web', [9, 7000], CHUNK.initAck)],
+      ] as const;
+      for (const exchange of exchanges) {
+        const [request, answer] = exchange() as [Uint8Array, Uint8Array];
+        path.apply(PLACES);
+        for (let round = 0; round < 2; round++) {
+          expect(toApi(request)).toBe(DELIVERED);
+          expect(toWeb(answer)).toBe(DELIVERED);
+        }
+        path.apply(isolated);
+        expect(toWeb(answer)).toBe(DELIVERED);
+        path.apply(PLACES);
+        expect(toWeb(answer)).toBe(DELIVERED);
+        path.age('web', 90_000 * TICKS);
+        path.apply(isolated);
+        expect(toWeb(answer)).toBe('to_pod POLICY');
+      }
+    });
+
     it('SCTP opens by INIT alone', () => {
       path.apply(BOTH);
       expect(toApi(t.sctp('web', 'api', [7000, 9], CHUNK.data))).toBe(DELIVERED);

@@ -90,25 +90,31 @@ function ownEntries({ kernel }: RealNode, streams: readonly Stream[]): number {
   return count;
 }
 
-/** Datagrams to the server from one source port after the other, each answered before many more are sent. */
+/** Datagrams to the server from one source port after the other; each is answered, asks again and is answered again. */
 async function flood(from: Station, to: Station, first: number): Promise<void> {
   const echo = await echoing(to);
   const raw = netns.run(from.namespace, () => socket.open({ family: 4, type: 'raw', protocol: 17 }));
   try {
-    for (let sent = 0; sent < FLOOD; ) {
-      for (let i = 0; i < BURST; i++, sent++) {
-        const datagram = Buffer.alloc(12);
-        datagram.writeUInt16BE(1024 + ((first + sent) % SOURCES), 0);
-        datagram.writeUInt16BE(ECHO + (Math.floor((first + sent) / SOURCES) % PORTS), 2);
-        datagram.writeUInt16BE(datagram.length, 4);
-        socket.send(raw, datagram, { address: to.address });
+    for (let begun = 0; begun < FLOOD; begun += BURST) {
+      for (const round of [1, 2]) {
+        for (let i = first + begun; i < first + begun + BURST; i++)
+          socket.send(raw, question(i), { address: to.address });
+        await echo.answered(2 * begun + round * BURST);
       }
-      await echo.answered(sent);
     }
   } finally {
     socket.close(raw);
     echo.close();
   }
+}
+
+/** An empty UDP datagram with its header, from and to ports of its own for each number. */
+function question(i: number): Buffer {
+  const datagram = Buffer.alloc(12);
+  datagram.writeUInt16BE(1024 + (i % SOURCES), 0);
+  datagram.writeUInt16BE(ECHO + (Math.floor(i / SOURCES) % PORTS), 2);
+  datagram.writeUInt16BE(datagram.length, 4);
+  return datagram;
 }
 
 /** Answers every datagram at as many ports as the flood needs. */
