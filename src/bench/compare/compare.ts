@@ -8,7 +8,7 @@ import { type Engine, EngineError } from './engines/engine.ts';
 import { openEngine } from './engines/open-engine.ts';
 import { figuresOf } from './figures.ts';
 import { goalsOf } from './goals.ts';
-import { type Grid, LOADS, type Stage, type Step } from './grid.ts';
+import { formatSeconds, type Grid, LOADS, type Stage, type Step, stageEnd } from './grid.ts';
 import { describeMachine, loadNow } from './machine.ts';
 import { type Run, runRounds, Samples } from './rounds.ts';
 import { runStep } from './steps.ts';
@@ -55,6 +55,7 @@ class Comparison {
   readonly left: string[] = [];
   readonly #options: CompareOptions;
   readonly #engines = new Map<EngineName, Engine>();
+  readonly #begun = performance.now();
 
   constructor(options: CompareOptions) {
     this.#options = options;
@@ -75,6 +76,7 @@ class Comparison {
 
   async run(stage: Stage): Promise<void> {
     const { loads, signal, grid, onProgress } = this.#options;
+    const end = stageEnd(grid, stage, this.#passed);
     for (const name of [...this.#engines.keys()]) await this.#load(name, stage);
     await this.#warmUp(stage);
     const count = stage.policies.toLocaleString('en');
@@ -83,6 +85,7 @@ class Comparison {
       {
         rounds: grid.rounds,
         signal,
+        enough: this.#enough(count, end),
         onRun: (round, { cell, what }) =>
           onProgress(`${count} policies, round ${round + 1} of ${grid.rounds}: ${what}, ${cell.engine}`),
         onFailure: ({ cell, what }, error) => {
@@ -92,6 +95,24 @@ class Comparison {
       },
     );
     this.samples.merge(samples);
+  }
+
+  /** Whether another round as long as those before would end too late: the machine is slow, or has other work. */
+  #enough(policies: string, end: number): (round: number) => boolean {
+    const { rounds, leastRounds, seconds } = this.#options.grid;
+    const begun = this.#passed;
+    return (round) => {
+      if (round < leastRounds) return false;
+      const passed = this.#passed;
+      if (passed + (passed - begun) / round <= end) return false;
+      this.left.push(`${policies} policies: ${round} of ${rounds} rounds, to end in ${formatSeconds(seconds)}`);
+      return true;
+    };
+  }
+
+  /** Seconds. */
+  get #passed(): number {
+    return (performance.now() - this.#begun) / 1000;
   }
 
   async close(): Promise<void> {
@@ -136,6 +157,7 @@ class Comparison {
     return this.#enginesOf(step).map((engine) => ({
       cell: { engine: engine.name, topology, traffic, policies },
       what: LOADS[step.load],
+      rounds: step.rounds,
       sample: (signal) => runStep(step, { engine, loads, signal }),
     }));
   }

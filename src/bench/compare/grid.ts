@@ -25,6 +25,8 @@ export interface Step {
   readonly engines: readonly EngineName[];
   /** Of each run. */
   readonly seconds: number;
+  /** In so many rounds only, the first; in all when absent. */
+  readonly rounds?: number;
 }
 
 /** All engines hold so many policies, and all steps run in turn, again for each round. */
@@ -38,6 +40,10 @@ export interface Stage {
 export interface Grid {
   readonly engines: readonly EngineName[];
   readonly rounds: number;
+  /** So many at least, however slow the machine is: see `seconds`. */
+  readonly leastRounds: number;
+  /** All must have ended by then: a stage that takes longer than its part of it has fewer rounds. */
+  readonly seconds: number;
   readonly stages: readonly Stage[];
 }
 
@@ -51,6 +57,11 @@ export interface GridOptions {
 const POLICIES = [0, 1, 10, 100, 1_000, 5_000, 10_000];
 const QUICK_POLICIES = [0, 10, 1_000];
 const ROUNDS = { full: 7, quick: 5 };
+const LEAST_ROUNDS = { full: 5, quick: 3 };
+/** Of what changes, of streams and of the engine under changes, in a quick run: they take seconds, and their spread is small. */
+const QUICK_ROUNDS = 3;
+/** Under 40 minutes, and under 2. */
+const SECONDS = { full: 38 * 60, quick: 105 };
 /** Policies of the world in which changes are timed, and of that which others are compared with. */
 const CHANGES_AT = 1_000;
 const FEW = 10;
@@ -61,11 +72,13 @@ const FREE: readonly EngineName[] = ['none', 'empty'];
 const TOPOLOGIES: readonly Topology[] = ['one-node', 'two-nodes'];
 
 /** In seconds. */
-const RUN = { full: 0.4, quick: 0.15 };
+const RUN = { full: 0.4, quick: 0.1 };
 /** iperf3 knows whole ones. */
 const STREAM = 1;
 
-export function planGrid({ quick, engines, policies, rounds = ROUNDS[quick ? 'quick' : 'full'] }: GridOptions): Grid {
+/** Rounds that a person asks for are all run, whatever time they take. */
+export function planGrid({ quick, engines, policies, rounds }: GridOptions): Grid {
+  const length = quick ? 'quick' : 'full';
   const chosen = ENGINES.filter((name) => engines === undefined || engines.includes(name));
   const counts = [...new Set(policies ?? (quick ? QUICK_POLICIES : POLICIES))].toSorted((a, b) => a - b);
   const stages = counts.map((count): Stage => {
@@ -80,7 +93,13 @@ export function planGrid({ quick, engines, policies, rounds = ROUNDS[quick ? 'qu
       }),
     };
   });
-  return { engines: chosen, rounds, stages };
+  return {
+    engines: chosen,
+    rounds: rounds ?? ROUNDS[length],
+    leastRounds: rounds ?? LEAST_ROUNDS[length],
+    seconds: SECONDS[length],
+    stages,
+  };
 }
 
 /** `among`: only these engines have anything to show. */
@@ -116,16 +135,21 @@ function quickSteps(policies: number, most: boolean): Draft[] {
   const topologies = policies === FEW ? TOPOLOGIES : TOPOLOGIES.slice(0, 1);
   return [
     ...topologies.flatMap((topology) => basics(topology, 'allowed', seconds)),
-    ...(policies === FEW
-      ? [{ load: 'stream', topology: 'one-node', traffic: 'allowed', seconds: STREAM, among: ['none', 'bpf'] } as const]
-      : []),
-    ...(most ? [flood(seconds), ...policyTimes(0.4).slice(0, 1)] : []),
-    ...(policies === CHANGES_AT ? [busy(seconds)] : []),
+    ...(most ? [flood(seconds)] : []),
+    ...[
+      ...(policies === FEW ? [stream(['none', 'bpf'])] : []),
+      ...(most ? policyTimes(0.4).slice(0, 1) : []),
+      ...(policies === CHANGES_AT ? [busy(seconds)] : []),
+    ].map((step) => ({ ...step, rounds: QUICK_ROUNDS })),
   ];
 }
 
 function basics(topology: Topology, traffic: Traffic, seconds: number): Draft[] {
   return (['latency', 'connect'] as const).map((load) => ({ load, topology, traffic, seconds }));
+}
+
+function stream(among: readonly EngineName[]): Draft {
+  return { load: 'stream', topology: 'one-node', traffic: 'allowed', seconds: STREAM, among };
 }
 
 function flood(seconds: number): Draft {
@@ -148,26 +172,35 @@ function busy(seconds: number): Draft {
 
 /** Seconds that a run takes beside its load: processes that start and are waited for. */
 const BESIDE: Readonly<Record<LoadName, number>> = {
-  latency: 0.06,
-  connect: 0.06,
-  stream: 0.3,
-  streams: 0.3,
-  udp: 0.1,
-  flood: 0.1,
-  'policy-time': 0.7,
+  latency: 0.03,
+  connect: 0.03,
+  stream: 0.1,
+  streams: 0.1,
+  udp: 0.05,
+  flood: 0.07,
+  'policy-time': 0.8,
   'pod-time': 0.8,
-  busy: 0.8,
+  busy: 0.7,
 };
 /** Seconds until all engines are up in their labs, and gone again. */
 const OPENING = 6;
 
-export function secondsOf({ engines, rounds, stages }: Grid): number {
-  const ofStages = stages.map(({ policies, loadings, steps }) => {
-    const loading = engines.map((name) => loadings * loadingSeconds(name, policies));
-    const runs = steps.map((step) => step.engines.length * rounds * (step.seconds + BESIDE[step.load]));
-    return sum(loading) + sum(runs);
+export function secondsOf(grid: Grid): number {
+  return OPENING + sum(grid.stages.map((stage) => stageSeconds(stage, grid)));
+}
+
+function stageSeconds({ policies, loadings, steps }: Stage, { engines, rounds: all }: Grid): number {
+  const loading = engines.map((name) => loadings * loadingSeconds(name, policies));
+  const runs = steps.map(({ load, seconds, rounds = all, engines }) => {
+    return engines.length * Math.min(rounds, all) * (seconds + BESIDE[load]);
   });
-  return OPENING + sum(ofStages);
+  return sum(loading) + sum(runs);
+}
+
+/** When a stage should be over, in seconds from the beginning: what is left of the time is for it and those after it. */
+export function stageEnd(grid: Grid, stage: Stage, passed: number): number {
+  const rest = grid.stages.slice(grid.stages.indexOf(stage)).map((one) => stageSeconds(one, grid));
+  return passed + ((grid.seconds - passed) * (rest[0] ?? 0)) / sum(rest);
 }
 
 /** On a machine of four cores in 2026; ipset's grows with the square. */
@@ -183,7 +216,8 @@ export function formatGrid(grid: Grid): string {
     `${policies.toLocaleString('en')} ${policies === 1 ? 'policy' : 'policies'}`,
     ...steps.map((step) => {
       const all = step.engines.length === grid.engines.length;
-      const where = `${step.traffic}, ${step.topology === 'one-node' ? 'one node' : 'two nodes'}`;
+      const often = step.rounds !== undefined && step.rounds < grid.rounds ? `, ${step.rounds} rounds` : '';
+      const where = `${step.traffic}, ${step.topology === 'one-node' ? 'one node' : 'two nodes'}${often}`;
       return `  ${LOADS[step.load]} (${where})${all ? '' : `: ${step.engines.join(', ')}`}`;
     }),
   ]);

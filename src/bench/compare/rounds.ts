@@ -6,6 +6,8 @@ export interface Run {
   readonly cell: Cell;
   /** What it does, for a person: `latency`. */
   readonly what: string;
+  /** In the first of them only; in all when absent. */
+  readonly rounds?: number | undefined;
   sample(signal: AbortSignal): Promise<Sample>;
 }
 
@@ -20,20 +22,22 @@ export interface RoundsOptions {
   readonly rounds: number;
   readonly signal: AbortSignal;
   readonly onRun?: (round: number, run: Run) => void;
+  /** Asked before each round: whether those that were are to be all. */
+  readonly enough?: (round: number) => boolean;
   /** Told once of a run that failed twice: it is not tried again. */
   readonly onFailure: (run: Run, error: unknown) => void;
 }
 
 /** @param groups runs that are compared with each other */
 export async function runRounds(groups: readonly (readonly Run[])[], options: RoundsOptions): Promise<Samples> {
-  const { rounds, signal, onRun, onFailure } = options;
+  const { rounds, signal, onRun, enough, onFailure } = options;
   const samples = new Samples();
   const failed = new Set<Run>();
-  for (let round = 0; round < rounds; round++) {
+  for (let round = 0; round < rounds && enough?.(round) !== true; round++) {
     for (const group of groups) {
       for (const run of inOrder(group, round)) {
         signal.throwIfAborted();
-        if (failed.has(run)) continue;
+        if (failed.has(run) || round >= (run.rounds ?? rounds)) continue;
         onRun?.(round, run);
         try {
           samples.add(run.cell, await twice(run, signal), round);

@@ -6,8 +6,10 @@ import {
   formatSeconds,
   type Grid,
   planGrid,
+  type Stage,
   type Step,
   secondsOf,
+  stageEnd,
 } from '../../../src/bench/compare/grid.ts';
 
 const full = planGrid({ quick: false });
@@ -52,12 +54,36 @@ describe('the quick grid', () => {
     expect(quick.rounds).toBe(5);
   });
 
-  it('has every engine', () => {
+  it('has every engine, with latency and connections at each number of policies', () => {
     expect(quick.engines).toEqual(ENGINES);
+    for (const { steps } of quick.stages) {
+      for (const load of ['latency', 'connect'] as const) {
+        const found = steps.filter((step) => step.load === load && step.rounds === undefined);
+        expect(found.flatMap(({ engines }) => engines)).toEqual(expect.arrayContaining([...ENGINES]));
+      }
+    }
   });
 });
 
 describe('any grid', () => {
+  it('gives each stage its part of the time, what others have left over too', () => {
+    for (const grid of [full, quick]) {
+      const [first, ...others] = grid.stages as [Stage, ...Stage[]];
+      const last = others.at(-1) as Stage;
+      expect(stageEnd(grid, first, 0)).toBeLessThan(grid.seconds / 2);
+      expect(stageEnd(grid, last, 100)).toBe(grid.seconds);
+      const ends = grid.stages.map((stage) => stageEnd(grid, stage, 0));
+      for (const end of ends) expect(end).toBeLessThanOrEqual(grid.seconds);
+    }
+    expect([quick.seconds, full.seconds]).toEqual([105, 38 * 60]);
+  });
+
+  it('runs all rounds that a person asks for', () => {
+    expect(planGrid({ quick: true, rounds: 20 })).toMatchObject({ rounds: 20, leastRounds: 20 });
+    expect(quick).toMatchObject({ rounds: 5, leastRounds: 3 });
+    expect(full).toMatchObject({ rounds: 7, leastRounds: 5 });
+  });
+
   it('asks for no allowed traffic where there is no policy, and drops only from those who enforce', () => {
     for (const grid of [full, quick]) {
       for (const step of grid.stages[0]?.steps ?? []) expect(step.traffic).toBe('unselected');

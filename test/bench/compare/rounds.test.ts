@@ -63,6 +63,20 @@ describe('rounds', () => {
     expect(samples.series.map(({ cell, values }) => [cell.engine, values])).toEqual([['none', [1]]]);
   });
 
+  it('are fewer for a run that needs few, and end when there were enough', async () => {
+    const calls: string[] = [];
+    const short = { ...runOf('bpf', [{}], calls), rounds: 2 };
+    const asked: number[] = [];
+    const enough = (round: number) => {
+      asked.push(round);
+      return round === 3;
+    };
+    await runRounds([[runOf('none', [{}], calls), short]], { rounds: 5, signal, enough, onFailure: nobodyFails });
+    expect(calls.filter((engine) => engine === 'none')).toHaveLength(3);
+    expect(calls.filter((engine) => engine === 'bpf')).toHaveLength(2);
+    expect(asked).toEqual([0, 1, 2, 3]);
+  });
+
   it('end with the signal, also when a run fails of it', async () => {
     const stop = new AbortController();
     const run = { ...runOf('none', [{}]), sample: async () => stop.abort(new Error('stopped')) as never };
