@@ -12,17 +12,8 @@ import { FedNode } from '../agent/support/fed-node.ts';
 import type { NodeAgent } from '../agent/support/node-agent.ts';
 import { policy } from '../sources/kubernetes/objects.ts';
 import { describeAsRoot } from '../support/privilege.ts';
-import { callPlugin, environmentOf, resultOf } from './support/plugin.ts';
-
-interface Settings {
-  readonly container?: string;
-  readonly address?: string;
-  readonly cniVersion?: string;
-  readonly timeout?: number;
-  readonly onAgentDown?: 'closed' | 'open';
-  /** The one that the pod's record has, when absent. */
-  readonly uid?: string;
-}
+import { callOn, netnsOn, type Settings } from './support/fed-plugin.ts';
+import { environmentOf, resultOf } from './support/plugin.ts';
 
 describeAsRoot('with the chained plugin', () => {
   const folder = mkdtempSync(join(tmpdir(), 'selvedge-cni-'));
@@ -45,18 +36,9 @@ describeAsRoot('with the chained plugin', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  const netnsOf = (pod: string) => `/run/netns/${fed.node.namespace}-${pod}`;
-
-  function call(command: string, pod: string, { container = `c-${pod}`, address = '', uid, ...more }: Settings = {}) {
-    const path = netnsOf(pod);
-    const prevResult = resultOf(address, `v${pod}`, path);
-    const fields = { name: 'cbr0', type: 'selvedge-cni', 'cni.dev/valid-attachments': null };
-    const config = { cniVersion: '1.0.0', ...fields, socket, timeout: 3, prevResult, ...more };
-    const environment = environmentOf({ pod, netns: path, container, uid: uid ?? uidOf(pod) });
-    return callPlugin({ namespace: fed.node.namespace, command, config, environment });
-  }
-
-  const uidOf = (pod: string) => fed.server.storage.get('Pod', `shop/${pod}`)?.metadata.uid ?? '';
+  const netnsOf = (pod: string) => netnsOn(fed, pod);
+  const call = (command: string, pod: string, settings: Settings = {}) =>
+    callOn(fed, { socket, command, pod, settings });
 
   /** Only to web, and only web to it. */
   function isolate(name: string): void {

@@ -249,7 +249,7 @@ describeAsRoot('on file systems that refuse', () => {
   function mounted(folder: string, options: string): Disposable {
     mkdirSync(folder, { recursive: true });
     const content = readdirSync(folder).map((name) => [name, readFileSync(join(folder, name))] as const);
-    runSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', folder]);
+    runSync('mount', ['-t', 'tmpfs', '-o', 'size=16k', 'tmpfs', folder]);
     for (const [name, bytes] of content) writeFileSync(join(folder, name), bytes);
     if (options !== '') runSync('mount', ['-o', `remount,${options}`, folder]);
     return { [Symbol.dispose]: () => void runSync('umount', [folder]) };
