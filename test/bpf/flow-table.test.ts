@@ -101,7 +101,7 @@ describeAsRoot('a table of flows', () => {
         const [first, ...others] = inOneSet.slice(0, ways) as [number, ...number[]];
         for (const [index, from] of [...others, first].entries()) {
           connect(from);
-          age(from, 10 * index);
+          age(from, TICKS * index);
         }
         sends(inOneSet[ways] as number);
         expect(ports()).not.toContain(first);
