@@ -359,9 +359,10 @@ enum event_wanted {
 
 /* What did not fit; index of the per-CPU array `losses` of __u64 counts. */
 enum loss {
-  LOSS_EVENT = 0,    /* the ring buffer was full, or the endpoint had told as many as it may */
-  LOSS_COUNTER = 1,  /* no room for a new row of counters */
-  LOSS_FLOW = 2,     /* no entry for a new connection: its replies are judged as requests */
-  LOSS_FRAGMENT = 3, /* no entry for a first fragment: the later ones may be dropped */
-  LOSS_MAX = 4,
+  LOSS_EVENT = 0,    /* the ring buffer was full */
+  LOSS_LIMITED = 1,  /* an event that is not told: the endpoint had told as many as it may */
+  LOSS_COUNTER = 2,  /* no room for a new row of counters */
+  LOSS_FLOW = 3,     /* no entry for a new connection: its replies are judged as requests */
+  LOSS_FRAGMENT = 4, /* no entry for a first fragment: the later ones may be dropped */
+  LOSS_MAX = 5,
 };

@@ -58,7 +58,7 @@ static __always_inline bool tally_may_tell(struct tally *tally, __u32 now) {
     tally->told = 0;
   }
   if (tally->told >= event_limit) {
-    loss_count(LOSS_EVENT);
+    loss_count(LOSS_LIMITED);
     return false;
   }
   tally->told++;

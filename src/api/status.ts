@@ -15,7 +15,7 @@ export interface NodeFacts {
   readonly reason: string;
 }
 
-const NO_LOSSES = { event: 0, counter: 0, flow: 0, fragment: 0 };
+const NO_LOSSES = { event: 0, limited: 0, counter: 0, flow: 0, fragment: 0 };
 
 export async function statusOf(view: AgentView, facts: NodeFacts): Promise<Status> {
   const unmeant = await seldomMeantInTurns(view.objects());

@@ -25,7 +25,7 @@ export interface ServeOptions {
   readonly log: Logger;
 }
 
-const NO_LOSSES = { event: 0, counter: 0, flow: 0, fragment: 0 };
+const NO_LOSSES = { event: 0, limited: 0, counter: 0, flow: 0, fragment: 0 };
 
 /** Enforcement hangs on none of this: what cannot be served is told and tried again. */
 export function serve(agent: Agent, { claims, health, socket, facts: known, detail, log }: ServeOptions): Disposable {

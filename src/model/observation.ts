@@ -2,7 +2,10 @@
 
 /** What was not told, counted or remembered for want of room, since the maps were made. */
 export interface Losses {
+  /** Verdicts that were to be told. */
   readonly event: number;
+  /** Verdicts over the limit of what is told in a while. */
+  readonly limited: number;
   readonly counter: number;
   readonly flow: number;
   readonly fragment: number;

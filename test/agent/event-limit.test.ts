@@ -29,7 +29,7 @@ describeAsRoot('an agent with --event-limit', () => {
           for (let drop = 0; drop < DROPS; drop++) expect(fed.node.reaches('db', 'api')).toBe(false);
           const text = await selvedge(fed.node.namespace, 'status', '-o', 'json', '--socket', socket);
           const { losses } = JSON.parse(text) as Status;
-          expect(losses.event > 0).toBe(limit === '1');
+          expect(losses.limited > 0).toBe(limit === '1');
         },
         { timeout: 10_000, interval: 200 },
       );

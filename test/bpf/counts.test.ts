@@ -4,7 +4,6 @@ import { describeAsRoot } from '../support/privilege.ts';
 import { PacketPath } from './support/packet-path.ts';
 import { PLACES, port, RULESET } from './support/state.ts';
 import { Traffic } from './support/traffic.ts';
-import { word } from './support/word.ts';
 
 const { webEgress, apiIngress } = RULESET;
 const LIMIT = 5;
@@ -33,10 +32,7 @@ describeAsRoot('counts and events', () => {
   };
 
   /** web and db have other slots than api, but on one CPU all that api drops is in one tally. */
-  const lost = (): number => {
-    const values = path.object.map('losses').get(word(0)) as Uint8Array;
-    return new BigUint64Array(Uint8Array.from(values).buffer).reduce((sum, one) => sum + Number(one), 0);
-  };
+  const lost = (): number => path.lost('LOSS_LIMITED');
 
   it('tells of no more drops than the limit in a window, counts them all, and what was left out', () => {
     const before = { lost: lost(), counted: path.counts(path.ifindex('api')).get(`POLICY/ingress/${apiIngress}`) ?? 0 };

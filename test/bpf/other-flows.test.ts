@@ -62,11 +62,13 @@ describeAsRoot('other flows', () => {
     it('UDP and SCTP of a pod under no policy are idle after the same time: all their packets are looked at', () => {
       const isolated = { ...PLACES, endpoints: { web: { ingress: webIngress } } };
       const exchanges = [
-        () => [t.udp('web', 'api', [6000, 53]), t.udp('api', 'web', [53, 6000])],
-        () => [t.sctp('web', 'api', [7000, 9], CHUNK.init), t.sctp('api', 'web', [9, 7000], CHUNK.initAck)],
-      ] as const;
-      for (const exchange of exchanges) {
-        const [request, answer] = exchange() as [Uint8Array, Uint8Array];
+        { request: t.udp('web', 'api', [6000, 53]), answer: t.udp('api', 'web', [53, 6000]) },
+        {
+          request: t.sctp('web', 'api', [7000, 9], CHUNK.init),
+          answer: t.sctp('api', 'web', [9, 7000], CHUNK.initAck),
+        },
+      ];
+      for (const { request, answer } of exchanges) {
         path.apply(PLACES);
         for (let round = 0; round < 2; round++) {
           expect(toApi(request)).toBe(DELIVERED);

@@ -94,7 +94,7 @@ const ENUMS = {
   address_flag: ['ADDRESS_OWN_NODE'],
   hook: ['HOOK_FROM_POD', 'HOOK_TO_POD', 'HOOK_TO_NODE'],
   event_wanted: ['EVENTS_DROPS', 'EVENTS_ADMITTED'],
-  loss: ['LOSS_EVENT', 'LOSS_COUNTER', 'LOSS_FLOW', 'LOSS_FRAGMENT', 'LOSS_MAX'],
+  loss: ['LOSS_EVENT', 'LOSS_LIMITED', 'LOSS_COUNTER', 'LOSS_FLOW', 'LOSS_FRAGMENT', 'LOSS_MAX'],
 } as const;
 
 /** Maps that exist as NAME_left and NAME_right. */

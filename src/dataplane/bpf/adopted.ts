@@ -23,6 +23,9 @@ export interface CopyContent {
   readonly ports: ReadonlyMap<number, AdmittedRange>;
 }
 
+/** Nobody of us has ever given so many: a larger number was written by somebody else, and those after it must fit 32 bits. */
+const MOST = 2 ** 31;
+
 export class Adopted {
   readonly #content: CopyContent;
   /** Numbers from here on were in no use. */
@@ -37,12 +40,16 @@ export class Adopted {
     let identity = 0;
     let ruleset = 0;
     const seen = (number: number): void => {
-      if (number > identity) identity = number;
+      if (number > identity && number < MOST) identity = number;
     };
     for (const map of [content.ipcache4, content.ipcache6]) for (const entry of map.values()) seen(entry.identity);
     for (const map of [content.cidrs4, content.cidrs6]) for (const number of map.values()) seen(number);
-    for (const key of content.policy.keys()) ruleset = Math.max(ruleset, splitPolicyKey(key).ruleset);
-    for (const endpoint of content.endpoints.values()) ruleset = Math.max(ruleset, endpoint.ingress, endpoint.egress);
+    const rulesetSeen = (number: number): void => {
+      if (number > ruleset && number < MOST) ruleset = number;
+    };
+    for (const key of content.policy.keys()) rulesetSeen(splitPolicyKey(key).ruleset);
+    for (const endpoint of content.endpoints.values())
+      for (const number of [endpoint.ingress, endpoint.egress]) rulesetSeen(number);
     this.freeIdentities = identity + 1;
     this.freeRulesets = ruleset + 1;
   }
@@ -70,9 +77,11 @@ export class Adopted {
   *portSets(): Generator<{ ranges: readonly AdmittedRange[]; extent: Extent }> {
     for (const extent of this.#content.policy.values()) {
       const ranges: AdmittedRange[] = [];
-      for (let i = 0; i < extent.count; i++) {
-        const range = this.#content.ports.get(extent.first + i);
-        if (range !== undefined) ranges.push(range);
+      // A row that somebody else has written may say any number.
+      while (ranges.length < extent.count) {
+        const range = this.#content.ports.get(extent.first + ranges.length);
+        if (range === undefined) break;
+        ranges.push(range);
       }
       if (ranges.length > 0 && ranges.length === extent.count) yield { ranges, extent };
     }

@@ -17,6 +17,7 @@ export const SAME_WORDS: Same<VerdictReason, Tail<ReasonName, 'REASON'>> & Same<
 /** What the packet path had no room for, since the maps were made; names of enum loss. */
 export interface Losses {
   readonly event: bigint;
+  readonly limited: bigint;
   readonly counter: bigint;
   readonly flow: bigint;
   readonly fragment: bigint;
@@ -111,6 +112,7 @@ export class EventDecoder {
     const of = (index: number) => sums.get(index) ?? 0n;
     return {
       event: of(numbers.LOSS_EVENT),
+      limited: of(numbers.LOSS_LIMITED),
       counter: of(numbers.LOSS_COUNTER),
       flow: of(numbers.LOSS_FLOW),
       fragment: of(numbers.LOSS_FRAGMENT),

@@ -34,8 +34,14 @@ export class BpfObservation implements Observation {
   }
 
   async losses(): Promise<Losses> {
-    const { event, counter, flow, fragment } = this.#dataplane.events.losses(this.#kernel.losses());
-    return { event: Number(event), counter: Number(counter), flow: Number(flow), fragment: Number(fragment) };
+    const { event, limited, counter, flow, fragment } = this.#dataplane.events.losses(this.#kernel.losses());
+    return {
+      event: Number(event),
+      limited: Number(limited),
+      counter: Number(counter),
+      flow: Number(flow),
+      fragment: Number(fragment),
+    };
   }
 
   async fill(): Promise<readonly MapFill[]> {

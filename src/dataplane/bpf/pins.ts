@@ -12,16 +12,16 @@ import {
   readFileSync,
   readlinkSync,
   renameSync,
-  rmdirSync,
+  rmSync,
   statSync,
-  unlinkSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { BpfMap, type BpfObject, isBpffs, mountBpffs } from '../../native.ts';
+import { BpfError, BpfMap, type BpfObject, isBpffs, type MapSpec, mountBpffs } from '../../native.ts';
 
 const MAPS = 'maps-';
 /** bpffs allows no dots. */
 const UNFINISHED = '-unfinished';
+const BROKEN = '-broken';
 const DEFAULT_BPFFS = '/sys/fs/bpf';
 const PRIVATE = 0o700;
 
@@ -104,13 +104,13 @@ function parentOf(pid: number): number {
 export class PinnedMaps {
   readonly #directory: string;
   readonly #path: string;
-  /** Whether an agent before this one has left them. */
+  /** Whether an agent before this one has left them, and all of them. */
   readonly existed: boolean;
 
   constructor(directory: string, object: BpfObject) {
     this.#directory = directory;
     this.#path = join(directory, MAPS + fingerprint(object));
-    this.existed = existsSync(this.#path);
+    this.existed = existsSync(this.#path) && isWhole(this.#path, object);
   }
 
   /** Before the object is loaded. */
@@ -138,7 +138,16 @@ export class PinnedMaps {
     removeDirectory(unfinished);
     mkdirSync(unfinished);
     for (const name of mapNames(object)) object.map(name).pin(join(unfinished, name));
+    this.#setAside();
     renameSync(unfinished, this.#path);
+  }
+
+  /** What is left where ours are to be is as good as another layout: programs use it until they are swapped. */
+  #setAside(): void {
+    if (!existsSync(this.#path)) return;
+    const broken = this.#path + BROKEN;
+    removeDirectory(broken);
+    renameSync(this.#path, broken);
   }
 
   /** Directories with maps of other layouts. */
@@ -160,11 +169,27 @@ export function mapDirectories(directory: string): string[] {
     .map((name) => join(directory, name));
 }
 
-/** Removes a directory of pins. Missing is fine. */
+/** Removes a directory of pins, and whatever else is in it. Missing is fine. */
 export function removeDirectory(path: string): void {
-  if (!existsSync(path)) return;
-  for (const name of readdirSync(path)) unlinkSync(join(path, name));
-  rmdirSync(path);
+  rmSync(path, { recursive: true, force: true });
+}
+
+/** An agent may have been killed while it removed them, and others may put anything there: programs could not be loaded with that. */
+function isWhole(directory: string, object: BpfObject): boolean {
+  return mapNames(object).every((name) => isMapLike(join(directory, name), object.maps.get(name) as MapSpec));
+}
+
+function isMapLike(path: string, { type, keySize, valueSize }: MapSpec): boolean {
+  if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) return false;
+  try {
+    using map = BpfMap.openPinned(path);
+    const { info } = map;
+    return info.type === type && info.keySize === keySize && info.valueSize === valueSize;
+  } catch (error) {
+    // A pinned program or link.
+    if (error instanceof BpfError && error.code === 'EINVAL') return false;
+    throw error;
+  }
 }
 
 /** Not the sections of global variables: those belong to one loaded program. */

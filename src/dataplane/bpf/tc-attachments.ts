@@ -3,7 +3,7 @@
  * the kernel has them, which outlive the agent and change their program in place; else by clsact filters in a place of
  * our own, which stay by themselves and are replaced atomically.
  */
-import { existsSync, unlinkSync } from 'node:fs';
+import { unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   type AttachTcOptions,
@@ -13,7 +13,7 @@ import {
   features,
   listTc,
   netlink,
-  TcLink,
+  type TcLink,
 } from '../../native.ts';
 import type { LinkRole, StaleLink } from '../contract.ts';
 import type { ProgramName } from './abi.ts';
@@ -26,6 +26,7 @@ import {
   nameOf,
   namesOf,
   openFilter,
+  openPinned,
   PROGRAMS,
   parseName,
   pinnedLinks,
@@ -249,8 +250,8 @@ export class TcAttachments implements Attachments {
   #open(name: ProgramName, ifindex: number): TcLink | undefined {
     if (!this.#tcx) return openFilter(name, ifindex);
     const path = this.#pathOf(name, ifindex);
-    if (!existsSync(path)) return undefined;
-    const link = TcLink.openPinned(path);
+    const link = openPinned(path);
+    if (link === undefined) return undefined;
     if (link.info.ifindex === ifindex) return link;
     link.close();
     unlinkSync(path);

@@ -2,7 +2,7 @@
  * Where our programs stand in the kernel: by pinned TCX links, or by clsact filters in a place of our own. What is there,
  * also of an agent before this one, and how it is taken away.
  */
-import { existsSync, readdirSync, unlinkSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { type AttachedProgram, BpfError, detachTc, listTc, netlink, type TcDirection, TcLink } from '../../native.ts';
 import type { LinkRole } from '../contract.ts';
@@ -41,14 +41,26 @@ export function* clsactFilters(): Generator<{ program: ProgramName; ifindex: num
 
 /** Ends a pinned attachment and removes the pin. Missing is fine. */
 export function removePinned(path: string): void {
-  if (!existsSync(path)) return;
-  const link = TcLink.openPinned(path);
+  const link = openPinned(path);
+  if (link === undefined) return;
   try {
     link.detach();
   } finally {
     link.close();
   }
   unlinkSync(path);
+}
+
+/** The link that is pinned there. What stands there and is none is removed: it would keep the interface unprotected for good. */
+export function openPinned(path: string): TcLink | undefined {
+  const found = statSync(path, { throwIfNoEntry: false });
+  try {
+    if (found?.isFile() === true) return TcLink.openPinned(path);
+  } catch (error) {
+    if (!(error instanceof BpfError && error.code === 'EINVAL')) throw error;
+  }
+  if (found !== undefined) rmSync(path, { recursive: true, force: true });
+  return undefined;
 }
 
 export function removeFilter(program: ProgramName, ifindex: number): void {

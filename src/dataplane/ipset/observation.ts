@@ -40,7 +40,7 @@ export class IpsetObservation implements Observation {
     if (this.#untold === undefined || now - this.#untold.at > LOSSES_MS) {
       this.#untold = { at: now, count: this.#dataplane.untold() };
     }
-    return { event: Number(await this.#untold.count), counter: 0, flow: 0, fragment: 0 };
+    return { event: 0, limited: Number(await this.#untold.count), counter: 0, flow: 0, fragment: 0 };
   }
 
   async fill(): Promise<readonly MapFill[]> {

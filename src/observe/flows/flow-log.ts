@@ -121,7 +121,7 @@ export class FlowLog {
 
   async #lost(): Promise<number | undefined> {
     return this.#parts.observation.losses().then(
-      ({ event }) => event,
+      ({ event, limited }) => event + limited,
       () => undefined,
     );
   }

@@ -187,7 +187,7 @@ describeAsRoot('the BPF data plane on this kernel', () => {
       verdict: 'deny',
       protocol: 6,
     });
-    expect(dataplane.losses()).toEqual({ event: 0n, counter: 0n, flow: 0n, fragment: 0n });
+    expect(dataplane.losses()).toEqual({ event: 0n, limited: 0n, counter: 0n, flow: 0n, fragment: 0n });
     expect(dataplane.counts()).toContainEqual(expect.objectContaining({ ...named, packets: 1n }));
   });
 

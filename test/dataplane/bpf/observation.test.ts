@@ -55,7 +55,7 @@ describeAsRoot('the observation of the data plane', () => {
     drop(MANY);
     const counts = await observation.counts();
     expect(counts).toMatchObject([{ pod: 'ns/server', reason: 'drop-policy', packets: BigInt(MANY) }]);
-    const { event: lost } = await observation.losses();
+    const { limited: lost } = await observation.losses();
     expect(lost).toBeGreaterThan(0);
     let told = 0;
     await new Promise<void>((resolve) => {

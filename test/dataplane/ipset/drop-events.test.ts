@@ -96,7 +96,7 @@ for (const variant of ['nft', 'legacy'] as const) {
       macOfPort(seats.web).copy(frame, 6);
       for (let i = 0; i < 999; i++) node.packets.put(frame, seats.web);
       expect(node.packets.passes(frame, seats.web, seats.api)).toBe(false);
-      const { event: leftOut } = await node.dataplane.observation.losses();
+      const { limited: leftOut } = await node.dataplane.observation.losses();
       expect(leftOut).toBeGreaterThan(0);
       expect(await until(1000 - leftOut)).toHaveLength(1000 - leftOut);
       expect(await node.dataplane.counts()).toMatchObject([{ verdict: 'deny', packets: 1000n }]);

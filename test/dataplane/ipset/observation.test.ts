@@ -48,7 +48,7 @@ describeAsRoot('the observation of the ipset data plane', () => {
         bytes: expect.any(BigInt),
       },
     ]);
-    expect(await observation.losses()).toEqual({ event: 0, counter: 0, flow: 0, fragment: 0 });
+    expect(await observation.losses()).toEqual({ event: 0, limited: 0, counter: 0, flow: 0, fragment: 0 });
   });
 
   it('says how full the fullest set of each kind is, by names that stay whatever sets there are', async () => {

@@ -43,7 +43,7 @@ beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
   verdicts = new Subject();
   lost = 0;
-  const losses = async () => ({ event: lost, counter: 0, flow: 0, fragment: 0 });
+  const losses = async () => ({ event: 0, limited: lost, counter: 0, flow: 0, fragment: 0 });
   client = 'other/client' as ObjectKey;
   const nameOf = (address: Address) => (address === CLIENT ? { pod: client, node: 'node2' } : {});
   log = new FlowLog({ node: 'node1', names: { nameOf }, observation: { verdicts, losses } });

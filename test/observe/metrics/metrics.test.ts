@@ -45,7 +45,7 @@ function metricsOf(
       asked++;
       return counts;
     },
-    losses: async () => ({ event: 7, counter: 0, flow: 0, fragment: 0 }),
+    losses: async () => ({ event: 7, limited: 9, counter: 0, flow: 0, fragment: 0 }),
     fill: async () => [{ name: 'policy', entries: 12, capacity: 100 }],
     verify: async () => ({ generation: 1, compared: 0, differences: [] }),
   };
@@ -101,6 +101,7 @@ it('say the state of the agent', async () => {
   expect(page).toContain('selvedge_ready 0');
   expect(page).toContain('selvedge_unprotected_pods 1');
   expect(page).toContain('selvedge_lost_total{what="event"} 7');
+  expect(page).toContain('selvedge_lost_total{what="limited"} 9');
   expect(page).toContain('selvedge_source_silence_seconds{kind="Pod"} 1.5');
   expect(page).toContain('selvedge_map_entries{map="policy"} 12');
   expect(page).toContain('selvedge_dataplane_info{kind="memory",reason="it was asked for"} 1');
