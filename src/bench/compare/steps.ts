@@ -6,7 +6,7 @@ import type { FeedChange } from './engines/feed.ts';
 import { monotonicMs } from './engines/monotonic.ts';
 import { quantile } from './figures.ts';
 import type { LoadName, Step } from './grid.ts';
-import { admission, BUSY_POLICY, busyPod, ISOLATION, podManifest } from './world.ts';
+import { admission, BUSY_POLICY, busyPod, isolation, podManifest } from './world.ts';
 
 export interface StepContext {
   readonly engine: Engine;
@@ -48,9 +48,11 @@ interface Changing {
 
 /** Of a policy that comes and goes: it isolates a pod that is under none, or admits one more to a pod that is under all. */
 async function policyTimes(changing: Changing, traffic: Traffic): Promise<Sample> {
-  const policy = traffic === 'unselected' ? ISOLATION : admission('admits-stranger', 'stranger');
-  const [comes, goes] = [{ upserts: [policy] }, { deletes: [policy] }];
-  const changes = traffic === 'unselected' ? { open: goes, closed: comes } : { open: comes, closed: goes };
+  const changes = (nth: number) => {
+    const policy = traffic === 'unselected' ? isolation(`isolates-${nth}`) : admission(`admits-${nth}`, 'stranger');
+    const [comes, goes] = [{ upserts: [policy] }, { deletes: [policy] }];
+    return traffic === 'unselected' ? { open: goes, closed: comes } : { open: comes, closed: goes };
+  };
   const times = await feltTimes(changing, changes, traffic === 'unselected' ? 'open' : 'closed');
   return { 'policy-time': quantile(times, 0.5), 'policy-time-p99': quantile(times, 0.99) };
 }
@@ -63,7 +65,7 @@ async function podTimes(changing: Changing): Promise<Sample> {
   try {
     const open = { upserts: [podManifest('stranger', { role: 'friend' })] };
     const closed = { upserts: [podManifest('stranger')] };
-    return { 'pod-time': quantile(await feltTimes(changing, { open, closed }, 'closed'), 0.5) };
+    return { 'pod-time': quantile(await feltTimes(changing, () => ({ open, closed }), 'closed'), 0.5) };
   } finally {
     agents.feed.send({ deletes: [policy] });
     await agents.settled(signal);
@@ -80,19 +82,21 @@ type State = 'open' | 'closed';
 /** Makes one change after the other, there and back. @returns milliseconds of each until the first packet that feels it */
 async function feltTimes(
   { ends, seconds, agents, loads, signal }: Changing,
-  changes: Readonly<Record<State, FeedChange>>,
+  /** Of each there and back: what was there before is not to be found again. */
+  changes: (nth: number) => Readonly<Record<State, FeedChange>>,
   /** How things are at first, and at the end. */
   first: State,
 ): Promise<readonly number[]> {
   const times: number[] = [];
   const end = performance.now() + seconds * 1000;
   let state: State = first;
+  const change = (to: State) => changes(Math.floor(times.length / 2))[to];
   try {
     while (state !== first || times.length === 0 || performance.now() < end) {
       const next: State = state === 'open' ? 'closed' : 'open';
       const felt = loads.until(ends, next, signal);
       await Promise.race([wait(SENDING_MS), felt]);
-      const { at } = agents.feed.send(changes[next]);
+      const { at } = agents.feed.send(change(next));
       state = next;
       const ms = (await felt) - at;
       if (ms < 0) throw new EngineError(`a packet came to be ${next} ${-ms} ms before the change was made`);
@@ -101,7 +105,7 @@ async function feltTimes(
       await wait(REST_BETWEEN_MS);
     }
   } finally {
-    if (state !== first) agents.feed.send(changes[first]);
+    if (state !== first) agents.feed.send(change(first));
   }
   return times;
 }

@@ -145,7 +145,9 @@ export function admission(name: string, role: string): Manifest {
 }
 
 /** The first policy of a pod that is under none: it admits nobody who is there. */
-export const ISOLATION: Manifest = ingressPolicy('isolates', 'free-server', 'nobody');
+export function isolation(name: string): Manifest {
+  return ingressPolicy(name, 'free-server', 'nobody');
+}
 
 function ingressPolicy(name: string, selected: string, admitted: string): Manifest {
   return policy(name, {

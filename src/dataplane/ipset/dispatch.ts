@@ -19,6 +19,7 @@ import {
   leafChain,
   mapName,
   rulesetChain,
+  rulesetEnd,
   type Side,
   sideChain,
   type Way,
@@ -54,17 +55,37 @@ function endOf(direction: Direction, way: Way): 'src' | 'dst' {
   return (direction === 'egress') === (way === 'request') ? 'src' : 'dst';
 }
 
+export interface DispatchPlace {
+  readonly side: Side;
+  readonly direction: Direction;
+  readonly way: Way;
+}
+
+type Numbers = ReadonlyMap<RulesetId, number>;
+
 /** What leads a mark to its ruleset's chain. A mark that leads nowhere is dropped. */
-export function dispatchChains(
-  at: { readonly side: Side; readonly direction: Direction; readonly way: Way },
-  numbers: ReadonlyMap<RulesetId, number>,
-  field: MarkField,
-): Chains {
-  const { side, direction, way } = at;
+export function dispatchChains({ side, direction, way }: DispatchPlace, numbers: Numbers, field: MarkField): Chains {
   const role = dispatchRole(direction, way);
+  return leadingChains({ side, role, to: (id) => rulesetChain(side, id, way) }, numbers, field);
+}
+
+/** The same from chains that several rulesets share to the end of each; nothing where none has such. */
+export function endChains({ side, direction, way }: DispatchPlace, numbers: Numbers, field: MarkField): Chains {
+  if (numbers.size === 0) return new Map();
+  const role = `${dispatchRole(direction, way)}END` as const;
+  return leadingChains({ side, role, to: (id) => rulesetEnd(side, id, way) }, numbers, field);
+}
+
+interface Leading {
+  readonly side: Side;
+  readonly role: DispatchRole;
+  readonly to: (id: RulesetId) => string;
+}
+
+function leadingChains({ side, role, to }: Leading, numbers: Numbers, field: MarkField): Chains {
   const jumps = [...numbers].sort(([, a], [, b]) => a - b);
   const jump = ([id, number]: [RulesetId, number]) => {
-    return plain(`-m mark --mark ${markText(field, number)} -g ${rulesetChain(side, id, way)}`);
+    return plain(`-m mark --mark ${markText(field, number)} -g ${to(id)}`);
   };
   const closed = plain('-j DROP');
   const root = sideChain(side, role);

@@ -7,59 +7,32 @@
 import type { Address, Family } from '../../model/address.ts';
 import type { RulesetId } from '../../model/compiled.ts';
 import type { Verification } from '../../model/observation.ts';
-import type { VerdictEvent } from '../../model/verdict-event.ts';
 import { type NflogPacket, NflogReader, netlink } from '../../native.ts';
 import type { Applied, Dataplane, DesiredState, Hint, LinkRole, Unprotected } from '../contract.ts';
-import type { Lock } from '../lock.ts';
 import { missingBridgeSysctls, setBridgeSysctls } from './bridge-sysctls.ts';
 import { CountSums, type RuleCount } from './counters.ts';
 import { DropDecoder } from './drop-events.ts';
 import { FamilyRules } from './family-rules.ts';
 import { type GuardedLink, LOGGED_BYTES } from './guard-text.ts';
-import { DEFAULT_MARK_FIELD, type MarkField, MarkNumbers } from './mark-field.ts';
+import { DEFAULT_MARK_FIELD, MarkNumbers } from './mark-field.ts';
 import type { Hook } from './names.ts';
 import { IpsetObservation } from './observation.ts';
+import type { IpsetDataplaneOptions } from './options.ts';
 import { guardedLinks, PortGuard } from './port-guard.ts';
 import type { Programs } from './programs.ts';
+import { linesOf } from './script.ts';
 import { settledAll } from './settled-all.ts';
 import type { Wanted } from './side-content.ts';
 import { wantedOf } from './wanted.ts';
 
-export interface IpsetDataplaneOptions {
-  /** Whether traffic of a pod to its own node is judged by its egress policies; else it always passes. */
-  readonly judgeOwnNode?: boolean;
-  /** Turn on what makes iptables see bridged packets; else it is only said when it is off. */
-  readonly setSysctls?: boolean;
-  readonly markField?: MarkField;
-  /** Told of every packet that is dropped. */
-  readonly onEvent?: (event: VerdictEvent) => void;
-  /** NFLOG group that gets a copy of each dropped packet, and is listened to; 1505 when absent and `onEvent` is there, else none. */
-  readonly nflogGroup?: number;
-  /** Families that the node has; both when absent. */
-  readonly families?: readonly Family[];
-  /** Milliseconds between looks whether somebody else has changed what is ours; 0 for never. 10 s when absent. */
-  readonly auditEvery?: number;
-  /** What an agent before has left in force, as `inForce` gives it; absent: nothing. */
-  readonly inherited?: ReadonlyMap<number, readonly Address[]>;
-  /** Told when somebody else's changes were found and when they could not be mended; what is ours is written again. */
-  readonly onDamage?: (damage: Damage) => void;
-  /** Told whenever `unprotected` has changed. */
-  readonly onUnprotected?: (unprotected: readonly Unprotected[]) => void;
-  /** Held until `close`. */
-  readonly lock?: Lock;
-}
-
-export interface Damage {
-  /** `chain SELVEDGE-L-FWD`, `the jump in FORWARD` ... */
-  readonly what: readonly string[];
-  /** Why it could not be mended yet. */
-  readonly error?: unknown;
-}
+export type { Damage, IpsetDataplaneOptions } from './options.ts';
 
 const AUDIT_EVERY = 10_000;
 /** 0x5e1, as our other places. */
 export const NFLOG_GROUP = 0x5e1;
 const FAMILIES: readonly Family[] = [4, 6];
+/** Lines of an update (50 ms of writing) that the other side gets at once too, and not with the next update, which would wait for it. */
+const LARGE = 500;
 
 export class IpsetDataplane implements Dataplane {
   readonly kind = 'ipset';
@@ -142,6 +115,13 @@ export class IpsetDataplane implements Dataplane {
   /** Looks whether what is ours is as it was left, and writes it again if not. Never rejects. */
   async audit(): Promise<void> {
     if (this.#closed || this.#state === undefined) return;
+    // No state waits for this look. Where one is written meanwhile it sees halves: then it is taken again, in turn.
+    const calm = await this.#damages().then(
+      (found) => found.length === 0,
+      () => false,
+    );
+    if (calm) this.#checkBridge(this.#state);
+    if (calm || this.#closed) return;
     await this.#inTurn(async () => {
       if (this.#state === undefined) return;
       const found: string[] = [];
@@ -225,8 +205,23 @@ export class IpsetDataplane implements Dataplane {
       await this.#programs.restoreSets(flips.flat());
       for (const { family } of drafts) family.flipped();
       this.#generation++;
-      const writes = drafts.map(({ draft: { script } }) => script.members.length + script.rules.length);
-      return writes.reduce((sum, one) => sum + one, guards + flips.flat().length) + (await this.#guard.finish(links));
+      const writes = drafts.reduce((sum, { draft }) => sum + linesOf(draft.script), 0);
+      if (writes > LARGE) void this.#inTurn(() => this.#catchUp()).catch(() => {});
+      return writes + guards + flips.flat().length + (await this.#guard.finish(links));
+    } catch (error) {
+      this.#forget();
+      throw error;
+    }
+  }
+
+  /** Brings the idle sides to the state in force. What fails here the next update meets again, and tells. */
+  async #catchUp(): Promise<void> {
+    if (this.#closed || this.#state === undefined) return;
+    try {
+      await settledAll(this.#families.map((family) => family.ready()));
+      const { drafts } = this.#draft(this.#state);
+      const flips = await settledAll(drafts.map(({ family, draft }) => family.write(draft)));
+      await this.#programs.restoreSets(flips.flatMap(([, ...removals]) => removals));
     } catch (error) {
       this.#forget();
       throw error;

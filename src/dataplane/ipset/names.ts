@@ -33,9 +33,11 @@ export function sideChain(side: Side, role: 'FWD' | 'BACK' | 'OWN' | DispatchRol
   return `${CHAIN_PREFIX}${side}-${role}`;
 }
 
-export type DispatchRole = 'OUT' | 'IN' | 'OUTBACK' | 'INBACK';
+type JudgingRole = 'OUT' | 'IN' | 'OUTBACK' | 'INBACK';
+/** The first choose the ruleset that judges; the others choose it again, for what its rules have not admitted. */
+export type DispatchRole = JudgingRole | `${JudgingRole}END`;
 
-export function dispatchRole(direction: Direction, way: Way): DispatchRole {
+export function dispatchRole(direction: Direction, way: Way): JudgingRole {
   const role = direction === 'egress' ? 'OUT' : 'IN';
   return way === 'request' ? role : `${role}BACK`;
 }
@@ -49,9 +51,14 @@ export function rulesetChain(side: Side, id: RulesetId, way: Way): string {
   return `${CHAIN_PREFIX}${side}-${rulesetName(id)}${way === 'request' ? '' : 'B'}`;
 }
 
-/** A chain of a ruleset that has many rules, for the part of the packets that this text names. */
-export function rulesetPart(at: { readonly side: Side; readonly way: Way }, id: RulesetId, part: string): string {
-  return `${CHAIN_PREFIX}${at.side}-P${digest(`${id} ${at.way} ${part}`, 15)}`;
+/** What becomes of a packet that no rule of a ruleset with many of them admits. */
+export function rulesetEnd(side: Side, id: RulesetId, way: Way): string {
+  return `${CHAIN_PREFIX}${side}-E${rulesetName(id)}${way === 'request' ? '' : 'B'}`;
+}
+
+/** A part of the rules of whoever has these: rulesets that differ in few rules share the others' chains. */
+export function partChain(side: Side, rules: string): string {
+  return `${CHAIN_PREFIX}${side}-P${digest(rules, 16)}`;
 }
 
 /** Of a ruleset in names of chains and in what is logged. */

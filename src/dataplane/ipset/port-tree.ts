@@ -1,6 +1,7 @@
 /**
  * Many admissions -> chains that a packet walks a few of: its protocol, then its port by four bits at a time, lead to the
- * admissions that concern it. The ranges are fixed, so that a rule that comes or goes changes the chains of its own ports alone.
+ * admissions that concern it. The ranges are fixed and chains are named by what is in them, so that a rule that comes or goes
+ * changes the chains of its own ports alone, and rulesets that differ in it share all others.
  */
 import type { Protocol } from '../../model/cluster.ts';
 import type { PortRange } from '../../model/compiled.ts';
@@ -16,11 +17,18 @@ export interface Admission<R> {
 
 export interface PortTreeOptions<R> {
   readonly way: Way;
-  /** Of the chain for these ports: `tcp/4096-8191`; the empty text is the root. */
-  readonly nameOf: (part: string) => string;
+  /** Of the chain that has these rules. */
+  readonly nameOf: (rules: readonly R[]) => string;
   readonly plain: (text: string) => R;
   /** What stands at the end of each chain. */
   readonly end: readonly R[];
+}
+
+export interface PortTree<R> {
+  /** Where a packet comes in. */
+  readonly root: readonly R[];
+  /** By name; those that a chain leads to stand before it. */
+  readonly chains: ReadonlyMap<string, readonly R[]>;
 }
 
 /** As many as are walked one after the other. */
@@ -33,12 +41,9 @@ const ALL_PORTS = { from: 0, to: 65_535 };
 type Ports = Pick<PortRange, 'from' | 'to'>;
 
 /** In each chain the admissions keep their order. */
-export function portTree<R>(
-  admissions: readonly Admission<R>[],
-  options: PortTreeOptions<R>,
-): Map<string, readonly R[]> {
+export function portTree<R>(admissions: readonly Admission<R>[], options: PortTreeOptions<R>): PortTree<R> {
   const chains = new Map<string, readonly R[]>();
-  const { nameOf, plain, end } = options;
+  const { plain, end } = options;
   const everywhere = admissions.filter(({ ports }) => ports === 'every');
   const protocols = PROTOCOLS.filter((protocol) => {
     return admissions.some(({ ports }) => ports !== 'every' && ports.some((range) => range.protocol === protocol));
@@ -47,8 +52,7 @@ export function portTree<R>(
     const name = grow(chains, { protocol, ports: ALL_PORTS, admissions }, options);
     return plain(`-p ${protocol.toLowerCase()} -g ${name}`);
   });
-  chains.set(nameOf(''), [...jumps, ...everywhere.flatMap(({ rules }) => rules('')), ...end]);
-  return chains;
+  return { root: [...jumps, ...everywhere.flatMap(({ rules }) => rules('')), ...end], chains };
 }
 
 interface Branch<R> {
@@ -60,14 +64,17 @@ interface Branch<R> {
 /** @returns the name of the branch's chain */
 function grow<R>(chains: Map<string, readonly R[]>, branch: Branch<R>, options: PortTreeOptions<R>): string {
   const { protocol, ports } = branch;
-  const name = options.nameOf(`${protocol.toLowerCase()}/${ports.from}-${ports.to}`);
+  const put = (rules: readonly R[]) => {
+    const all = [...rules, ...options.end];
+    const name = options.nameOf(all);
+    chains.set(name, all);
+    return name;
+  };
   const admissions = branch.admissions.filter((one) => rangesOf(one, protocol).some((range) => meet(range, ports)));
   const whole = admissions.filter((one) => rangesOf(one, protocol).some((range) => holds(range, ports)));
   // What admits all of these ports would stand in every leaf: with many of them nothing is won by leaves.
   if (admissions.length - whole.length <= LEAF || whole.length > LEAF) {
-    const rules = admissions.flatMap((one) => ownRules(one, branch, options.way));
-    chains.set(name, [...rules, ...options.end]);
-    return name;
+    return put(admissions.flatMap((one) => ownRules(one, branch, options.way)));
   }
   const jumps = partsOf(ports)
     .filter((part) => admissions.some((one) => rangesOf(one, protocol).some((range) => meet(range, part))))
@@ -75,8 +82,7 @@ function grow<R>(chains: Map<string, readonly R[]>, branch: Branch<R>, options: 
       const [match = ''] = portMatches([{ protocol, ...part }], options.way);
       return options.plain(`${match} -g ${grow(chains, { protocol, ports: part, admissions }, options)}`);
     });
-  chains.set(name, [...jumps, ...options.end]);
-  return name;
+  return put(jumps);
 }
 
 function ownRules<R>(admission: Admission<R>, { protocol, ports }: Branch<R>, way: Way): readonly R[] {

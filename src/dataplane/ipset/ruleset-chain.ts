@@ -8,7 +8,17 @@ import type { CompiledRule, CompiledState, IpSet, RuleRef, Ruleset } from '../..
 import { needsSet } from './block-members.ts';
 import type { Counted } from './counters.ts';
 import { LOGGED_BYTES } from './guard-text.ts';
-import { rulesetChain, rulesetName, rulesetPart, type Side, setName, type Way } from './names.ts';
+import {
+  dispatchRole,
+  partChain,
+  rulesetChain,
+  rulesetEnd,
+  rulesetName,
+  type Side,
+  setName,
+  sideChain,
+  type Way,
+} from './names.ts';
 import { portMatches } from './port-matches.ts';
 import { type Admission, LEAF, portTree } from './port-tree.ts';
 
@@ -40,10 +50,11 @@ export function rulesetChains(
     const rules = admissions.flatMap((one) => portMatches(one.ports, way).flatMap(one.rules));
     return new Map([[entry, [...rules, ...end]]]);
   }
-  const nameOf = (part: string) => (part === '' ? entry : rulesetPart({ side, way }, ruleset.id, part));
+  const role = `${dispatchRole(ruleset.direction, way)}END` as const;
   const plain = (text: string): ChainRule => ({ text });
-  const tree = portTree(admissions, { way, nameOf, plain, end: [plain(`-g ${nameOf('end')}`)] });
-  return new Map([[entry, tree.get(entry) ?? []], ...tree, [nameOf('end'), end]]);
+  const nameOf = (rules: readonly ChainRule[]) => partChain(side, JSON.stringify(rules));
+  const tree = portTree(admissions, { way, nameOf, plain, end: [plain(`-g ${sideChain(side, role)}`)] });
+  return new Map([[entry, tree.root], ...tree.chains, [rulesetEnd(side, ruleset.id, way), end]]);
 }
 
 /** What becomes of a packet that no rule admits. */

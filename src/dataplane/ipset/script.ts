@@ -15,6 +15,11 @@ export function emptyScript(): Script {
   return { members: [], declarations: [], rules: [], removals: [] };
 }
 
+/** How much there is to write. */
+export function linesOf({ members, rules }: Script): number {
+  return members.length + rules.length;
+}
+
 /** One table in the format of iptables-restore; empty when there is nothing to do. */
 export function tableText({ declarations, rules }: Pick<Script, 'declarations' | 'rules'>): string {
   const lines = [...declarations.map((chain) => `:${chain} - [0:0]`), ...rules];

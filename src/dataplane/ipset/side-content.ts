@@ -7,9 +7,9 @@ import type { Direction, ObjectKey } from '../../model/cluster.ts';
 import type { CompiledState, IpSet, Ruleset, RulesetId, SetId } from '../../model/compiled.ts';
 import { CapacityError, type Hint } from '../contract.ts';
 import { blockMembers, needsSet } from './block-members.ts';
-import { type Chains, dispatchChains, lookupChains } from './dispatch.ts';
+import { type Chains, dispatchChains, endChains, lookupChains } from './dispatch.ts';
 import { type MarkField, markText } from './mark-field.ts';
-import { mapName, type Side, setName, WAYS } from './names.ts';
+import { dispatchRole, mapName, rulesetEnd, type Side, setName, sideChain, WAYS } from './names.ts';
 import { type ChainRule, rulesetChains } from './ruleset-chain.ts';
 import { emptyScript, type Script } from './script.ts';
 
@@ -31,6 +31,7 @@ export interface SideOptions {
 /** Only a limit: the kernel's tables grow with what is in them. */
 const MOST_MEMBERS = 4_194_304;
 const NO_SETS: ReadonlySet<SetId> = new Set();
+const NO_NAMES: ReadonlySet<string> = new Set();
 
 export class SideContent {
   readonly #options: SideOptions;
@@ -39,8 +40,10 @@ export class SideContent {
   readonly #memberships = new Map<Address, ReadonlySet<SetId>>();
   readonly #maps: Record<Direction, Map<Address, number>> = { ingress: new Map(), egress: new Map() };
   readonly #chains: Chains = new Map();
-  /** Names of each ruleset's chains. */
+  /** Names of each ruleset's chains; some are of several. */
   readonly #rulesets = new Map<RulesetId, ReadonlySet<string>>();
+  /** How many rulesets have a chain. */
+  readonly #holders = new Map<string, number>();
   #begun = false;
 
   constructor(options: SideOptions) {
@@ -172,9 +175,14 @@ export class SideContent {
       for (const direction of ['egress', 'ingress'] as const) {
         const held = [...state.rulesets.values()].filter((one) => one.direction === direction);
         const own = new Map(held.map(({ id }) => [id, numbers.get(id) as number]));
-        const chains = dispatchChains({ side, direction, way }, own, field);
-        const [root = ''] = chains.keys();
-        for (const name of this.#chains.keys()) if (name.startsWith(`${root}-`) && !chains.has(name)) stale.add(name);
+        const ending = new Map([...own].filter(([id]) => this.#rulesets.get(id)?.has(rulesetEnd(side, id, way))));
+        const at = { side, direction, way };
+        const chains = new Map([...dispatchChains(at, own, field), ...endChains(at, ending, field)]);
+        const root = sideChain(side, dispatchRole(direction, way));
+        for (const name of this.#chains.keys()) {
+          const dispatches = name.startsWith(`${root}-`) || name.startsWith(`${root}END`);
+          if (dispatches && !chains.has(name)) stale.add(name);
+        }
         for (const [name, rules] of chains) this.#writeChain(name, rules, script);
       }
     }
@@ -183,7 +191,7 @@ export class SideContent {
 
   #updateRuleset(id: RulesetId, state: CompiledState, stale: Set<string>, script: Script): void {
     const ruleset = state.rulesets.get(id);
-    const before = this.#rulesets.get(id) ?? [];
+    const before = this.#rulesets.get(id) ?? NO_NAMES;
     const after = new Set<string>();
     for (const way of ruleset === undefined ? [] : WAYS) {
       for (const [name, rules] of rulesetChains(ruleset as Ruleset, state.sets, { ...this.#options, way })) {
@@ -191,9 +199,19 @@ export class SideContent {
         this.#writeChain(name, rules, script);
       }
     }
-    for (const name of before) if (!after.has(name)) stale.add(name);
+    for (const name of after) if (!before.has(name)) this.#holders.set(name, (this.#holders.get(name) ?? 0) + 1);
+    for (const name of before) if (!after.has(name)) this.#letGo(name, stale);
     if (ruleset === undefined) this.#rulesets.delete(id);
     else this.#rulesets.set(id, after);
+  }
+
+  #letGo(name: string, stale: Set<string>): void {
+    const others = (this.#holders.get(name) ?? 1) - 1;
+    if (others > 0) this.#holders.set(name, others);
+    else {
+      this.#holders.delete(name);
+      stale.add(name);
+    }
   }
 
   #writeChain(name: string, rules: readonly ChainRule[], script: Script): void {
@@ -206,7 +224,8 @@ export class SideContent {
 
   /** Emptied by their declaration; all of them before the first goes, because they refer to each other. */
   #removeChains(names: ReadonlySet<string>, script: Script): void {
-    const there = [...names].filter((name) => this.#chains.delete(name));
+    // One that a ruleset let go another may have come to hold in the same update.
+    const there = [...names].filter((name) => !this.#holders.has(name) && this.#chains.delete(name));
     script.declarations.push(...there);
     script.rules.push(...there.map((name) => `-X ${name}`));
   }

@@ -20,8 +20,6 @@ const SCRIPT = fileURLToPath(new URL('fed-agent.ts', import.meta.url));
 const NODE: NodeName = 'node1';
 /** Milliseconds: with 10,000 policies an agent waits for one run of ipset or iptables for a minute and longer. */
 const PATIENCE = 240_000;
-/** So long at most they are waited for. */
-const CALM_MS = 5_000;
 /** What agents do behind a state that is in force, the second copy say, is over by then. */
 const REST_MS = 250;
 
@@ -100,6 +98,7 @@ class AgentsEngine implements Engine {
   load(policies: number, signal: AbortSignal): Promise<number | undefined> {
     return this.agents.awake(async () => {
       const took = await this.#load(policies, signal);
+      await this.#calm(signal);
       await wait(REST_MS);
       return took;
     });
@@ -135,14 +134,12 @@ class AgentsEngine implements Engine {
     return this.#parts.close();
   }
 
-  /** Whatever takes them long they leave to other programs. */
+  /** A change that changes nothing: it is through when all is that agents do behind the state before. */
   async #calm(signal: AbortSignal): Promise<void> {
-    const { lab, feed } = this.#parts;
-    const pids = [...lab.nodes.keys()].flatMap((node) => feed.pidOf(node) ?? []);
-    for (let waited = 0; waited < CALM_MS; waited += REST_MS) {
-      await wait(REST_MS, undefined, { signal });
-      if (!pids.some(hasChildren)) return;
-    }
+    // What was due while they stood still begins at once.
+    await wait(REST_MS, undefined, { signal });
+    this.#parts.feed.send({});
+    await this.agents.settled(signal);
   }
 
   #signal(signal: 'SIGCONT' | 'SIGSTOP'): void {
@@ -166,14 +163,6 @@ function sendSignal(pid: number, signal: NodeJS.Signals): void {
     process.kill(pid, signal);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-  }
-}
-
-function hasChildren(pid: number): boolean {
-  try {
-    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8') !== '';
-  } catch {
-    return false;
   }
 }
 
