@@ -11,6 +11,7 @@ import { type Hook, otherSide, SIDES, type Side } from './names.ts';
 import type { Programs } from './programs.ts';
 import type { ChainRule } from './ruleset-chain.ts';
 import { type Script, tableText } from './script.ts';
+import { settledAll } from './settled-all.ts';
 import { SideContent, type SideOptions, type Wanted } from './side-content.ts';
 import { takeSnapshot } from './snapshot.ts';
 import { type Compared, differencesOf, expectedOf } from './verify.ts';
@@ -80,8 +81,7 @@ export class FamilyRules {
   /** Writes everything but the flip. @returns lines for `ipset restore` that put it in force */
   async write({ content, chainsBefore, script, side }: Draft): Promise<readonly string[]> {
     const { programs } = this.#options;
-    await programs.restoreSets(script.members);
-    await this.#harvest(chainsBefore, script.declarations);
+    await settledAll([programs.restoreSets(script.members), this.#harvest(chainsBefore, script.declarations)]);
     await programs.restoreRules(this.family, tableText(script));
     this.#sides[side] = { content, behind: NOTHING };
     return [flipLine(this.family), ...script.removals];
@@ -129,7 +129,8 @@ export class FamilyRules {
     const known = this.#inForce === undefined ? undefined : expected(this.#inForce);
     const [rules, sets] = await Promise.all([programs.saveRules(this.family), programs.saveSets()]);
     const side = known === undefined ? ((await takeSnapshot(programs, this.family)).inForce ?? 'L') : known.side;
-    return differencesOf(known ?? expected(side), { rules, sets });
+    const retired = this.#sides[side]?.content.retired;
+    return differencesOf({ ...(known ?? expected(side)), ...(retired && { retired }) }, { rules, sets });
   }
 
   get inForce(): Side | undefined {

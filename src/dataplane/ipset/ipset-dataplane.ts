@@ -200,8 +200,9 @@ export class IpsetDataplane implements Dataplane {
       const { drafts, links } = this.#draft(state);
       // Names first: an event may come before this call is over.
       this.#drops.follow(state);
-      const flips = await settledAll(drafts.map(({ family, draft }) => family.write(draft)));
-      const guards = await this.#guard.prepare(links);
+      const written = settledAll(drafts.map(({ family, draft }) => family.write(draft)));
+      const [guards = 0] = await settledAll([this.#guard.prepare(links), written.then(() => 0)]);
+      const flips = await written;
       await this.#programs.restoreSets(flips.flat());
       for (const { family } of drafts) family.flipped();
       this.#generation++;

@@ -49,51 +49,59 @@ export function portTree<R>(admissions: readonly Admission<R>[], options: PortTr
     return admissions.some(({ ports }) => ports !== 'every' && ports.some((range) => range.protocol === protocol));
   });
   const jumps = protocols.map((protocol) => {
-    const name = grow(chains, { protocol, ports: ALL_PORTS, admissions }, options);
+    const own = admissions.flatMap((one) => ownOf(one, protocol));
+    const name = grow(chains, { protocol, ports: ALL_PORTS, own }, options);
     return plain(`-p ${protocol.toLowerCase()} -g ${name}`);
   });
   return { root: [...jumps, ...everywhere.flatMap(({ rules }) => rules('')), ...end], chains };
 }
 
+/** What an admission has of one protocol. */
+interface Own<R> {
+  readonly ranges: readonly Ports[];
+  readonly rules: Admission<R>['rules'];
+}
+
+function ownOf<R>({ ports, rules }: Admission<R>, protocol: Protocol): Own<R>[] {
+  if (ports === 'every') return [{ ranges: [ALL_PORTS], rules }];
+  const ranges = ports.filter((range) => range.protocol === protocol);
+  return ranges.length === 0 ? [] : [{ ranges, rules }];
+}
+
 interface Branch<R> {
   readonly protocol: Protocol;
   readonly ports: Ports;
-  readonly admissions: readonly Admission<R>[];
+  /** Those that admit any of the ports. */
+  readonly own: readonly Own<R>[];
 }
 
 /** @returns the name of the branch's chain */
 function grow<R>(chains: Map<string, readonly R[]>, branch: Branch<R>, options: PortTreeOptions<R>): string {
-  const { protocol, ports } = branch;
+  const { protocol, ports, own } = branch;
   const put = (rules: readonly R[]) => {
     const all = [...rules, ...options.end];
     const name = options.nameOf(all);
     chains.set(name, all);
     return name;
   };
-  const admissions = branch.admissions.filter((one) => rangesOf(one, protocol).some((range) => meet(range, ports)));
-  const whole = admissions.filter((one) => rangesOf(one, protocol).some((range) => holds(range, ports)));
+  const whole = own.filter(({ ranges }) => ranges.some((range) => holds(range, ports))).length;
   // What admits all of these ports would stand in every leaf: with many of them nothing is won by leaves.
-  if (admissions.length - whole.length <= LEAF || whole.length > LEAF) {
-    return put(admissions.flatMap((one) => ownRules(one, branch, options.way)));
+  if (own.length - whole <= LEAF || whole > LEAF) {
+    return put(own.flatMap((one) => ownRules(one, branch, options.way)));
   }
-  const jumps = partsOf(ports)
-    .filter((part) => admissions.some((one) => rangesOf(one, protocol).some((range) => meet(range, part))))
-    .map((part) => {
-      const [match = ''] = portMatches([{ protocol, ...part }], options.way);
-      return options.plain(`${match} -g ${grow(chains, { protocol, ports: part, admissions }, options)}`);
-    });
+  const jumps = partsOf(ports).flatMap((part) => {
+    const within = own.filter(({ ranges }) => ranges.some((range) => meet(range, part)));
+    if (within.length === 0) return [];
+    const [match = ''] = portMatches([{ protocol, ...part }], options.way);
+    return options.plain(`${match} -g ${grow(chains, { protocol, ports: part, own: within }, options)}`);
+  });
   return put(jumps);
 }
 
-function ownRules<R>(admission: Admission<R>, { protocol, ports }: Branch<R>, way: Way): readonly R[] {
-  const ranges = rangesOf(admission, protocol);
-  if (ranges.some((range) => holds(range, ports))) return admission.rules('');
+function ownRules<R>({ ranges, rules }: Own<R>, { protocol, ports }: Branch<R>, way: Way): readonly R[] {
+  if (ranges.some((range) => holds(range, ports))) return rules('');
   const own = ranges.filter((range) => meet(range, ports)).map(({ from, to }) => ({ protocol, from, to }));
-  return portMatches(own, way).flatMap((match) => admission.rules(match));
-}
-
-function rangesOf<R>({ ports }: Admission<R>, protocol: Protocol): readonly Ports[] {
-  return ports === 'every' ? [ALL_PORTS] : ports.filter((range) => range.protocol === protocol);
+  return portMatches(own, way).flatMap((match) => rules(match));
 }
 
 function partsOf({ from, to }: Ports): readonly Ports[] {

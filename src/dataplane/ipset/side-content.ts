@@ -30,6 +30,8 @@ export interface SideOptions {
 
 /** Only a limit: the kernel's tables grow with what is in them. */
 const MOST_MEMBERS = 4_194_304;
+/** Chains that no packet comes to any more stay until there are so many: to read their counters takes longer than to write. */
+const MOST_RETIRED = 500;
 const NO_SETS: ReadonlySet<SetId> = new Set();
 const NO_NAMES: ReadonlySet<string> = new Set();
 
@@ -44,6 +46,7 @@ export class SideContent {
   readonly #rulesets = new Map<RulesetId, ReadonlySet<string>>();
   /** How many rulesets have a chain. */
   readonly #holders = new Map<string, number>();
+  readonly #retired = new Set<string>();
   #begun = false;
 
   constructor(options: SideOptions) {
@@ -57,6 +60,11 @@ export class SideContent {
 
   get chainsOfRulesets(): ReadonlyMap<RulesetId, ReadonlySet<string>> {
     return this.#rulesets;
+  }
+
+  /** Of `chains` those that are there for their counters alone. */
+  get retired(): ReadonlySet<string> {
+    return this.#retired;
   }
 
   /** Names of all sets with their numbers of members. */
@@ -77,7 +85,9 @@ export class SideContent {
     const gone = this.#updateSets(wanted.state, whole?.sets, script);
     this.#updateMembers(wanted.state, whole?.addresses, script);
     for (const direction of ['egress', 'ingress'] as const) this.#updateMap(direction, wanted, script);
-    this.#updateChains(wanted, whole?.rulesets, script);
+    const stale = this.#updateChains(wanted, whole?.rulesets, script);
+    // A set that goes may be named by any of them.
+    this.#retire(stale, gone.length > 0, script);
     for (const name of gone) script.removals.push(`destroy ${name}`);
     return script;
   }
@@ -165,7 +175,8 @@ export class SideContent {
     this.#maps[direction] = wanted;
   }
 
-  #updateChains({ state, numbers }: Wanted, changed: ReadonlySet<RulesetId> | undefined, script: Script): void {
+  /** @returns the names of those that nothing leads to any more */
+  #updateChains({ state, numbers }: Wanted, changed: ReadonlySet<RulesetId> | undefined, script: Script): Set<string> {
     const { side, field } = this.#options;
     const stale = new Set<string>();
     for (const id of changed ?? new Set([...this.#rulesets.keys(), ...state.rulesets.keys()])) {
@@ -186,7 +197,7 @@ export class SideContent {
         for (const [name, rules] of chains) this.#writeChain(name, rules, script);
       }
     }
-    this.#removeChains(stale, script);
+    return stale;
   }
 
   #updateRuleset(id: RulesetId, state: CompiledState, stale: Set<string>, script: Script): void {
@@ -215,6 +226,7 @@ export class SideContent {
   }
 
   #writeChain(name: string, rules: readonly ChainRule[], script: Script): void {
+    this.#retired.delete(name);
     const known = this.#chains.get(name);
     if (known !== undefined && sameTexts(known, rules)) return;
     this.#chains.set(name, rules);
@@ -223,11 +235,14 @@ export class SideContent {
   }
 
   /** Emptied by their declaration; all of them before the first goes, because they refer to each other. */
-  #removeChains(names: ReadonlySet<string>, script: Script): void {
+  #retire(names: ReadonlySet<string>, now: boolean, script: Script): void {
     // One that a ruleset let go another may have come to hold in the same update.
-    const there = [...names].filter((name) => !this.#holders.has(name) && this.#chains.delete(name));
-    script.declarations.push(...there);
-    script.rules.push(...there.map((name) => `-X ${name}`));
+    for (const name of names) if (!this.#holders.has(name) && this.#chains.has(name)) this.#retired.add(name);
+    if (!now && this.#retired.size <= MOST_RETIRED) return;
+    for (const name of this.#retired) this.#chains.delete(name);
+    script.declarations.push(...this.#retired);
+    script.rules.push(...[...this.#retired].map((name) => `-X ${name}`));
+    this.#retired.clear();
   }
 
   #shape(): string {

@@ -80,7 +80,10 @@ export class Feed {
   #welcome(socket: Socket): void {
     this.#agents.set(socket, undefined);
     socket.on('error', () => {}).on('close', () => this.#agents.delete(socket));
-    createInterface({ input: socket }).on('line', (text) => this.#agents.set(socket, greeting.parse(JSON.parse(text))));
+    createInterface({ input: socket })
+      .on('line', (text) => this.#agents.set(socket, greeting.parse(JSON.parse(text))))
+      // The socket's, once more.
+      .on('error', () => {});
     socket.write(textOf({ revision: this.revision, upserts: [...this.#objects.values()], deletes: [] }));
   }
 }
