@@ -72,6 +72,25 @@ static __always_inline int to_node_ip(struct __sk_buff *skb, struct run *run, co
   return family == 4 ? to_node_judge4(skb, run, &packet, judged) : to_node_judge6(skb, run, &packet, judged);
 }
 
+/* What somebody's own endpoint sends; the run has the packet's mark. */
+static __always_inline int to_node_marked(struct __sk_buff *skb, struct run *run, const __u32 l2) {
+  if (unlikely(is_orphan(skb, run))) {
+    struct packet none = {};
+
+    return drop(skb, run, &none, REASON_DROP_SOURCE);
+  }
+  run->slot = mark_slot(run->mark);
+  struct endpoint *endpoint = endpoint_find(run->copy, run->slot);
+
+  if (mark_is_reply(run->mark) || !endpoint || !endpoint->egress_ruleset) return to_node_pass(skb);
+  __be16 ethertype = link_ethertype(skb, l2);
+
+  if (likely(ethertype == bpf_htons(ETH_P_IP))) return to_node_ip(skb, run, l2, 4);
+  if (ethertype == bpf_htons(ETH_P_IPV6)) return to_node_ip(skb, run, l2, 6);
+  if (ethertype == bpf_htons(ETH_P_ARP)) return to_node_pass(skb);
+  return drop_unknown_frame(skb, run, ethertype);
+}
+
 static __always_inline int to_node_frame(struct __sk_buff *skb, const __u32 l2) {
   __u32 field = mark_field(skb);
   struct run run;
@@ -79,19 +98,5 @@ static __always_inline int to_node_frame(struct __sk_buff *skb, const __u32 l2) 
   if (!mark_slot(field)) return CONTINUE;
   run_begin(&run, skb, HOOK_TO_NODE);
   run.mark = field;
-  if (unlikely(is_orphan(skb, &run))) {
-    struct packet none = {};
-
-    return drop(skb, &run, &none, REASON_DROP_SOURCE);
-  }
-  run.slot = mark_slot(field);
-  struct endpoint *endpoint = endpoint_find(run.copy, run.slot);
-
-  if (mark_is_reply(field) || !endpoint || !endpoint->egress_ruleset) return to_node_pass(skb);
-  __be16 ethertype = link_ethertype(skb, l2);
-
-  if (likely(ethertype == bpf_htons(ETH_P_IP))) return to_node_ip(skb, &run, l2, 4);
-  if (ethertype == bpf_htons(ETH_P_IPV6)) return to_node_ip(skb, &run, l2, 6);
-  if (ethertype == bpf_htons(ETH_P_ARP)) return to_node_pass(skb);
-  return drop_unknown_frame(skb, &run, ethertype);
+  return to_node_marked(skb, &run, l2);
 }

@@ -10,6 +10,7 @@
 #include "link.h"
 #include "neighbour.h"
 #include "parse.h"
+#include "to_node.h"
 
 /* What can't be read is not admitted where either end is isolated. */
 static __always_inline bool to_pod_guarded(const struct __sk_buff *skb, const struct run *run,
@@ -227,6 +228,13 @@ static __always_inline int to_pod_ip(struct __sk_buff *skb, struct run *run, con
   return family == 4 ? to_pod_judge4(skb, run, &packet, flow, judged) : to_pod_judge6(skb, run, &packet, flow, judged);
 }
 
+/* Open until its pod is known: to the node's pods it is a way out like any other, where their egress is judged. */
+static __noinline int to_pod_unknown(struct __sk_buff *skb, struct run *run) {
+  run->hook = HOOK_TO_NODE;
+  run->mark = mark_field(skb);
+  return mark_slot(run->mark) ? to_node_marked(skb, run, LINK_ETHERNET) : CONTINUE;
+}
+
 static __always_inline int to_pod_frame(struct __sk_buff *skb) {
   struct run run;
   int verdict;
@@ -234,7 +242,7 @@ static __always_inline int to_pod_frame(struct __sk_buff *skb) {
   run_begin(&run, skb, HOOK_TO_POD);
   struct endpoint *endpoint = link_endpoint(skb, &run, &verdict);
 
-  if (unlikely(!endpoint)) return verdict;
+  if (unlikely(!endpoint)) return verdict == CONTINUE ? to_pod_unknown(skb, &run) : verdict;
   run.mark = mark_field(skb);
   __be16 ethertype = link_ethertype(skb, LINK_ETHERNET);
 

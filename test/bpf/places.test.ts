@@ -208,6 +208,20 @@ describeAsRoot('places', () => {
       expect(both(state)).toEqual(expected);
     });
 
+    it('that is open is no way around the egress of the node’s pods', () => {
+      const { webEgress } = RULESET;
+      const arrive = (packet: Uint8Array, reply = false) => {
+        return path.run('to_pod', { packet, ifindex: path.ifindex('new'), mark: path.markOf('web', reply) });
+      };
+      path.apply({ ...PLACES, pending: 'OPEN', endpoints: { web: { egress: webEgress } } });
+      expect(arrive(frame)).toMatchObject({ passed: false, reasons: ['POLICY'] });
+      expect(arrive(frame, true).passed).toBe(true);
+      expect(arrive(arp({ sender: ENDPOINTS.web.ipv4, target: '10.1.0.1' })).passed).toBe(true);
+      const rows = [{ ruleset: webEgress, peer: 'anyone', ports: [port('tcp', 80)] }] as const;
+      path.apply({ ...PLACES, pending: 'OPEN', endpoints: { web: { egress: webEgress } }, rows });
+      expect(arrive(frame).passed).toBe(true);
+    });
+
     it('leaves no mark that somebody else could have written', () => {
       path.apply({});
       const { mark } = path.run('from_pod', { packet: frame, ifindex: path.ifindex('new'), mark: path.markOf('web') });
