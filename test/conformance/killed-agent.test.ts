@@ -104,7 +104,7 @@ class LoggedAgent {
   }
 
   private constructor({ folder, pins, node }: { folder: string; pins: string; node: NodeInterfaces }) {
-    const agent = [MAIN, 'agent', '--manifests', folder, '--node-name', node.node, '--pin-dir', pins];
+    const agent = [MAIN, 'agent', '--manifests', folder, '--node-name', node.node, '--pin-dir', pins, '--socket', ''];
     const onLine = (line: string) => {
       this.#lines.push(line);
       this.#onLine();

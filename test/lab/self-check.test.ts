@@ -107,7 +107,7 @@ describeAsRoot('without privilege', () => {
   it('selvedge agent names the capabilities that it lacks', async (context) => {
     if (hiddenFromOthers) context.skip(hiddenFromOthers);
     const pinDir = `/sys/fs/bpf/selvedge-test-${process.pid}-unprivileged`;
-    const agent = ['agent', ...shop, '--node-name', 'node1', '--pin-dir', pinDir];
+    const agent = ['agent', ...shop, '--node-name', 'node1', '--pin-dir', pinDir, '--socket', ''];
     const words = await said([...unprivileged, './bin/selvedge', ...agent]);
     rmSync(pinDir, { recursive: true, force: true });
     expect(words).toMatch(

@@ -31,7 +31,9 @@ export class NodeAgent {
   readonly #checks = new Set<() => void>();
 
   constructor({ namespace, node, pinDir, object, args, flags = [] }: AgentOptions) {
-    const agent = [process.execPath, ...flags, MAIN, 'agent', '--node-name', node, '--pin-dir', pinDir, ...args];
+    const agent = [process.execPath, ...flags, MAIN, 'agent', '--node-name', node, '--pin-dir', pinDir];
+    // The default is the machine's own agent's; `args` may name another.
+    agent.push('--socket', '', ...args);
     const onLine = (line: string) => {
       this.said.push({ ...parsed(line), at: performance.now() });
       for (const check of [...this.#checks]) check();

@@ -53,7 +53,7 @@ describeAsRoot('the directory of an agent', () => {
     const namespace = `slv-mounts-${process.pid}`;
     await run('ip', ['netns', 'add', namespace]);
     try {
-      const agent = [process.execPath, MAIN, 'agent', '--manifests', SHOP];
+      const agent = [process.execPath, MAIN, 'agent', '--manifests', SHOP, '--socket', ''];
       const refused = run('ip', ['netns', 'exec', namespace, ...agent, '--pin-dir', '/sys/fs/bpf/selvedge-mounts']);
       await expect(refused).rejects.toThrow(/nsenter --net=/);
     } finally {
