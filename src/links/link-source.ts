@@ -8,7 +8,7 @@ import { type Address, parseAddress } from '../model/address.ts';
 import type { ExitLink, NodeLinks, PodLink } from '../model/links.ts';
 import { BpfError, netlink } from '../native.ts';
 import { missingCapabilities, PrivilegeError } from '../privilege.ts';
-import { classify, type LinkFacts, networkOf } from './classify.ts';
+import { classify, type LinkFacts, type NameTest, nameTest, networkOf } from './classify.ts';
 import { LinkTable } from './link-table.ts';
 
 /** The events are compared with what the kernel says itself: when there were none for so long, or it is so long ago. */
@@ -17,10 +17,12 @@ const CHECK_MS = { quiet: 60_000, busy: 600_000 } as const;
 /**
  * Asks the kernel once, then follows its events, and emits what differs after each burst; never completes. Errors when the
  * kernel cannot be asked (out of descriptors, say): subscribe again.
+ *
+ * @param notPods names of interfaces and bridges that are nobody's pod, see nameTest
  */
-export function linkSource(): Observable<NodeLinks> {
+export function linkSource(notPods: readonly string[] = []): Observable<NodeLinks> {
   return new Observable((subscriber) => {
-    const listing = new Listing();
+    const listing = new Listing(nameTest(notPods));
     let last: NodeLinks | undefined;
     let scheduled: NodeJS.Immediate | undefined;
     let since: number | undefined;
@@ -75,15 +77,27 @@ interface Peer {
   readonly addresses: readonly Address[];
 }
 
+/** An address of the node's own. */
+interface OwnAddress {
+  readonly ifindex: number;
+  readonly prefixLength: number;
+  readonly address: Address;
+}
+
 /** What is known of the interfaces and of their other ends between two emissions. */
 class Listing {
+  readonly #notPods: NameTest;
   readonly #table = new LinkTable();
   /** Absent: to be asked for. */
-  #own: readonly netlink.Address[] | undefined;
+  #own: readonly OwnAddress[] | undefined;
   /** By our end's index; an entry is kept until something in that namespace changes, or the interface goes. */
   readonly #peers = new Map<number, Peer>();
   #missed = false;
   #listedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(notPods: NameTest) {
+    this.#notPods = notPods;
+  }
 
   note(event: netlink.NetlinkEvent): void {
     if (event.kind === 'overflow') {
@@ -112,14 +126,14 @@ class Listing {
       this.#table.replace(netlink.links());
       this.#listedAt = now;
     }
-    this.#own ??= netlink.addresses();
+    this.#own ??= ownAddresses();
     const { links } = this.#table;
     const own = this.#own;
     const gone = this.#table.takeGone();
     const missed = this.#missed;
     this.#missed = false;
     const facts = factsOf(links, own);
-    const roles = classify(facts);
+    const roles = classify(facts, this.#notPods);
     const pods = new Map<number, PodLink>();
     const exits = new Map<number, ExitLink>();
     for (const [index, link] of links.entries()) {
@@ -130,7 +144,7 @@ class Listing {
       if (role === 'pod') pods.set(ifindex, { ifindex, name, addresses: this.#addressesBehind(link) });
     }
     for (const ifindex of this.#peers.keys()) if (!pods.has(ifindex)) this.#peers.delete(ifindex);
-    return { pods, exits, ownAddresses: new Set(own.map((one) => canonical(one.address))), gone, missed };
+    return { pods, exits, ownAddresses: new Set(own.map(({ address }) => address)), gone, missed };
   }
 
   #forgetNamespace(netnsId: number): void {
@@ -167,19 +181,30 @@ function addressesIn(netnsId: number): readonly netlink.Address[] | undefined {
   }
 }
 
-function factsOf(links: readonly netlink.Link[], own: readonly netlink.Address[]): LinkFacts[] {
-  const byLink = Map.groupBy(own, (one) => one.ifindex);
-  return links.map(({ ifindex, name, kind, loopback, master, peerNetnsId }) => {
-    const addresses = (byLink.get(ifindex) ?? []).map(({ address, prefixLength }) => ({
-      address: canonical(address),
-      prefixLength,
-    }));
-    return { ifindex, name, kind, loopback, master, peerNetnsId, addresses };
+function ownAddresses(): OwnAddress[] {
+  return netlink.addresses().map(({ ifindex, prefixLength, address }) => {
+    return { ifindex, prefixLength, address: canonical(address) };
   });
 }
 
+function factsOf(links: readonly netlink.Link[], own: readonly OwnAddress[]): LinkFacts[] {
+  const byLink = Map.groupBy(own, (one) => one.ifindex);
+  return links.map(({ ifindex, name, kind, loopback, master, peerNetnsId }) => {
+    return { ifindex, name, kind, loopback, master, peerNetnsId, addresses: byLink.get(ifindex) ?? [] };
+  });
+}
+
+/** By the kernel's text: every veth has an address of the node's, which are asked for again with each that comes. */
+const spellings = new Map<string, Address>();
+const MOST_SPELLINGS = 4096;
+
 function canonical(text: string): Address {
+  const known = spellings.get(text);
+  if (known !== undefined) return known;
   const address = parseAddress(text);
   if (address === undefined) throw new TypeError(`netlink gave ${JSON.stringify(text)} for an address`);
+  // A pod may have as many as it likes.
+  if (spellings.size >= MOST_SPELLINGS) spellings.clear();
+  spellings.set(text, address);
   return address;
 }
