@@ -1,5 +1,5 @@
-// docs/install-flannel.md and the Dockerfile against what they speak of: the chart's values, the DaemonSet's capabilities, setup's packages.
-import { existsSync, readFileSync } from 'node:fs';
+// docs/install-flannel.md, the Dockerfile and the pages for contributors against what they speak of: values, capabilities, packages, folders.
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { parse } from 'yaml';
 
@@ -67,4 +67,18 @@ it('the Dockerfile’s base is pinned, and its Node is the one of the lock file'
       new RegExp(`^ARG BASE=node:${version}-bookworm-slim@sha256:[0-9a-f]{64}$`, 'm'),
     );
   }
+});
+
+it('every folder of the sources stands in the page on the architecture, and what it names is there', () => {
+  const page = text('docs/architecture.md');
+  const folders = readdirSync('src', { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  for (const { name } of folders)
+    if (name !== 'model') expect(page, name).toMatch(new RegExp(`^\\| \`src/${name}`, 'm'));
+  for (const [, path = ''] of page.matchAll(/`((?:src|native|bpf|bench|deploy|test)(?:\/[\w.-]+)*)\/?`/g))
+    expect(existsSync(path), path).toBe(true);
+});
+
+it('CONTRIBUTING.md names files that are there', () => {
+  for (const [, path = ''] of text('CONTRIBUTING.md').matchAll(/`((?:src|test|scripts|bpf|build)\/[\w./-]*\w)/g))
+    if (!path.startsWith('build')) expect(existsSync(path), path).toBe(true);
 });
