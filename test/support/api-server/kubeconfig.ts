@@ -10,6 +10,8 @@ export interface KubeconfigContent {
   readonly authority?: string;
   readonly token?: string;
   readonly client?: KeyPair;
+  /** Of a proxy between. */
+  readonly proxy?: string;
   readonly exec?: { readonly command: string; readonly args: readonly string[] };
 }
 
@@ -39,10 +41,11 @@ export class Kubeconfig implements Disposable {
   }
 }
 
-function kubeconfigText({ server, authority, token, client, exec }: KubeconfigContent): string {
+function kubeconfigText({ server, authority, token, client, proxy, exec }: KubeconfigContent): string {
   const base64 = (text: string) => Buffer.from(text).toString('base64');
   const cluster = {
     server,
+    ...(proxy && { 'proxy-url': proxy }),
     ...(authority ? { 'certificate-authority-data': base64(authority) } : { 'insecure-skip-tls-verify': true }),
   };
   const user = {
