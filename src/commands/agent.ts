@@ -30,6 +30,7 @@ interface Options extends CniOptions {
   readonly setSysctls: boolean;
   readonly pinDir: string;
   readonly pending: PendingMode;
+  readonly notPods: string[];
   readonly logLevel: LogLevel;
   readonly healthAddress: HealthAddress | typeof NOWHERE;
   readonly socket: string;
@@ -75,6 +76,12 @@ export function agentCommand(): Command {
         .default('auto', 'auto: closed unless nobody it could be is under a policy'),
     )
     .addOption(
+      new Option(
+        '--not-pods <name...>',
+        "interfaces that are no pods', and bridges whose ports are none, as docker0 or 'br-*'",
+      ).default([], 'none'),
+    )
+    .addOption(
       new Option('--health-address <host:port>', "where /healthz, /readyz and /metrics are served; '' for nowhere")
         .env('SELVEDGE_HEALTH_ADDRESS')
         .argParser(healthAddress)
@@ -116,7 +123,7 @@ async function run(options: Options): Promise<void> {
   const parts = {
     node: options.nodeName,
     source: claims.over(sourceOf(options, hearing, log)),
-    links: linkSource(),
+    links: linkSource(options.notPods),
     pending: options.pending,
     log,
   };

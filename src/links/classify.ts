@@ -24,16 +24,31 @@ export type LinkRole = 'pod' | 'exit' | 'none';
  * A veth into another namespace is a pod's when it is a bridge port, or has no network of its own (the ptp plugins give
  * the host's end nothing or one single address); a veth that holds an address with a network is an uplink, as on nodes that
  * are containers themselves. A bridge is a way out unless pods hang on it: what crosses it to them is judged at their veths.
+ *
+ * @param notPods names of interfaces that are none although they look like it, and of bridges none of whose ports are
  */
-export function classify(links: readonly LinkFacts[]): ReadonlyMap<number, LinkRole> {
-  const pods = new Set(links.filter(isPodLink).map((link) => link.ifindex));
+export function classify(links: readonly LinkFacts[], notPods: NameTest = () => false): ReadonlyMap<number, LinkRole> {
+  const others = new Set(links.filter(({ name }) => notPods(name)).map((link) => link.ifindex));
+  const isOther = ({ ifindex, master = 0 }: LinkFacts) => others.has(ifindex) || others.has(master);
+  const pods = new Set(links.filter((link) => isPodLink(link) && !isOther(link)).map((link) => link.ifindex));
   const podBridges = new Set(links.filter((link) => pods.has(link.ifindex)).map((link) => link.master));
   return new Map(
     links.map((link) => {
       if (pods.has(link.ifindex)) return [link.ifindex, 'pod'];
-      return [link.ifindex, link.loopback || podBridges.has(link.ifindex) ? 'none' : 'exit'];
+      // What goes to the ports of such a bridge passes the bridge itself, or is not a pod's.
+      const isNone = link.loopback || podBridges.has(link.ifindex) || others.has(link.master ?? 0);
+      return [link.ifindex, isNone ? 'none' : 'exit'];
     }),
   );
+}
+
+export type NameTest = (name: string) => boolean;
+
+/** @param names of interfaces; the last character may be a `*` that stands for any rest */
+export function nameTest(names: readonly string[]): NameTest {
+  const whole = new Set(names);
+  const starts = names.filter((name) => name.endsWith('*')).map((name) => name.slice(0, -1));
+  return (name) => whole.has(name) || starts.some((start) => name.startsWith(start));
 }
 
 /** `10.9.0.1/24`: what makes a veth into another namespace a way out and no pod's; undefined of any other link. */

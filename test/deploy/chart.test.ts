@@ -21,6 +21,7 @@ describeWith(HELM, 'the chart', (helm) => {
   test.each([
     ['dataplane=ipset', '--dataplane=ipset'],
     ['pending=closed', '--pending=closed'],
+    ['notPods={docker0,br-*}', 'br-*'],
     ['events=all', '--events=all'],
     ['eventLimit=0', '--event-limit=0'],
     ['eventLimit=4294967295', '--event-limit=4294967295'],

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { classify, type LinkFacts } from '../../src/links/classify.ts';
+import { classify, type LinkFacts, nameTest } from '../../src/links/classify.ts';
 import type { Address } from '../../src/model/address.ts';
 
 function link(
@@ -32,4 +32,19 @@ it('takes the host’s end of a routed veth for a pod’s, with a single address
     link(9, { kind: 'veth' }),
   ]);
   expect([...roles.values()]).toEqual(['pod', 'pod', 'exit']);
+});
+
+it('leaves alone what is said to be no pod’s: a bridge with its ports, and a veth by its name', () => {
+  const roles = classify(
+    [
+      link(1, { name: 'cni0', kind: 'bridge', addresses: ['10.244.0.1/24'] }),
+      link(2, { name: 'veth1', kind: 'veth', peerNetnsId: 1, master: 1 }),
+      link(3, { name: 'docker0', kind: 'bridge', addresses: ['172.17.0.1/16'] }),
+      link(4, { name: 'veth2', kind: 'veth', peerNetnsId: 2, master: 3 }),
+      link(5, { name: 'lxc7', kind: 'veth', peerNetnsId: 3 }),
+      link(6, { name: 'my-docker0', kind: 'veth', peerNetnsId: 4 }),
+    ],
+    nameTest(['docker0', 'lxc*']),
+  );
+  expect([...roles.values()]).toEqual(['none', 'pod', 'exit', 'none', 'exit', 'pod']);
 });
