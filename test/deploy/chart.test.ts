@@ -93,6 +93,7 @@ describeWith(HELM, 'the chart', (helm) => {
     'healthPort=70000',
     'cni.timeout=0',
     'eventLimit=-1',
+    'notPods=docker0',
     'colour=blue',
     'cni.confDir=net.d',
   ])('the schema refuses %s', (value) => {
