@@ -13,13 +13,19 @@ export interface SlotTables {
 
 export class FlowTables {
   readonly #store: FlowTableStore;
+  /** Also those that could perhaps not be made or deleted: to be deleted when nobody has them. */
   readonly #existing: Readonly<Record<FlowFamily, Set<number>>> = { 4: new Set(), 6: new Set() };
+  /** Those of an agent before this that are there for sure: what an adopted endpoint keeps. */
+  readonly #inherited: Readonly<Record<FlowFamily, Set<number>>> = { 4: new Set(), 6: new Set() };
   /** Tables of the endpoints that have them now; others are left-overs. */
   readonly #owned: Readonly<Record<FlowFamily, Set<number>>> = { 4: new Set(), 6: new Set() };
 
   constructor(store: FlowTableStore) {
     this.#store = store;
-    for (const { family, slot } of store.existing()) this.#existing[family].add(slot);
+    for (const { family, slot } of store.existing()) {
+      this.#existing[family].add(slot);
+      this.#inherited[family].add(slot);
+    }
   }
 
   /** Slots that must not be given to a new endpoint before `collect` has returned them. */
@@ -35,7 +41,7 @@ export class FlowTables {
       for (const family of families) {
         if (this.#owned[family].has(slot)) continue;
         owned.push({ family, slot });
-        if (!adopted || !this.#existing[family].has(slot)) missing.push({ family, slot });
+        if (!adopted || !this.#inherited[family].has(slot)) missing.push({ family, slot });
       }
     }
     for (const { family, slot } of missing) this.#existing[family].add(slot);
@@ -68,6 +74,7 @@ export class FlowTables {
         if (wanted[family].has(slot)) continue;
         left.push({ family, slot });
         this.#existing[family].delete(slot);
+        this.#inherited[family].delete(slot);
         this.#owned[family].delete(slot);
       }
     }

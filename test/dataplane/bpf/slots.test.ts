@@ -36,6 +36,17 @@ describe('an interface that was bound before a restart, let go of and bound agai
     await restarted.apply(stateWith([30, 40, 41]), undefined);
     expectOneEach(kernel, [30, 40, 41]);
   });
+
+  test('has its table although the first attempt to make it failed', async () => {
+    const { kernel } = await restart({ endpoints: 4 });
+    kernel.flowTables[4].clear();
+    const next = new BpfDataplane(kernel);
+    kernel.failAfter = 0;
+    await expect(next.apply(stateWith([30]), undefined)).rejects.toThrow('flows4');
+    await next.apply(stateWith([30]), undefined);
+    await next.settled();
+    expectOneEach(kernel, [30]);
+  });
 });
 
 /** An agent that comes after one that had interface 30. */
