@@ -1,18 +1,26 @@
 import { type EarlierSlots, NO_EARLIER_SLOTS } from './earlier-slots.ts';
 
-/** Slot numbers, handed out round robin: packets with a slot's mark may still lie in queues, so the one freed last comes again last. */
+/**
+ * Slot numbers, handed out round robin: packets with a slot's mark may still lie in queues, so the one freed last comes again
+ * last. Which one that was, an agent before this one has told nobody, so the round begins at a random place.
+ */
 export class SlotPool {
   readonly #used: Set<number>;
   readonly #size: number;
   #next: number;
   #earlier: EarlierSlots;
 
-  /** @param size numbers are 1 to size - 1 @param used those that are not free, by an agent before this one */
-  constructor(size: number, used: Iterable<number>, earlier: EarlierSlots = NO_EARLIER_SLOTS) {
+  /** @param size numbers are 1 to size - 1 @param used those that are not free, by an agent before this one @param random from 0 to less than 1 */
+  constructor(
+    size: number,
+    used: Iterable<number>,
+    earlier: EarlierSlots = NO_EARLIER_SLOTS,
+    random: () => number = Math.random,
+  ) {
     this.#size = size;
     this.#earlier = earlier;
     this.#used = new Set(used);
-    this.#next = Math.max(0, ...this.#used) + 1;
+    this.#next = 1 + Math.floor(random() * (size - 1));
   }
 
   /** Takes over a number that is in use already, for the same endpoint. */

@@ -122,7 +122,7 @@ test('free extents: what is taken never overlaps, and all that is given back is 
 });
 
 test('slots come round: the one freed last is given last, and a kept one not at all', () => {
-  const pool = new SlotPool(5, [2]);
+  const pool = new SlotPool(5, [2], undefined, () => 0.5);
   expect([pool.take(9), pool.take(9)]).toEqual([3, 4]);
   pool.release(3);
   expect(pool.take(9)).toBe(1);
@@ -130,8 +130,15 @@ test('slots come round: the one freed last is given last, and a kept one not at 
   expect(pool.take(9)).toBeGreaterThanOrEqual(5);
 });
 
+test('slots begin at a random place, each alike, for nobody knows which ones an agent before has just freed', () => {
+  const places = [0, 0.25, 0.5, 0.75, 0.999].map((part) => new SlotPool(5, [2], undefined, () => part).take(9));
+  expect(places).toEqual([1, 3, 3, 4, 4]);
+  const first = new Set(Array.from({ length: 100 }, () => new SlotPool(16384, [1, 2, 3]).take(9)));
+  expect(first.size).toBeGreaterThan(50);
+});
+
 test('slots of another layout stay with their interfaces until nobody marks packets with them', () => {
-  const pool = new SlotPool(9, [], { used: new Set([1, 2, 5]), ofInterface: new Map([[40, 2]]) });
+  const pool = new SlotPool(9, [], { used: new Set([1, 2, 5]), ofInterface: new Map([[40, 2]]) }, () => 0);
   expect([pool.take(30), pool.take(40), pool.take(31)]).toEqual([3, 2, 4]);
   expect([pool.take(40), pool.take(32)]).toEqual([6, 7]);
   pool.forgetEarlier();

@@ -73,7 +73,7 @@ describeAsRoot('an agent after another', () => {
     first.close();
     const second = await fresh.open({ mapSizes: { flowsPerEndpoint: 128 } });
     await second.apply(isolatedAt(ifindex, [80]), undefined);
-    using table = second.object.map('flows4').getInner(u32Bytes(1)) as BpfMap;
+    using table = tableOf(second, ifindex);
     expect(2 ** (second.object.rodata('flow_set_bits').bytes[0] as number)).toBe(table.info.maxEntries);
     expect(second.object.map('flow_seed').get(u32Bytes(0))).not.toEqual(seed);
   });
@@ -96,7 +96,7 @@ describeAsRoot('an agent after another', () => {
     await second.settled();
     expect(readdirSync(fresh.node.directory).filter((name) => name.startsWith('maps-'))).toHaveLength(1);
     expect(second.object.map('ipcache4_left').info.maxEntries).toBe(1000);
-    using table = second.object.map('flows4').getInner(new Uint8Array(Uint32Array.of(1).buffer)) as BpfMap;
+    using table = tableOf(second, ifindex);
     expect(table.info.maxEntries).toBe(64);
   });
 
@@ -113,7 +113,7 @@ describeAsRoot('an agent after another', () => {
     await before.apply(first, undefined);
     await before.apply(both, undefined);
     const slots = slotsOf(before, [one, two]);
-    expect(slots).toEqual([1, 2]);
+    expect(new Set([...slots, 0]).size).toBe(3);
     before.close();
     const after = await fresh.open({ mapSizes: { ipcache4: 1000 } });
     await after.apply(both, undefined);
@@ -149,7 +149,12 @@ describeAsRoot('an agent after another', () => {
 
 const OTHER = 'ns/other' as ObjectKey;
 
-function slotsOf(dataplane: OpenedBpfDataplane, interfaces: readonly number[]): unknown[] {
+function slotsOf(dataplane: OpenedBpfDataplane, interfaces: readonly number[]): (number | undefined)[] {
   const map = dataplane.object.map(`slots_${SIDES[Number(dataplane.generation & 1n)]}`);
   return interfaces.map((ifindex) => map.get(u32Bytes(ifindex))?.readUInt32LE());
+}
+
+function tableOf(dataplane: OpenedBpfDataplane, ifindex: number): BpfMap {
+  const [slot] = slotsOf(dataplane, [ifindex]) as [number];
+  return dataplane.object.map('flows4').getInner(u32Bytes(slot)) as BpfMap;
 }

@@ -1,6 +1,7 @@
 /** A pod's own table of connections in the loaded object, to count and to backdate. */
 import type { BpfMap } from 'selvedge-libbpf';
 import { StructCodec } from '../../../src/dataplane/bpf/struct-codec.ts';
+import { u32Of } from '../../../src/dataplane/bpf/tables.ts';
 import type { StructLayout } from '../../../src/native.ts';
 import { FlowEntries } from '../../support/kernel/flow-entries.ts';
 import type { BridgeNode } from './bridge-node.ts';
@@ -13,8 +14,7 @@ export class FlowTable {
   constructor({ kernel, seats }: BridgeNode, pod: PodName, family: Family) {
     const { structs } = kernel.object.layout;
     const codecOf = (name: string) => new StructCodec(structs.get(name) as StructLayout);
-    const side = kernel.generation.load() & 1n ? 'right' : 'left';
-    const entry = kernel.object.map(`slots_${side}`).get(word(seats[pod].ifindex)) as Buffer;
+    const entry = kernel.object.map(`slots_${sideInForce(kernel)}`).get(word(seats[pod].ifindex)) as Buffer;
     const { slot } = codecOf('slot').decode(entry);
     this.#table = kernel.object.map(`flows${family}`).getInner(word(Number(slot))) as BpfMap;
     this.#entries = new FlowEntries(this.#table, kernel.object.layout);
@@ -37,6 +37,16 @@ export class FlowTable {
   close(): void {
     this.#table.close();
   }
+}
+
+/** Of every endpoint in force. */
+export function slotsInUse({ kernel }: BridgeNode): number[] {
+  const endpoints = kernel.object.map(`endpoints_${sideInForce(kernel)}`);
+  return endpoints.entries().map(([key]) => u32Of(key));
+}
+
+function sideInForce({ generation }: BridgeNode['kernel']): 'left' | 'right' {
+  return generation.load() & 1n ? 'right' : 'left';
 }
 
 function word(value: number): Uint8Array {
