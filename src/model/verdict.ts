@@ -78,11 +78,6 @@ export function judge(
   return { allowed: true, reason: 'rule', by: rule.ref, isolatedBy };
 }
 
-/** Whether the address is in the set, as every data plane must see it. */
-export function inSet(state: CompiledState, id: SetId, address: Address): boolean {
-  return holds(state, id, peerAt(state, address));
-}
-
 /** An address with what is asked of it over and over, looked up and taken apart once. */
 interface PeerAddress {
   readonly bytes: Uint8Array;

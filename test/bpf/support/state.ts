@@ -50,11 +50,6 @@ export function port(protocol: 'tcp' | 'udp' | 'sctp', from: number, to = from, 
   return { protocol: PROTOCOL[protocol], from, to, rule };
 }
 
-/** Protocols without ports. */
-export function withoutPorts(rule = 1): PortRange {
-  return { protocol: 255, from: 0, to: 0xffff, rule };
-}
-
 /** Names a ruleset for each isolated direction. */
 export const RULESET = { webEgress: 1, webIngress: 2, apiEgress: 3, apiIngress: 4, dbIngress: 5 } as const;
 

@@ -41,10 +41,6 @@ export function contains(block: Block, address: Address): boolean {
   return block.value >> host === address.value >> host;
 }
 
-export function sameAddress(one: Address, other: Address): boolean {
-  return one.family === other.family && one.value === other.value;
-}
-
 export function widthOf(family: Family): number {
   return family === 'IPv4' ? 32 : 128;
 }

@@ -35,11 +35,6 @@ function digits(value: number, count: number): string {
   return value.toFixed(Math.min(4, Math.max(0, count - before)));
 }
 
-/** `10,000 policies`, `1 policy` */
-export function policiesText(count: number): string {
-  return `${count.toLocaleString('en')} ${count === 1 ? 'policy' : 'policies'}`;
-}
-
 export function topologyText(topology: Topology): string {
   return topology === 'one-node' ? 'one node' : 'two nodes';
 }
