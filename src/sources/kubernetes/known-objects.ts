@@ -8,6 +8,7 @@ import { type ParseResult, parseObject } from '../parse/object.ts';
 import { ApiError } from './api-error.ts';
 import type { Interning } from './interning.ts';
 import { type RawObject, type Resource, rawKey } from './resources.ts';
+import { isSame } from './same.ts';
 
 export interface KnownParts {
   readonly resource: Resource;
@@ -84,7 +85,7 @@ export class KnownObjects {
 
   #keep(key: ObjectKey, object: ClusterObject): void {
     // Most changes of a pod, a node's heartbeats too, are in fields that are not kept: they end here.
-    if (isDeepStrictEqual(this.#objects.get(key), object)) return;
+    if (isSame(this.#objects.get(key), object)) return;
     const shared = this.#parts.interning.share(object);
     this.#objects.set(key, shared);
     this.#tell({ type: 'upsert', object: shared });

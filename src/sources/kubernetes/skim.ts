@@ -7,13 +7,36 @@
 /** What is kept of a value: all of it, some fields of an object, or of each element of a list the same. */
 export type Shape = 'all' | { readonly fields: Readonly<Record<string, Shape>> } | { readonly each: Shape };
 
+/** A shape with its fields' names as they stand in JSON: text would have to be made of each name that is met, and looked up. */
+type Plan = 'all' | { readonly fields: readonly Field[] } | { readonly each: Plan };
+
+interface Field {
+  readonly name: Uint8Array;
+  readonly plan: Plan;
+}
+
+const plans = new WeakMap<object, Plan>();
+
+/** The shapes of this program are few, and made once. */
+function planOf(shape: Shape): Plan {
+  if (shape === 'all') return 'all';
+  const known = plans.get(shape);
+  if (known !== undefined) return known;
+  const plan: Plan =
+    'each' in shape
+      ? { each: planOf(shape.each) }
+      : { fields: Object.entries(shape.fields).map(([name, of]) => ({ name: Buffer.from(name), plan: planOf(of) })) };
+  plans.set(shape, plan);
+  return plan;
+}
+
 const [QUOTE, BACKSLASH, COMMA, COLON] = [0x22, 0x5c, 0x2c, 0x3a];
 const [OPEN_BRACE, CLOSE_BRACE, OPEN_BRACKET, CLOSE_BRACKET] = [0x7b, 0x7d, 0x5b, 0x5d];
 const SPACE = 0x20;
 
 /** @returns JSON of the same value with what is not kept left out; undefined: it has to be parsed whole */
 export function skim(json: Buffer, shape: Shape): string | undefined {
-  return new Skim(json).run(shape);
+  return new Skim(json).run(planOf(shape));
 }
 
 /** Room for what is kept, used again and again. */
@@ -32,17 +55,17 @@ class Skim {
     if (room.length < json.length) room = Buffer.allocUnsafe(json.length * 2);
   }
 
-  run(shape: Shape): string | undefined {
-    this.#value(shape);
+  run(plan: Plan): string | undefined {
+    this.#value(plan);
     this.#skipSpace();
     return this.#lost || this.#at !== this.#json.length ? undefined : room.toString('utf8', 0, this.#length);
   }
 
-  #value(shape: Shape): void {
+  #value(plan: Plan): void {
     this.#skipSpace();
     const first = this.#json[this.#at];
-    if (shape !== 'all' && 'fields' in shape && first === OPEN_BRACE) this.#object(shape.fields);
-    else if (shape !== 'all' && 'each' in shape && first === OPEN_BRACKET) this.#list(shape.each);
+    if (plan !== 'all' && 'fields' in plan && first === OPEN_BRACE) this.#object(plan.fields);
+    else if (plan !== 'all' && 'each' in plan && first === OPEN_BRACKET) this.#list(plan.each);
     else {
       const from = this.#at;
       this.#skip();
@@ -50,7 +73,7 @@ class Skim {
     }
   }
 
-  #object(fields: Readonly<Record<string, Shape>>): void {
+  #object(fields: readonly Field[]): void {
     this.#write(OPEN_BRACE);
     this.#at++;
     let first = true;
@@ -58,13 +81,13 @@ class Skim {
     while (more) {
       this.#skipSpace();
       const from = this.#at;
-      const key = this.#key();
+      this.#skipName();
       const to = this.#at;
       this.#skipSpace();
       if (this.#json[this.#at++] !== COLON) this.#lost = true;
       if (this.#lost) return;
-      const shape = Object.hasOwn(fields, key) ? fields[key] : undefined;
-      if (shape === undefined) {
+      const field = this.#fieldAt(from + 1, to - 1, fields);
+      if (field === undefined) {
         this.#skipSpace();
         this.#skip();
       } else {
@@ -72,14 +95,14 @@ class Skim {
         first = false;
         this.#copy(from, to);
         this.#write(COLON);
-        this.#value(shape);
+        this.#value(field.plan);
       }
       more = this.#goesOn(CLOSE_BRACE);
     }
     this.#write(CLOSE_BRACE);
   }
 
-  #list(each: Shape): void {
+  #list(each: Plan): void {
     this.#write(OPEN_BRACKET);
     this.#at++;
     let more = !this.#ends(CLOSE_BRACKET);
@@ -92,13 +115,25 @@ class Skim {
   }
 
   /** A field's name; one with escapes may be any. */
-  #key(): string {
-    if (this.#json[this.#at] !== QUOTE) this.#lost = true;
-    const from = this.#at + 1;
-    this.#skipString();
-    const key = this.#json.toString('latin1', from, this.#at - 1);
-    if (key.includes('\\')) this.#lost = true;
-    return key;
+  #skipName(): void {
+    const json = this.#json;
+    let at = this.#at;
+    if (json[at] !== QUOTE) this.#lost = true;
+    for (at++; at < json.length && json[at] !== QUOTE; at++) if (json[at] === BACKSLASH) this.#lost = true;
+    if (at >= json.length) this.#lost = true;
+    this.#at = at + 1;
+  }
+
+  /** The field whose name stands there. */
+  #fieldAt(from: number, to: number, fields: readonly Field[]): Field | undefined {
+    for (const field of fields) {
+      const { name } = field;
+      if (name.length !== to - from) continue;
+      let i = 0;
+      while (i < name.length && this.#json[from + i] === name[i]) i++;
+      if (i === name.length) return field;
+    }
+    return undefined;
   }
 
   #ends(close: number): boolean {

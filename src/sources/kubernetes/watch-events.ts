@@ -64,7 +64,16 @@ export function eventIn(line: Buffer, { kept }: Pick<Resource, 'kept'> = {}): Wa
 
 function slimText(line: Buffer, kept: Shape): string | undefined {
   if (!WITH_OBJECT.test(line.toString('latin1', 0, 24))) return undefined;
-  return skim(line, { fields: { type: 'all', object: kept } });
+  return skim(line, eventShapeOf(kept));
+}
+
+const eventShapes = new WeakMap<Exclude<Shape, 'all'>, Shape>();
+
+function eventShapeOf(kept: Shape): Shape {
+  if (kept === 'all') return 'all';
+  const known = eventShapes.get(kept) ?? { fields: { type: 'all', object: kept } };
+  eventShapes.set(kept, known);
+  return known;
 }
 
 function beginningOf(line: Buffer): string {

@@ -78,6 +78,7 @@ test('of a pod everything is kept that is looked at', () => {
     const text = JSON.stringify(one);
     const left = skim(Buffer.from(text), resource?.kept as Shape) as string;
     expect(left.length).toBeLessThan(text.length / 3);
-    expect(parseObject(JSON.parse(left))).toEqual(parseObject(one));
+    const { owner: _, ...parsed } = parseObject(one).parsed as { owner?: string };
+    expect(parseObject(JSON.parse(left))).toEqual({ parsed, warnings: [] });
   }
 });
