@@ -2,7 +2,7 @@
  * `npm run bench:scale`: a large cluster on the test API server, one node's agent with real veths and the real kernel, and
  * the time and memory that it takes. Prints a table; `--out FILE` writes JSON. Needs root.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -80,6 +80,8 @@ const add = (more: readonly Figure[]) => {
   figures.push(...more);
   console.log(table(more));
 };
+if (values.profile !== undefined) mkdirSync(values.profile, { recursive: true });
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 const folder = mkdtempSync(join(tmpdir(), 'selvedge-scale-'));
 using node = new NodeNamespace();
 try {

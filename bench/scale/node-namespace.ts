@@ -1,5 +1,6 @@
 /** A node's network namespace with the veths of its pods, each pod in a namespace of its own. */
 import { execFileSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import { isBpffs, mountBpffs } from '../../src/native.ts';
 
 const BPFFS = '/sys/fs/bpf';
@@ -9,8 +10,11 @@ export class NodeNamespace implements Disposable {
   /** For pins. */
   readonly directory = `${BPFFS}/${this.name}`;
   readonly #pods: string[] = [];
+  /** However the benchmark ends. */
+  readonly #onExit = () => this[Symbol.dispose]();
 
   constructor() {
+    process.on('exit', this.#onExit);
     if (!isBpffs(BPFFS)) mountBpffs(BPFFS);
     ip('netns add', this.name);
     ip(`-n ${this.name} link set lo up`);
@@ -34,7 +38,11 @@ export class NodeNamespace implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const name of [...this.#pods, this.name]) ip('netns del', name);
+    process.off('exit', this.#onExit);
+    rmSync(this.directory, { recursive: true, force: true });
+    const names = [...this.#pods, this.name];
+    const input = names.map((name) => `netns delete ${name}`).join('\n');
+    execFileSync('ip', ['-force', '-batch', '-'], { input, stdio: ['pipe', 'ignore', 'inherit'] });
   }
 }
 
