@@ -1,9 +1,9 @@
 import { Worker } from 'node:worker_threads';
 import { afterEach, expect, test } from 'vitest';
 import { runSync } from '../../src/child-process.ts';
-import { linkSource } from '../../src/links/link-source.ts';
 import type { NodeLinks } from '../../src/model/links.ts';
 import { netns } from '../../src/native.ts';
+import { linksOf } from '../support/kernel/links-of.ts';
 import { describeAsRoot } from '../support/privilege.ts';
 
 let count = 0;
@@ -24,19 +24,6 @@ function makeNamespace(): string {
 
 function ip(namespace: string, ...lines: string[]): void {
   runSync('ip', ['-n', namespace, '-batch', '-'], { input: lines.join('\n') });
-}
-
-/** What somebody sees who asks only now. */
-function asked(namespace: string): NodeLinks {
-  let links: NodeLinks | undefined;
-  netns.run(namespace, () =>
-    linkSource()
-      .subscribe((now) => {
-        links = now;
-      })
-      .unsubscribe(),
-  );
-  return links as unknown as NodeLinks;
 }
 
 /** Follows a namespace from a thread of its own. */
@@ -111,7 +98,7 @@ describeAsRoot('what is followed is what the kernel says when it is asked anew',
     ip(node, 'link add vc type veth peer name ec', `link set ec netns ${c}`, 'link set vc up');
     ip(c, 'link set ec name eth0', 'address add 10.1.0.3/24 dev eth0', 'link set eth0 up');
     const links = await follower.caughtUp();
-    expect(lasting(links)).toEqual(lasting(asked(node)));
+    expect(lasting(links)).toEqual(lasting(linksOf(node)));
     expect([...links.pods.values()].map(({ name, addresses }) => [name, addresses[0]])).toEqual([
       ['va', '10.1.0.1'],
       ['vb', '10.1.0.2'],
@@ -126,7 +113,7 @@ describeAsRoot('what is followed is what the kernel says when it is asked anew',
     ip(a, `link set ea netns ${b}`, `link set eb netns ${node}`);
     ip(b, 'address add 10.1.0.9/24 dev ea');
     const links = await follower.caughtUp();
-    expect(lasting(links)).toEqual(lasting(asked(node)));
+    expect(lasting(links)).toEqual(lasting(linksOf(node)));
     expect([...links.pods.values()]).toMatchObject([{ name: 'va', addresses: ['10.1.0.9'] }]);
   });
 
@@ -140,7 +127,7 @@ describeAsRoot('what is followed is what the kernel says when it is asked anew',
     ip(node, 'link del vx', `link add vy index 4000 type veth peer name eth0 netns ${a}`, 'link del out0');
     ip(node, 'address add 10.9.0.2/24 dev cni0', 'link set vy master cni0', 'link set vy nomaster');
     const links = await follower.caughtUp();
-    expect(lasting(links)).toEqual(lasting(asked(node)));
+    expect(lasting(links)).toEqual(lasting(linksOf(node)));
     expect([...links.pods.values()]).toMatchObject([{ ifindex: 4000, name: 'vy' }]);
     expect(follower.gone).toContain(4000);
   });
@@ -149,7 +136,7 @@ describeAsRoot('what is followed is what the kernel says when it is asked anew',
     const [node, a] = [makeNamespace(), makeNamespace()];
     const follower = new Follower(node);
     await follower.caughtUp();
-    const gone = netns.run(node, () => asked(node)).exits;
+    const gone = netns.run(node, () => linksOf(node)).exits;
     await follower.deafWhile(() => {
       const renames = Array.from({ length: 2_000 }, (_, i) => `link set fence0 mtu ${1_000 + (i % 400)}`);
       ip(node, ...renames, `link add va type veth peer name eth0 netns ${a}`, 'link del fence0');
@@ -160,7 +147,7 @@ describeAsRoot('what is followed is what the kernel says when it is asked anew',
     );
     const links = await follower.caughtUp();
     expect(follower.missed).toBe(true);
-    expect(lasting(links)).toEqual(lasting(asked(node)));
+    expect(lasting(links)).toEqual(lasting(linksOf(node)));
     expect([...follower.gone]).toEqual(expect.arrayContaining([...gone.keys()]));
   });
 });

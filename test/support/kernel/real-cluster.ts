@@ -2,6 +2,7 @@
  * A cluster in the lab whose nodes are enforced from this process: the lab's pods and veths, a compiler and a BPF data
  * plane for each node, so that a test knows when a state is in force without asking a log.
  */
+
 import { writeFileSync } from 'node:fs';
 import type { Compiler } from '../../../src/compile/compiler.ts';
 import type { BpfDataplane } from '../../../src/dataplane/bpf/bpf-dataplane.ts';
@@ -9,7 +10,6 @@ import { clusterOf } from '../../../src/lab/cluster-view.ts';
 import { Lab } from '../../../src/lab/lab.ts';
 import type { Station } from '../../../src/lab/probing/station.ts';
 import { Bindings } from '../../../src/links/bindings.ts';
-import { linkSource } from '../../../src/links/link-source.ts';
 import { type ClusterEvent, type ClusterObject, keyOf } from '../../../src/model/cluster.ts';
 import type { NodeLinks } from '../../../src/model/links.ts';
 import { parseEnd } from '../../../src/model/query.ts';
@@ -17,6 +17,7 @@ import { netns } from '../../../src/native.ts';
 import type { ClusterObject as RawObject } from '../oracle/objects.ts';
 import { TestCluster } from './cluster.ts';
 import { attachmentsIn, openTestDataplane, type TestDataplane } from './dataplanes.ts';
+import { linksOf } from './links-of.ts';
 
 /**
  * A tail loss probe is a segment sent twice without any being lost, after two milliseconds without an answer: on a busy
@@ -75,19 +76,6 @@ export class RealNode {
   remove(): void {
     this.#opened.remove();
   }
-}
-
-function linksOf(namespace: string): NodeLinks {
-  let links: NodeLinks | undefined;
-  // It lists at once when it is subscribed to.
-  netns.run(namespace, () =>
-    linkSource()
-      .subscribe((now) => {
-        links = now;
-      })
-      .unsubscribe(),
-  );
-  return links as unknown as NodeLinks;
 }
 
 export class RealCluster {

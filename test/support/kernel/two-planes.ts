@@ -1,4 +1,5 @@
 /** One lab whose nodes are enforced from this process, by one data plane after the other: the same pods, veths and questions. */
+
 import { Compiler } from '../../../src/compile/compiler.ts';
 import type { Dataplane } from '../../../src/dataplane/contract.ts';
 import { cleanupIpsetDataplane, openIpsetDataplane } from '../../../src/dataplane/ipset/open.ts';
@@ -6,11 +7,10 @@ import type { Variant } from '../../../src/dataplane/ipset/programs.ts';
 import { clusterOf } from '../../../src/lab/cluster-view.ts';
 import { Lab, type NodeInterfaces } from '../../../src/lab/lab.ts';
 import { Bindings } from '../../../src/links/bindings.ts';
-import { linkSource } from '../../../src/links/link-source.ts';
 import type { ClusterObject } from '../../../src/model/cluster.ts';
-import type { NodeLinks } from '../../../src/model/links.ts';
 import { netns } from '../../../src/native.ts';
 import { attachmentsIn, openTestDataplane } from './dataplanes.ts';
+import { linksOf } from './links-of.ts';
 
 /** `nft`, `legacy`: ipset with that variant of iptables. */
 export type PlaneName = 'bpf' | Variant;
@@ -74,17 +74,4 @@ async function openIpset(namespace: string, variant: Variant): Promise<Opened> {
     await cleanupIpsetDataplane({ within });
   };
   return { dataplane, remove };
-}
-
-export function linksOf(namespace: string): NodeLinks {
-  let links: NodeLinks | undefined;
-  // It lists at once when it is subscribed to.
-  netns.run(namespace, () =>
-    linkSource()
-      .subscribe((now) => {
-        links = now;
-      })
-      .unsubscribe(),
-  );
-  return links as unknown as NodeLinks;
 }

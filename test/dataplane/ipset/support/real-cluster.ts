@@ -1,4 +1,5 @@
 /** A cluster in the lab whose nodes are enforced by the ipset data plane, from the test's own process. */
+
 import { Compiler } from '../../../../src/compile/compiler.ts';
 import type { IpsetDataplane } from '../../../../src/dataplane/ipset/ipset-dataplane.ts';
 import { type OpenOptions, openIpsetDataplane } from '../../../../src/dataplane/ipset/open.ts';
@@ -6,12 +7,12 @@ import { clusterOf } from '../../../../src/lab/cluster-view.ts';
 import { Lab } from '../../../../src/lab/lab.ts';
 import type { Station } from '../../../../src/lab/probing/station.ts';
 import { Bindings } from '../../../../src/links/bindings.ts';
-import { linkSource } from '../../../../src/links/link-source.ts';
 import type { ClusterEvent, ClusterObject } from '../../../../src/model/cluster.ts';
 import type { NodeLinks } from '../../../../src/model/links.ts';
 import { parseEnd } from '../../../../src/model/query.ts';
 import { netns } from '../../../../src/native.ts';
 import { slim } from '../../../support/kernel/cluster.ts';
+import { linksOf } from '../../../support/kernel/links-of.ts';
 import { difference } from '../../../support/kernel/real-cluster.ts';
 import type { ClusterObject as RawObject } from '../../../support/oracle/objects.ts';
 
@@ -80,17 +81,4 @@ async function apply(node: Node, events: readonly ClusterEvent[], first: boolean
   if (pending.length > 0) throw new Error(JSON.stringify(pending));
   const state = { compiled, bindings: bound, exits: links.exits, ownAddresses: links.ownAddresses, pending: 'closed' };
   await dataplane.apply(state as Parameters<IpsetDataplane['apply']>[0], first ? undefined : hint);
-}
-
-function linksOf(namespace: string): NodeLinks {
-  let links: NodeLinks | undefined;
-  // It lists at once when it is subscribed to.
-  netns.run(namespace, () =>
-    linkSource()
-      .subscribe((now) => {
-        links = now;
-      })
-      .unsubscribe(),
-  );
-  return links as unknown as NodeLinks;
 }
