@@ -13,11 +13,17 @@ import { labCommand } from './commands/lab.ts';
 import { matrixCommand } from './commands/matrix.ts';
 import { endWithReader, isReaderGone } from './commands/output.ts';
 import { statusCommand } from './commands/status.ts';
+import { UsageError } from './commands/usage-error.ts';
+import { QueryError } from './model/query.ts';
+
+/** Of every error, whoever found it. */
+const PREFIX = 'selvedge: ';
 
 const program = new Command('selvedge')
   .description('NetworkPolicy for any CNI that gives each pod a veth, enforced by eBPF.')
   .version(packageJson.version)
   .showHelpAfterError('(selvedge --help, selvedge COMMAND --help)')
+  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, PREFIX)) })
   .exitOverride()
   // An option behind a subcommand is the subcommand's: `bench path -o json`.
   .enablePositionalOptions();
@@ -56,7 +62,7 @@ try {
 /** One line for a person; the stack only on request. */
 function fail(error: unknown): void {
   const text = error instanceof Error ? error.message : String(error);
-  process.stderr.write(`selvedge: ${text}\n`);
+  process.stderr.write(`${PREFIX}${text}\n`);
   if (process.env.SELVEDGE_DEBUG) process.stderr.write(`${error instanceof Error ? error.stack : ''}\n`);
-  process.exitCode = 1;
+  process.exitCode = error instanceof UsageError || error instanceof QueryError ? 2 : 1;
 }

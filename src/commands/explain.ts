@@ -14,7 +14,7 @@ import { verificationText } from '../observe/verification-text.ts';
 import { socketOption } from './options.ts';
 import { writeOutput } from './output.ts';
 import { readQueryText } from './query-text.ts';
-import { readCluster } from './read-cluster.ts';
+import { readCluster, requirePaths } from './read-cluster.ts';
 import { terminal } from './terminal.ts';
 
 interface Options {
@@ -64,13 +64,13 @@ export function explainCommand(): Command {
 
 async function run(options: Options, command: Command): Promise<void> {
   const { queries, manifests } = options;
-  const wrong = (message: string): never => command.error(`error: ${message}`, { exitCode: 2 });
   if (options.verify) await verify(options);
   if (options.verify && options.from === undefined) return;
-  const asked = await readQueries(options, wrong);
+  if (manifests !== undefined) requirePaths('--manifests', manifests);
+  const asked = queries === undefined ? [singleQuery(options, command)] : parseQueryLines(await readQueryText(queries));
   const format = options.output ?? (queries === undefined ? 'text' : 'jsonl');
   const onFault = (message: string) => {
-    if (queries === undefined) wrong(message);
+    if (queries === undefined) throw new QueryError(message);
     process.stderr.write(`selvedge: ${message}\n`);
     process.exitCode = 1;
   };
@@ -92,20 +92,10 @@ async function verify({ socket, output }: Options): Promise<void> {
   if (reply.differences.length > 0) process.exitCode = 1;
 }
 
-async function readQueries(options: Options, wrong: (message: string) => never): Promise<Asked[]> {
-  const { queries } = options;
-  try {
-    if (queries === undefined) return [singleQuery(options)];
-    return parseQueryLines(await readQueryText(queries));
-  } catch (error) {
-    if (error instanceof QueryError) return wrong(error.message);
-    throw error;
-  }
-}
-
-function singleQuery({ from, to, port, family }: Options): Asked {
+/** @throws {QueryError} */
+function singleQuery({ from, to, port, family }: Options, command: Command): Asked {
   if (from === undefined || to === undefined || port === undefined) {
-    throw new QueryError('--from, --to and --port are all needed, or --queries');
+    return command.error('error: --from, --to and --port are all needed, or --queries', { exitCode: 2 });
   }
   const traffic = parsePort(port);
   const query = { from: parseEnd(from), to: parseEnd(to), ...traffic, ...(family && { family }) };

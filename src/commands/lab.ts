@@ -15,7 +15,7 @@ import type { ProbeOutcome } from '../lab/probing/probe-attempt.ts';
 import { probeMatrix } from '../lab/probing/probe-matrix.ts';
 import { answerQueries } from '../lab/probing/query-run.ts';
 import { answerDifferences, matrixDifferences } from '../lab/probing/self-check.ts';
-import { endText, type Query, QueryError } from '../model/query.ts';
+import { endText, type Query } from '../model/query.ts';
 import { formatMatrix } from '../observe/format-matrix.ts';
 import type { Matrix } from '../observe/matrix.ts';
 import { type Asked, parseQueryLines } from '../observe/query-lines.ts';
@@ -25,6 +25,7 @@ import { backendOption } from './backend-option.ts';
 import { dataplaneOption } from './options.ts';
 import { watchReader, writeOutput } from './output.ts';
 import { readQueryText } from './query-text.ts';
+import { requirePaths } from './read-cluster.ts';
 import { stopSignal } from './stop-signal.ts';
 import { terminal } from './terminal.ts';
 
@@ -85,6 +86,7 @@ async function run(command: Command, options: Options): Promise<void> {
   const { manifests } = options;
   if (manifests === undefined)
     command.error("error: required option '--manifests <path...>' not specified", { exitCode: 2 });
+  requirePaths('--manifests', manifests);
   const dataplane = options.agent ? options.dataplane : 'none';
   const lab: LabKind = {
     backend: options.backend,
@@ -101,11 +103,7 @@ async function run(command: Command, options: Options): Promise<void> {
     if (options.output === 'jsonl') command.error('error: -o jsonl is for the answers to --queries', { exitCode: 2 });
     return follow(manifests, lab);
   }
-  const asked = await readQueries(options.queries).catch((error) => {
-    if (error instanceof QueryError) return command.error(`error: ${error.message}`, { exitCode: 2 });
-    throw error;
-  });
-  await answer(asked, manifests, lab, options.output);
+  await answer(parseQueryLines(await readQueryText(options.queries)), manifests, lab, options.output);
 }
 
 async function follow(manifests: readonly string[], { enforced, ...kind }: LabKind): Promise<void> {
@@ -164,10 +162,6 @@ async function answer(
   );
 }
 
-async function readQueries(file: string): Promise<readonly Asked[]> {
-  return parseQueryLines(await readQueryText(file));
-}
-
 function ends({ from, to, port, protocol }: Query): string {
   return `${endText(from)} → ${endText(to)} ${port}/${protocol.toLowerCase()}`;
 }
@@ -194,7 +188,7 @@ function tell({ warnings }: ClusterView, told: Set<string>): void {
 }
 
 function complain(text: string): void {
-  process.stderr.write(`selvedge lab: ${text}\n`);
+  process.stderr.write(`selvedge: ${text}\n`);
 }
 
 /** With exit code 1 in the end. */

@@ -14,7 +14,7 @@ import {
 } from '../observe/matrix.ts';
 import { type Judgement, Reachability } from '../observe/reachability.ts';
 import { writeOutput } from './output.ts';
-import { readCluster } from './read-cluster.ts';
+import { readCluster, requirePaths } from './read-cluster.ts';
 import { terminal } from './terminal.ts';
 
 interface Options {
@@ -35,6 +35,8 @@ export function matrixCommand(): Command {
 }
 
 async function run({ manifests, against, output }: Options): Promise<void> {
+  requirePaths('--manifests', manifests);
+  requirePaths('--against', against ?? []);
   const before = new Reachability(await readCluster(manifests));
   const matrix = computeMatrix(before);
   if (against === undefined) {

@@ -106,8 +106,9 @@ describeAsRoot('selvedge lab --queries', () => {
   });
 
   it.each([
-    [['--queries', '/nope'], 'error: --queries /nope: there is no such file\n'],
-    [['-o', 'jsonl'], 'error: -o jsonl is for the answers to --queries\n'],
+    [['--queries', '/nope'], 'selvedge: --queries /nope: there is no such file\n'],
+    [['-o', 'jsonl'], 'selvedge: -o jsonl is for the answers to --queries\n'],
+    [['--manifests', '/nope'], 'selvedge: --manifests /nope: there is no such file or folder\n'],
   ])('is asked wrongly with %j, and starts nothing', async (args, message) => {
     const failure = await run(SELVEDGE, ['lab', '--manifests', SHOP, ...args]).catch((error) => error);
     expect(failure).toMatchObject({ exitCode: 2, stderr: expect.stringContaining(message) });

@@ -88,12 +88,42 @@ describe('explain', () => {
     expect(JSON.parse(stdout)).toMatchObject({ verdict: 'deny', additions: [{ kind: 'NetworkPolicy' }] });
   });
 
+  test('says one line of a pod that is not there, of too few options also where help is', async () => {
+    const ask = (...args: string[]) => selvedge(['explain', '--manifests', manifests(), ...args]);
+    const nobody = await ask('--from', 'shop/nobody', '--to', 'shop/db', '--port', '80');
+    expect(nobody.stderr).toBe('selvedge: there is no pod shop/nobody\n');
+    const few = await ask('--from', 'shop/web');
+    expect(few.stderr).toMatch(/^selvedge: .* all needed, .*\n\(selvedge --help, .*\)\n$/);
+  });
+
   test('says nothing about a cluster of which a part cannot be read', async () => {
     const folder = folderWith({ 'good.yaml': manifestText(cast), 'bad.yaml': 'a: [' });
     const ask = ['explain', '--from', 'shop/web', '--to', 'shop/db', '--port', '80', '--manifests', folder];
     const outcome = await selvedge(ask);
     expect(outcome).toMatchObject({ code: 1, stdout: '' });
     expect(outcome.stderr).toContain('bad.yaml');
+  });
+});
+
+describe('manifests', () => {
+  const ask = ['--from', 'shop/web', '--to', 'shop/db', '--port', '80'];
+  const good = () => manifests();
+  test.each([
+    ['explain', () => [...ask, '--manifests', good(), '/nope'], '--manifests /nope'],
+    ['matrix', () => ['--manifests', '/nope'], '--manifests /nope'],
+    ['matrix', () => ['--manifests', good(), '--against', '/nope'], '--against /nope'],
+  ])('%s ends with code 2 for a path that does not exist', async (command, args, path) => {
+    const stderr = `selvedge: ${path}: there is no such file or folder\n`;
+    expect(await selvedge([command, ...args()])).toEqual({ code: 2, stdout: '', stderr });
+  });
+
+  test.each(['matrix', 'explain'])('%s fails when there is no object in them', async (command) => {
+    const folder = folderWith({ 'words.yaml': 'only words' });
+    const outcome = await selvedge([command, ...(command === 'explain' ? ask : []), '--manifests', folder]);
+    const warning =
+      'warning: words.yaml:1: object without a name: must be an object, not "only words"; the object is left out';
+    const stderr = `${warning}\nselvedge: there is no object in ${folder} that a verdict could depend on\n`;
+    expect(outcome).toEqual({ code: 1, stdout: '', stderr });
   });
 });
 

@@ -58,13 +58,14 @@ export function parseObject(value: unknown, place: Place = {}, assumed?: ObjectT
   const draft = draftOf(value, place);
   const kindField = draft.root.child('kind');
   const kind = kindField.text() ?? assumed?.kind ?? '';
+  // Of what is no object that is said already.
+  if (kind === '' && draft.errors.length === 0) kindField.complain('a kind is required');
   const apiVersion = draft.root.child('apiVersion').text() ?? assumed?.apiVersion;
   const parser = Object.hasOwn(PARSERS, kind) ? PARSERS[kind] : undefined;
   if (kind !== '' && apiVersion !== undefined && parser?.apiVersion !== apiVersion) {
     return { parsed: { type: 'other', apiVersion, kind }, warnings: [] };
   }
-  if (kind === '') kindField.complain('a kind is required');
-  else if (apiVersion === undefined || place.cycle !== undefined) wholeFaults(draft, kind, apiVersion);
+  if (kind !== '' && (apiVersion === undefined || place.cycle !== undefined)) wholeFaults(draft, kind, apiVersion);
 
   const parsed = parser?.parse(draft);
   const name = nameIn(value, kind);
