@@ -169,3 +169,11 @@ it('tells a command that what listens is no agent', async () => {
   await expect(followAgent(socket, '/').next()).rejects.toMatchObject({ code: 'NOT_AN_AGENT' });
   other.close();
 });
+
+it('answers errors by codes that docs/operations.md lists', () => {
+  const documented = /^An error is `\{"error"[\s\S]*?\n\n/m.exec(readFileSync('docs/operations.md', 'utf8'))?.[0];
+  const sources = readdirSync('src/api').map((name) => readFileSync(join('src/api', name), 'utf8'));
+  const codes = sources.flatMap((text) => [...text.matchAll(/new ApiError\(\d+, '(\w+)'/g)].map(([, code]) => code));
+  expect(codes.length).toBeGreaterThan(5);
+  for (const code of [...codes, 'QUERY']) expect(documented).toContain(`\`${code}\``);
+});

@@ -57,7 +57,9 @@ describeAsRoot('doctor', () => {
     const shown = CHECKS.filter(({ group }) => group !== 'kernel' && group !== 'agent');
     const found = await node.find(shown.map(({ id }) => id));
     const example = /^```text\n# selvedge doctor\n([\s\S]*?)^```/m.exec(readText('docs/operations.md'))?.[1];
-    expect(`${formatResults([...found.values()], { colour: false })}\n`).toBe(example);
+    const printed = `${formatResults([...found.values()], { colour: false })}\n`;
+    // The last line would count these alone.
+    expect(printed.slice(0, printed.lastIndexOf('\n\n') + 1)).toBe(example);
   });
 
   it('says as JSON what it says as text, with exit code 0 for warnings', async () => {
