@@ -48,7 +48,16 @@ describeAsRoot('of a node', () => {
       found: 'flannel.1 has 1400, 1450 is configured',
     });
     node.file('/etc/kube-flannel/net-conf.json', '{"Network":"10.244.0.0/16","Backend":{"Type":"host-gw"}}');
-    expect((await node.findOne('flannel')).found).toMatch(/^backend host-gw, /);
+    expect(await node.findOne('flannel')).toMatchObject({
+      status: 'ok',
+      found: expect.stringMatching(/^backend host-gw, /),
+    });
+    node.file('/etc/kube-flannel/net-conf.json', '{"Network":"10.244.0.0/16","Backend":{"Type":"ipsec"}}');
+    expect(await node.findOne('flannel')).toMatchObject({
+      status: 'warning',
+      found: expect.stringMatching(/^backend ipsec, /),
+      todo: expect.stringContaining('--dataplane ipset'),
+    });
   });
 
   it('whose flanneld has not run yet, or that has no CNI at all', async () => {

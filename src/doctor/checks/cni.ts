@@ -143,6 +143,13 @@ function flannel(node: NodeFacts): Finding {
       'a pod that may send to nodes’ UDP port 8472 could forge another’s packets: see "Forged VXLAN packets" in docs/operations.md',
     );
   }
+  if (backend === 'ipsec') {
+    return warning(
+      found,
+      'the kernel encrypts pods’ packets before tc sees them leave: what an isolated pod sends to other nodes would be judged by the node’s address',
+      'use --dataplane ipset, which judges before that, or another backend: wireguard encrypts too',
+    );
+  }
   return ok(found);
 }
 
