@@ -1,15 +1,38 @@
 /** The benchmark of the packet path: it measures what it says, judges by what was to be reached, and leaves nothing behind. */
-import { readdirSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
+import { existsSync, readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it, vi } from 'vitest';
 import type { Case } from '../../src/bench/path/case.ts';
 import { benchPath } from '../../src/bench/path/command.ts';
 import { formatReport } from '../../src/bench/path/format-report.ts';
 import { reportOf } from '../../src/bench/path/report.ts';
+import { run, start } from '../../src/child-process.ts';
+import { knownLabs } from '../../src/lab/lab-record.ts';
+import { labOf, pidOf } from '../../src/lab/network/names.ts';
+import { listNamespaces } from '../../src/lab/network/network.ts';
 import { describeAsRoot } from '../support/privilege.ts';
 
 function caseOf(scale: string, name = 'within the node', group: Case['group'] = 'established'): Case {
   return { group, name, family: 4, hook: 'to_pod', scale, shots: [], passes: true, repeat: 1, fresh: false };
 }
+
+const SELVEDGE = fileURLToPath(new URL('../../bin/selvedge', import.meta.url));
+
+function filesIn(folder: string): readonly string[] {
+  return existsSync(folder) ? readdirSync(folder) : [];
+}
+
+/** Of a process: labs by their records, and namespaces. */
+function tracesOf(pid: number | undefined) {
+  const labs = knownLabs().filter((lab) => pidOf(lab) === pid);
+  const namespaces = listNamespaces().filter((name) => {
+    const lab = labOf(name);
+    return lab !== undefined && pidOf(lab) === pid;
+  });
+  return { labs, namespaces };
+}
+
+const NOTHING = { labs: [], namespaces: [] };
 
 describe('a report', () => {
   const cases = [caseOf('10 policies'), caseOf('10 policies', 'from another node'), caseOf('10,000 policies')];
@@ -47,8 +70,24 @@ describeAsRoot('a run', () => {
     expect(new Set(rows.map(({ hook }) => hook))).toEqual(new Set(['from_pod', 'to_pod', 'to_node']));
     expect(rows).toHaveLength(12);
     for (const { ns } of rows) expect(ns).toBeGreaterThan(emptyNs);
-    expect(readdirSync('/sys/fs/bpf').filter((name) => name.startsWith(`selvedge-bench-${process.pid}`))).toEqual([]);
+    expect(tracesOf(process.pid)).toEqual(NOTHING);
   }, 120_000);
+
+  it('leaves what `selvedge lab down` removes when it is killed, pins too', async () => {
+    const command = start(SELVEDGE, ['bench', 'path', '--quick'], { onLine: () => {} });
+    try {
+      const pins = () => tracesOf(command.pid).labs.flatMap((lab) => filesIn(`/run/selvedge-lab/${lab}/bpf`));
+      await vi.waitFor(() => expect(pins()).not.toEqual([]), { timeout: 20_000 });
+    } finally {
+      command.kill('SIGKILL');
+      await command.ended;
+    }
+    const { labs } = tracesOf(command.pid);
+    expect(labs).toHaveLength(1);
+    await run(SELVEDGE, ['lab', 'down', ...labs]);
+    expect(tracesOf(command.pid)).toEqual(NOTHING);
+    for (const lab of labs) expect(existsSync(`/run/selvedge-lab/${lab}`)).toBe(false);
+  }, 60_000);
 
   it('says so when nothing is left to measure', async () => {
     const options = { output: 'json', quick: true, only: /of no case/ } as const;

@@ -5,9 +5,10 @@ import { writeOutput } from '../../commands/output.ts';
 import { stopSignal } from '../../commands/stop-signal.ts';
 import { terminal } from '../../commands/terminal.ts';
 import { requireRoot } from '../../privilege.ts';
+import { tellLeftovers } from '../leftovers.ts';
 import { compare } from './compare.ts';
 import { ENGINES, type EngineName } from './contract.ts';
-import { formatGrid, planGrid, secondsOf } from './grid.ts';
+import { formatGrid, hasStreams, planGrid, secondsOf } from './grid.ts';
 import { openProgress } from './progress.ts';
 
 export interface CompareCommandOptions {
@@ -37,16 +38,21 @@ export async function runCompare(options: CompareCommandOptions): Promise<void> 
   requireRoot('selvedge bench');
   const { output, quick, report: directory } = options;
   const grid = planGrid(options);
-  process.stderr.write(formatGrid(grid));
   using stop = stopSignal();
   // Only here: other commands need neither.
-  const [{ openLoads }, { checkDrawing, formatTable, writeReport }] = await Promise.all([
+  const [{ checkStreams, openLoads }, { checkDrawing, checkFolder, formatTable, writeReport }] = await Promise.all([
     import('./loads/open-loads.ts'),
     import('./report/index.ts'),
   ]);
   // What would be missed in the end is told before the beginning.
-  if (directory !== undefined) checkDrawing();
+  if (directory !== undefined) {
+    checkDrawing();
+    checkFolder(directory);
+  }
+  if (hasStreams(grid)) await checkStreams();
   await using loads = await openLoads();
+  process.stderr.write(formatGrid(grid));
+  tellLeftovers();
   comeFirst();
   const report = await (async () => {
     using progress = openProgress(secondsOf(grid));

@@ -203,11 +203,15 @@ export function stageEnd(grid: Grid, stage: Stage, passed: number): number {
   return passed + ((grid.seconds - passed) * (rest[0] ?? 0)) / sum(rest);
 }
 
-/** On a machine of four cores in 2026; ipset's grows with the square. */
+/** On a machine of four cores in 2026; ipset's grows with the square, and is written to both sides. */
 function loadingSeconds(name: EngineName, policies: number): number {
   if (FREE.includes(name) || policies === 0) return 0;
-  if (name.startsWith('ipset')) return 0.2 + 0.001 * policies + 4.5e-7 * policies ** 2;
+  if (name.startsWith('ipset')) return 0.6 + 0.002 * policies + 1e-6 * policies ** 2;
   return 0.1 + 0.0004 * policies;
+}
+
+export function hasStreams({ stages }: Grid): boolean {
+  return stages.some(({ steps }) => steps.some(({ load }) => load === 'stream' || load === 'streams'));
 }
 
 /** The grid for a person, a line for each load at each number of policies. */

@@ -1,17 +1,17 @@
 /** `selvedge bench path`: nanoseconds of the packet path for one packet, by the kernel's test-run, against an empty program. */
-import { rmdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
 import { BPF_OBJECT } from '../../commands/options.ts';
 import { stopSignal } from '../../commands/stop-signal.ts';
 import { terminal } from '../../commands/terminal.ts';
 import { requireRoot } from '../../privilege.ts';
+import { tellLeftovers } from '../leftovers.ts';
 import type { Case } from './case.ts';
 import { Cases } from './cases.ts';
 import { formatReport } from './format-report.ts';
 import { measure } from './measure.ts';
 import { type PathReport, reportOf, SMALLEST } from './report.ts';
-import { BenchNamespace, makeBenchDirectory, Testbed, type Variant } from './testbed.ts';
+import { BenchNamespace, Testbed, type Variant } from './testbed.ts';
 import { LOCAL, type WorldSize } from './world.ts';
 
 const OBJECTS = {
@@ -41,6 +41,7 @@ export function pathCommand(): Command {
     .action(async (options: Options) => {
       requireRoot('selvedge bench path');
       using stop = stopSignal();
+      tellLeftovers();
       const report = await benchPath(options, stop.signal);
       process.stdout.write(
         options.output === 'json' ? `${JSON.stringify(report, null, 2)}\n` : formatReport(report, terminal().colour),
@@ -108,7 +109,6 @@ function* compared(cases: Cases): Generator<Case> {
 /** Loads every world, measures all its cases in turn, and leaves nothing behind. */
 export async function benchPath({ quick, only }: Options, signal: AbortSignal): Promise<PathReport> {
   const worlds = WORLDS.filter(({ large }) => !quick || large === undefined);
-  const directory = makeBenchDirectory();
   using namespace = new BenchNamespace(LOCAL.length + CROWD);
   const testbeds: Testbed[] = [];
   try {
@@ -131,7 +131,6 @@ export async function benchPath({ quick, only }: Options, signal: AbortSignal): 
   } finally {
     progress('');
     for (const testbed of testbeds) await testbed.close();
-    rmdirSync(directory);
   }
 }
 

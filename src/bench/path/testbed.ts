@@ -2,13 +2,14 @@
  * A world's compiled state in the maps of a real data plane that is attached to nothing, and the programs of
  * bpf/bench.bpf.c over those maps: packets go through by test-run.
  */
-import { mkdirSync } from 'node:fs';
 import { runSync } from '../../child-process.ts';
 import { BpfDataplane } from '../../dataplane/bpf/bpf-dataplane.ts';
 import type { Attachments } from '../../dataplane/bpf/kernel.ts';
 import { type NativeKernel, openNativeKernel } from '../../dataplane/bpf/kernel-native.ts';
 import { lockDirectory } from '../../dataplane/bpf/lock.ts';
 import { cleanupBpfDataplane } from '../../dataplane/bpf/open.ts';
+import { claimLab, mountLabBpffs, removeLab } from '../../lab/lab-record.ts';
+import { nodeNamespace } from '../../lab/network/names.ts';
 import type { Address } from '../../model/address.ts';
 import { BpfObject, netlink, netns, RingBuffer, type SkbContext } from '../../native.ts';
 import { crowdAddress, desiredState, type End, LOCAL, type LocalPod, type WorldSize } from './world.ts';
@@ -34,19 +35,36 @@ const NOT_ATTACHED: Attachments = {
   remove: () => {},
 };
 
-/** A network namespace with so many interfaces, for nothing but their indexes. */
+/**
+ * A network namespace with so many interfaces, for nothing but their indexes, and a bpffs beside it. It is a lab: what a run
+ * that is killed leaves goes as a lab's does.
+ */
 export class BenchNamespace implements Disposable {
-  readonly name = `slv${process.pid}path`;
+  readonly name: string;
   readonly ifindexes: readonly number[];
+  /** Where testbeds pin their maps. */
+  readonly pinDir: string;
+  readonly #lab = claimLab();
 
   constructor(interfaces: number) {
+    this.name = nodeNamespace(this.#lab, 'path');
+    try {
+      this.pinDir = mountLabBpffs(this.#lab);
+      this.ifindexes = this.#makeLinks(interfaces);
+    } catch (error) {
+      removeLab(this.#lab);
+      throw error;
+    }
+  }
+
+  #makeLinks(interfaces: number): readonly number[] {
     runSync('ip', ['netns', 'add', this.name]);
     const pairs = Array.from({ length: Math.ceil(interfaces / 2) }, (_, index) => {
       return `link add a${index} type veth peer name b${index}`;
     });
     this.run(() => runSync('ip', ['-batch', '-'], { input: pairs.join('\n') }));
     const links = this.run(() => netlink.links()).filter(({ name }) => /^[ab]\d+$/.test(name));
-    this.ifindexes = links.map(({ ifindex }) => ifindex);
+    return links.map(({ ifindex }) => ifindex);
   }
 
   /** Runs a synchronous function with this thread in the namespace. */
@@ -55,7 +73,7 @@ export class BenchNamespace implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    runSync('ip', ['netns', 'delete', this.name]);
+    removeLab(this.#lab);
   }
 }
 
@@ -79,7 +97,7 @@ export class Testbed {
 
   static async open(options: TestbedOptions): Promise<Testbed> {
     const { name, size, namespace, objects } = options;
-    const directory = `/sys/fs/bpf/selvedge-bench-${process.pid}/${name}`;
+    const directory = `${namespace.pinDir}/${name}`;
     const lock = lockDirectory(directory);
     const kernel = openNativeKernel({ path: objects.policy, directory }, lock);
     const dataplane = new BpfDataplane({ ...kernel, attachments: NOT_ATTACHED });
@@ -163,11 +181,4 @@ export class Testbed {
 
 export function word(value: number): Uint8Array {
   return new Uint8Array(Uint32Array.of(value).buffer);
-}
-
-/** Where testbeds pin their maps. */
-export function makeBenchDirectory(): string {
-  const directory = `/sys/fs/bpf/selvedge-bench-${process.pid}`;
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
-  return directory;
 }

@@ -1,5 +1,8 @@
 /** `selvedge bench` as users run it: a small run to its end, one that is interrupted, and what it refuses. */
 import { existsSync } from 'node:fs';
+import { mkdtemp, readdir, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { parseReport } from '../../../src/bench/compare/report/saved-report.ts';
@@ -89,11 +92,54 @@ describeAsRoot('selvedge bench', () => {
     for (const lab of labs) expect(existsSync(`/run/selvedge-lab/${lab}`)).toBe(false);
   }, 60_000);
 
+  it('tells what a run that was killed has left', async () => {
+    const command = await begun(['--engines', 'none']);
+    command.kill('SIGKILL');
+    await command.ended;
+    const { labs } = tracesOf(command);
+    const lines: string[] = [];
+    const args = ['bench', '--quick', '--engines', 'none', '--policies', '0', '--rounds', '1'];
+    const next = start(SELVEDGE, args, { onLine: (line) => lines.push(line) });
+    running = next;
+    expect(await next.ended).toBe('exited with 0');
+    expect(lines.find((line) => line.includes('selvedge lab down'))).toContain(labs[0]);
+    await run(SELVEDGE, ['lab', 'down', ...labs]);
+    expect(tracesOf(next)).toEqual(NOTHING);
+  }, 60_000);
+
+  it('refuses a folder that cannot be written before it makes anything', async () => {
+    const error = await refused(['bench', '--quick', '--report', '/proc/selvedge']);
+    expect(error.stderr).toContain("the report's folder cannot be made: ENOENT");
+    expect(error.stderr).not.toContain('latency');
+    const other = await refused(['bench', '--quick', '--report', '/proc/sys']);
+    expect(other.stderr).toContain("the report's folder cannot be written");
+    expect(other.stderr).not.toContain('latency');
+  });
+
+  it('names what is to be installed where there is no iperf3', async () => {
+    await using folder = await programsBut('iperf3');
+    const error = await refused([`PATH=${folder.path}`, SELVEDGE, 'bench', '--quick'], 'env');
+    expect(error.stderr).toContain('apt-get install iperf3');
+    expect(error.stderr).not.toContain('latency');
+  });
+
   it.skipIf(hiddenFromOthers !== undefined)('needs root, and says so', async () => {
     const error = await refused(['--reuid', '65534', '--clear-groups', SELVEDGE, 'bench', '--quick'], 'setpriv');
     expect(error.stderr).toContain('selvedge bench needs root');
   });
 });
+
+/** All programs of this machine, by links, but one. */
+async function programsBut(left: string): Promise<AsyncDisposable & { readonly path: string }> {
+  const path = await mkdtemp(join(tmpdir(), 'selvedge-programs-'));
+  const folders = (process.env.PATH ?? '').split(':').filter((folder) => existsSync(folder));
+  for (const folder of folders) {
+    for (const name of await readdir(folder)) {
+      if (name !== left) await symlink(join(folder, name), join(path, name)).catch(() => {});
+    }
+  }
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true }) };
+}
 
 describe('what the command is told wrongly', () => {
   it.each([

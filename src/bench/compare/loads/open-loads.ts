@@ -9,6 +9,8 @@ import { placementOf } from './processors.ts';
 import { connectSample, feltTime, floodSample, latencySample, udpSample } from './results.ts';
 import { runThroughput } from './throughput.ts';
 
+export { checkStreams } from './throughput.ts';
+
 const PROGRAM = fileURLToPath(new URL('../../../../build/selvedge-load', import.meta.url));
 
 /** Beside its own time, for a request that nobody answers and for what is on its way. */

@@ -16,6 +16,15 @@ const CONNECT_MS = 2_000;
 /** In real time: on a busy machine quartiles of `none` to itself are 1.01-1.04 then, and 0.3-1.3 otherwise. */
 const GO_FIRST = ['chrt', '--fifo', '1'];
 
+const MISSING = 'streams need iperf3, which is not installed: apt-get install iperf3, or what your system has for that';
+
+/** @throws {LoadError} there is no iperf3 */
+export async function checkStreams(): Promise<void> {
+  await run('iperf3', ['--version']).catch((cause) => {
+    throw new LoadError(MISSING, { cause });
+  });
+}
+
 export interface Throughput {
   readonly what: string;
   readonly ends: Ends;
@@ -85,7 +94,7 @@ async function canGoFirst({ client, server }: Placement): Promise<boolean> {
 }
 
 function reasonOf(message: string): string {
-  return message.includes('failed to execute iperf3') ? 'iperf3 is not installed' : message;
+  return message.includes('failed to execute iperf3') ? MISSING : message;
 }
 
 /** A signal of one's own that another also sets off. */

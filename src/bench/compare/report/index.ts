@@ -9,4 +9,4 @@ export {
   type SavedFigure,
   type SavedReport,
 } from './saved-report.ts';
-export { type RenderOptions, renderSaved, writeReport } from './write-report.ts';
+export { checkFolder, type RenderOptions, renderSaved, writeReport } from './write-report.ts';

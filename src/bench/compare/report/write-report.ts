@@ -1,6 +1,6 @@
 /** A report -> a folder: report.json, each plot as SVG and PNG, index.html that stands alone, report.md for documentation. */
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, mkdtempSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { writeOutput } from '../../../commands/output.ts';
 import { terminal } from '../../../commands/terminal.ts';
 import { openPainter } from './draw.ts';
@@ -28,11 +28,7 @@ export async function writeReport(directory: string, report: SavedReport): Promi
       throw new ReportError(`the report cannot be written: ${(error as Error).message}`, { cause: error });
     }
   };
-  try {
-    mkdirSync(directory, { recursive: true });
-  } catch (error) {
-    throw new ReportError(`the report's folder cannot be made: ${(error as Error).message}`, { cause: error });
-  }
+  makeFolder(directory);
   write('report.json', `${JSON.stringify(report, null, 2)}\n`);
   const painter = await openPainter();
   const plots = plotsOf(report);
@@ -45,6 +41,31 @@ export async function writeReport(directory: string, report: SavedReport): Promi
   }
   write('report.md', markdownOf(report, plots));
   write('index.html', pageOf(report, drawn));
+}
+
+/** Before a long run whose report shall be written. @throws {ReportError} where it could not be */
+export function checkFolder(directory: string): void {
+  makeFolder(directory);
+  try {
+    rmdirSync(mkdtempSync(join(directory, '.selvedge-bench-')));
+  } catch (error) {
+    throw new ReportError(`the report's folder cannot be written: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+function makeFolder(directory: string): void {
+  try {
+    makeWithParents(resolve(directory));
+  } catch (error) {
+    throw new ReportError(`the report's folder cannot be made: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** Node's own with `recursive` never ends where a folder that is there takes no other, in /proc say. */
+function makeWithParents(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
+  if (!existsSync(dirname(path))) makeWithParents(dirname(path));
+  mkdirSync(path);
 }
 
 export interface RenderOptions {
