@@ -1,13 +1,14 @@
 /** An agent whose folder for its socket and for what the CNI plugin tells is full: it enforces, says what is lost, and goes on when there is room. */
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { runSync } from '../../src/child-process.ts';
+import { runSync, start } from '../../src/child-process.ts';
+import { netns } from '../../src/native.ts';
 import { callOn } from '../cni/support/fed-plugin.ts';
 import { describeAsRoot } from '../support/privilege.ts';
 import { FedNode } from './support/fed-node.ts';
-import type { NodeAgent, Said } from './support/node-agent.ts';
+import { MAIN, type NodeAgent, type Said } from './support/node-agent.ts';
 
 describeAsRoot('an agent without room for its files', () => {
   let folder: string;
@@ -68,5 +69,36 @@ describeAsRoot('an agent without room for its files', () => {
     expect(await agent.until(about('api-failed'))).toMatchObject({ level: 'error', err: { code: 'ENOSPC' } });
     for (const file of readdirSync(folder)) rmSync(join(folder, file), { recursive: true });
     await expect.poll(() => readdirSync(folder), { timeout: 15_000 }).toContain('agent.sock');
+  });
+
+  it('follows the cluster while its log cannot be written, and tells what waited', { timeout: 30_000 }, async () => {
+    const log = join(folder, 'log');
+    writeFileSync(log, '');
+    expect(() => writeFileSync(join(folder, 'fill'), Buffer.alloc(128 * 1024))).toThrow('ENOSPC');
+    const agentOf = ['agent', ...fed.where, '--socket', '', '--health-address', ''];
+    const command = [
+      '--pdeathsig',
+      'KILL',
+      'sh',
+      '-c',
+      `exec "$@" 2>> ${log}`,
+      'sh',
+      process.execPath,
+      MAIN,
+      ...agentOf,
+    ];
+    const running = netns.run(fed.node.namespace, () => start('setpriv', command, { onLine: () => {} }));
+    const reached = () => ['web', 'db'].map((name) => fed.node.reaches(name, 'api'));
+    try {
+      // Until then nothing is enforced, and pods reach each other.
+      await expect.poll(reached, { timeout: 20_000, interval: 50 }).toEqual([true, false]);
+      rmSync(join(folder, 'fill'));
+      fed.admit('api', 'db');
+      await expect.poll(reached, { timeout: 5_000, interval: 50 }).toEqual([false, true]);
+      await expect.poll(() => readFileSync(log, 'utf8'), { timeout: 5_000 }).toContain('"event":"ready"');
+    } finally {
+      running.kill('SIGKILL');
+      await running.ended;
+    }
   });
 });

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { type RunningCommand, run, start } from '../../../src/child-process.ts';
 import { netns } from '../../../src/native.ts';
 
-const MAIN = fileURLToPath(new URL('../../../src/main.ts', import.meta.url));
+export const MAIN = fileURLToPath(new URL('../../../src/main.ts', import.meta.url));
 
 export interface AgentOptions {
   readonly namespace: string;
