@@ -1,6 +1,7 @@
 /** The compiled object file -> an object with our sizes and constants, checked against this program, ready to be loaded. */
 import { BpfError, BpfObject, features, type Layout } from '../../native.ts';
 import { type Abi, COPIED_MAPS, type CopiedMap, checkAbi } from './abi.ts';
+import { longestUdpSeconds } from './conntrack-times.ts';
 
 /** Elements; those of a map that exists twice are of each copy. */
 export type MapSizes = Readonly<Partial<Record<CopiedMap | 'fragments' | 'counters', number>>> & {
@@ -10,7 +11,7 @@ export type MapSizes = Readonly<Partial<Record<CopiedMap | 'fragments' | 'counte
   readonly events?: number;
 };
 
-/** Constants of the programs; what is absent keeps the default of the C source. */
+/** Constants of the programs; what is absent keeps the default of the C source, or one that this node's settings ask for. */
 export interface Constants {
   /** Lowest of our 15 bits in skb->mark. */
   readonly markShift?: number;
@@ -110,6 +111,8 @@ export const SIDES = ['left', 'right'] as const;
 const NANOSECONDS = 1e9;
 /** Ticks that the defaults of bpf/settings.h count in a second. */
 const DEFAULT_TICKS = 1000;
+/** The programs compare times of 32 bits, some a little larger. */
+const MOST_TICKS = 2 ** 31;
 
 function setConstants(object: BpfObject, abi: Abi, constants: Constants, conntrack: boolean): void {
   const { layout } = object;
@@ -124,9 +127,15 @@ function setConstants(object: BpfObject, abi: Abi, constants: Constants, conntra
   const ticks = NANOSECONDS / features.tickNanoseconds();
   set('event_window', Math.max(1, Math.round(ticks / 10)));
   for (const name of idleNames(layout)) {
-    const seconds = constants.idleSeconds?.[name] ?? u32(object.rodata(name).bytes) / DEFAULT_TICKS;
-    set(name, Math.max(1, Math.round(seconds * ticks)));
+    const seconds = constants.idleSeconds?.[name] ?? defaultSeconds(object, name);
+    set(name, Math.min(MOST_TICKS, Math.max(1, Math.round(seconds * ticks))));
   }
+}
+
+/** As the C source has it; so long as conntrack is asked, at least what conntrack keeps. */
+function defaultSeconds(object: BpfObject, name: string): number {
+  const seconds = u32(object.rodata(name).bytes) / DEFAULT_TICKS;
+  return name === 'idle_udp_lost' ? Math.max(seconds, longestUdpSeconds()) : seconds;
 }
 
 function setNumber(object: BpfObject, name: string, value: number): void {

@@ -1,6 +1,7 @@
 /** The data plane on the real kernel, taking over what an agent before it, of the same layout or of another, has pinned. */
-import { readdirSync } from 'node:fs';
-import { expect, test } from 'vitest';
+import { readdirSync, writeFileSync } from 'node:fs';
+import { expect, onTestFinished, test } from 'vitest';
+import { run } from '../../../src/child-process.ts';
 import { SIDES } from '../../../src/dataplane/bpf/object.ts';
 import type { OpenedBpfDataplane } from '../../../src/dataplane/bpf/open.ts';
 import { u32Bytes } from '../../../src/dataplane/bpf/tables.ts';
@@ -9,7 +10,7 @@ import type { Address } from '../../../src/model/address.ts';
 import type { ObjectKey } from '../../../src/model/cluster.ts';
 import type { Endpoint } from '../../../src/model/compiled.ts';
 import type { Binding } from '../../../src/model/links.ts';
-import type { BpfMap } from '../../../src/native.ts';
+import { type BpfMap, features, netns } from '../../../src/native.ts';
 import { describeAsRoot } from '../../support/privilege.ts';
 import { isolatedAt, NodePerTest, programsOn } from './support/on-kernel.ts';
 
@@ -76,6 +77,34 @@ describeAsRoot('an agent after another', () => {
     using table = tableOf(second, ifindex);
     expect(2 ** (second.object.rodata('flow_set_bits').bytes[0] as number)).toBe(table.info.maxEntries);
     expect(second.object.map('flow_seed').get(u32Bytes(0))).not.toEqual(seed);
+  });
+
+  test('where conntrack keeps UDP for longer, it is asked for that long: by other programs on the same maps', async () => {
+    const ifindex = fresh.node.addVeth();
+    const secondsOf = ({ object }: OpenedBpfDataplane) =>
+      (object.rodata('idle_udp_lost').bytes as Buffer).readUInt32LE() * (features.tickNanoseconds() / 1e9);
+    const namespace = `slv-udp-${process.pid}`;
+    await run('ip', ['netns', 'add', namespace]);
+    onTestFinished(async () => void (await run('ip', ['netns', 'delete', namespace])));
+    const openThere = async (seconds: number): Promise<OpenedBpfDataplane> => {
+      const { opened } = netns.run(namespace, () => {
+        writeFileSync('/proc/sys/net/netfilter/nf_conntrack_udp_timeout_stream', `${seconds}`);
+        return { opened: fresh.open() };
+      });
+      return opened;
+    };
+    const state = isolatedAt(ifindex, [80]);
+    const first = await openThere(120);
+    expect(secondsOf(first)).toBe(180);
+    const { generation } = await first.apply(state, undefined);
+    await first.settled();
+    const before = programsOn(ifindex).map(({ programId }) => programId);
+    first.close();
+    const second = await openThere(600);
+    expect(secondsOf(second)).toBe(600);
+    expect(await second.apply(state, undefined)).toMatchObject({ generation, writes: 0 });
+    expect(programsOn(ifindex).filter(({ programId }) => !before.includes(programId))).toHaveLength(2);
+    expect(programsOn(ifindex)).toHaveLength(2);
   });
 
   test('enforcement stays when the agent goes', async () => {
