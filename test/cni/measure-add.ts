@@ -47,9 +47,12 @@ for (let place = 0; place < adds; place++) {
   fed.server.delete('Pod', `shop/${name}`);
 }
 rmSync(folder, { recursive: true });
-console.log(`${adds} ADDs, ${pauseMs} ms between them: ${figuresOf(ours)}`);
+const all = others.map((milliseconds, place) => milliseconds + (ours[place] as number));
+console.log(`${adds} ADDs, ${pauseMs} ms between them`);
+console.log(`without (bridge, host-local, portmap and loopback): ${figuresOf(others)}`);
+console.log(`with selvedge-cni behind them: ${figuresOf(all)}`);
+console.log(`selvedge-cni: ${figuresOf(ours)}`);
 console.log(`of that its process alone (VERSION): ${figuresOf(processes)}`);
-console.log(`beside it bridge, host-local, portmap and loopback: ${figuresOf(others)}`);
 
 async function withSandbox(name: string): Promise<void> {
   const sandbox = { namespace: `${namespace}-${name}`, pod: `shop/${name}` as ObjectKey };
