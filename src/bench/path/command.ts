@@ -118,7 +118,9 @@ export async function benchPath({ quick, only }: Options, signal: AbortSignal): 
       progress(`loading ${scale}`);
       const variants: Variant[] = name === 'policies-10' ? ['quiet', 'telling', 'limited', 'asking'] : ['quiet'];
       const testbed = await Testbed.open({ name, size, namespace, objects: OBJECTS, variants });
+      const [first] = testbeds;
       testbeds.push(testbed);
+      if (first !== undefined && of === compared) testbed.shareFlows(first);
       cases.push(
         ...namespace.run(() => [...of(new Cases(testbed, scale))]).filter((one) => !only || only.test(textOf(one))),
       );

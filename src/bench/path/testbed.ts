@@ -125,6 +125,24 @@ export class Testbed {
     this.#ring = new RingBuffer(parts.kernel.object.map('events'), () => {}).unref();
   }
 
+  /**
+   * The local pods get another testbed's tables of flows, with the numbers that place connections in them: then worlds can be
+   * compared, and not where their tables came to lie in the processor's caches.
+   */
+  shareFlows(other: Testbed): void {
+    const others = other.#kernel.object;
+    const { object } = this.#kernel;
+    const seed = others.map('flow_seed').get(word(0));
+    if (seed !== undefined) object.map('flow_seed').set(word(0), seed);
+    for (const name of ['flows4', 'flows6']) {
+      const [own, theirs] = [object.map(name), others.map(name)];
+      for (const [slot] of own.entries()) {
+        using table = theirs.getInner(slot);
+        if (table !== undefined) own.setInner(slot, table);
+      }
+    }
+  }
+
   program(variant: Variant, name: ProgramName) {
     const object = this.#variants.get(variant);
     if (object === undefined) throw new Error(`no variant ${variant} of this testbed`);
