@@ -114,6 +114,7 @@ export class Agent implements AgentView {
     // Where an agent of another layout has left its state in force, ours says nothing yet of interfaces that come now.
     if (this.#inForce !== undefined) await dataplane.begin?.(pending === 'open' ? 'open' : 'closed');
     this.#subscriptions.add(links.pipe(this.#again('links')).subscribe((now) => this.#onLinks(now)));
+    if (dataplane.kind === 'bpf') this.#subscriptions.add(this.#guards.lookAfter(() => this.#links));
     this.#subscriptions.add(source.pipe(this.#again('objects')).subscribe((change) => this.#onChange(change)));
   }
 

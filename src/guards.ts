@@ -1,6 +1,8 @@
 /** Interfaces that come -> interfaces with their programs on: each at once, and what fails again until it is gone. */
+import { interval, type Subscription } from 'rxjs';
 import type { Dataplane } from './dataplane/contract.ts';
 import type { Faults } from './faults.ts';
+import type { NodeLinks } from './model/links.ts';
 import type { AgentLog } from './observe/agent-log.ts';
 import type { Arrivals } from './observe/arrivals.ts';
 import type { Timings } from './observe/timings.ts';
@@ -23,9 +25,13 @@ export interface GuardsParts {
 }
 
 const RETRY_MS = 1_000;
+/** So many interfaces are looked at again in a second: who asks the kernel waits as long as others have its lock of the network. */
+const LOOKS = { every: 1_000, at: 4 } as const;
 
 export class Guards {
   readonly #parts: GuardsParts;
+  /** Interfaces whose programs are on their way. */
+  #underway = 0;
 
   constructor(parts: GuardsParts) {
     this.#parts = parts;
@@ -40,11 +46,41 @@ export class Guards {
     try {
       const attached = this.#parts.dataplane.guard(link.ifindex, role === 'pods' ? 'pod' : 'exit');
       if (attached === undefined) this.#onGuarded(link, role, since);
-      else
-        attached.then(() => this.#onGuarded(link, role, since)).catch((error) => this.#onUnguarded(link, role, error));
+      else this.#await(attached, link, role, () => this.#onGuarded(link, role, since));
     } catch (error) {
       this.#onUnguarded(link, role, error);
     }
+  }
+
+  /** Whoever removes the programs' pins, or filters, takes them off: all interfaces are looked at in turn, and get them again. */
+  lookAfter(links: () => NodeLinks | undefined): Subscription {
+    let waiting: [Link, LinkRole][] = [];
+    return interval(LOOKS.every).subscribe(() => {
+      if (this.#underway > 0) return;
+      if (waiting.length === 0) waiting = all(links());
+      for (const [link, role] of waiting.splice(0, LOOKS.at)) this.#look(link, role);
+    });
+  }
+
+  #look(link: Link, role: LinkRole): void {
+    if (!this.#parts.isThere(link, role)) return;
+    try {
+      const attached = this.#parts.dataplane.guard(link.ifindex, role === 'pods' ? 'pod' : 'exit');
+      if (attached === undefined) return;
+      this.#await(attached, link, role, () => {
+        if (this.#parts.isThere(link, role)) this.#parts.told.mended(link);
+      });
+    } catch (error) {
+      this.#onUnguarded(link, role, error);
+    }
+  }
+
+  #await(attached: Promise<void>, link: Link, role: LinkRole, done: () => void): void {
+    this.#underway++;
+    attached
+      .then(done)
+      .catch((error) => this.#onUnguarded(link, role, error))
+      .finally(() => this.#underway--);
   }
 
   /** It is gone: its index may be another's next. */
@@ -78,4 +114,11 @@ export class Guards {
     };
     setTimeout(again, RETRY_MS).unref();
   }
+}
+
+function all(links: NodeLinks | undefined): [Link, LinkRole][] {
+  if (links === undefined) return [];
+  return (['pods', 'exits'] as const).flatMap((role) =>
+    [...links[role].values()].map((link): [Link, LinkRole] => [link, role]),
+  );
 }

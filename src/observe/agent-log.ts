@@ -74,6 +74,14 @@ export class AgentLog {
     this.#log.info({ event: 'guarded', ifindex, name, milliseconds }, 'interface guarded');
   }
 
+  /** Its programs had been taken off. */
+  mended({ name }: { readonly name: string }): void {
+    this.#log.warn(
+      { event: 'mended', what: [`the programs of ${name}`] },
+      'somebody else changed what is ours; written again',
+    );
+  }
+
   bindings(bindings: ReadonlyMap<number, Binding>): void {
     const told = new Map<number, string>();
     for (const [ifindex, binding] of bindings) {

@@ -1,4 +1,5 @@
 /** Pods come and go on a node whose agent is a process, fed by an API server. */
+import { unlinkSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { listTc, netns } from '../../src/native.ts';
 import { describeAsRoot } from '../support/privilege.ts';
@@ -95,6 +96,16 @@ describeAsRoot('on a node with an agent', () => {
     expect(programsOn(ifindex)).toBe(2);
     await agent.until(({ msg }) => msg === 'enforced for shop/db', said);
     await fed.node.whenUp('db');
+    expect(reached('db api', 'web db')).toEqual([false, true]);
+  });
+
+  it('programs that somebody takes off come back, and that is told', async () => {
+    const { ifindex } = fed.node.pod('db');
+    const said = agent.said.length;
+    for (const program of ['from_pod', 'to_pod']) unlinkSync(`${fed.pins.path}/links/${program}_${ifindex}`);
+    const { what } = await agent.until(({ event }) => event === 'mended', said);
+    expect(what).toEqual(['the programs of vdb']);
+    expect(programsOn(ifindex)).toBe(2);
     expect(reached('db api', 'web db')).toEqual([false, true]);
   });
 
