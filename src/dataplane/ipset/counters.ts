@@ -66,3 +66,12 @@ function keyOf(what: Counted): string {
   if (what.verdict === 'told') return what.verdict;
   return JSON.stringify(what.verdict === 'allow' ? what.rule : [what.direction, what.policies]);
 }
+
+/** Drops that no event told of; what was told is in both counts. */
+export function untoldOf(counts: readonly RuleCount[]): bigint {
+  let untold = 0n;
+  for (const { verdict, packets } of counts) {
+    if (verdict !== 'allow') untold += verdict === 'deny' ? packets : -packets;
+  }
+  return untold < 0n ? 0n : untold;
+}

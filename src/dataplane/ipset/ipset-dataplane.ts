@@ -10,7 +10,7 @@ import type { Verification } from '../../model/observation.ts';
 import { type NflogPacket, NflogReader, netlink } from '../../native.ts';
 import type { Applied, Dataplane, DesiredState, Hint, LinkRole, Unprotected } from '../contract.ts';
 import { missingBridgeSysctls, setBridgeSysctls } from './bridge-sysctls.ts';
-import { CountSums, type RuleCount } from './counters.ts';
+import { CountSums, type RuleCount, untoldOf } from './counters.ts';
 import { DropDecoder } from './drop-events.ts';
 import { FamilyRules } from './family-rules.ts';
 import { type GuardedLink, LOGGED_BYTES } from './guard-text.ts';
@@ -31,8 +31,10 @@ const AUDIT_EVERY = 10_000;
 /** 0x5e1, as our other places. */
 export const NFLOG_GROUP = 0x5e1;
 const FAMILIES: readonly Family[] = [4, 6];
-/** Lines of an update (50 ms of writing) that the other side gets at once too, and not with the next update, which would wait for it. */
+/** Lines of an update (50 ms of writing) that the other side gets at once too: the next update would wait for it. */
 const LARGE = 500;
+/** Milliseconds without a change after which the other side gets what it lacks. */
+const REST = 200;
 
 export class IpsetDataplane implements Dataplane {
   readonly kind = 'ipset';
@@ -51,6 +53,9 @@ export class IpsetDataplane implements Dataplane {
   #generation = 0n;
   #unprotected: readonly Unprotected[] = [];
   #closed = false;
+  /** States that wait for their turn. */
+  #waiting = 0;
+  #rest: NodeJS.Timeout | undefined;
 
   constructor(programs: Programs, options: IpsetDataplaneOptions = {}) {
     const field = options.markField ?? DEFAULT_MARK_FIELD;
@@ -89,7 +94,10 @@ export class IpsetDataplane implements Dataplane {
   }
 
   apply(state: DesiredState, hint: Hint): Promise<Applied> {
+    this.#waiting++;
+    clearTimeout(this.#rest);
     return this.#inTurn(async () => {
+      this.#waiting--;
       const start = performance.now();
       this.#state = state;
       for (const family of this.#families) family.miss(hint);
@@ -116,12 +124,10 @@ export class IpsetDataplane implements Dataplane {
   async audit(): Promise<void> {
     if (this.#closed || this.#state === undefined) return;
     // No state waits for this look. Where one is written meanwhile it sees halves: then it is taken again, in turn.
-    const calm = await this.#damages().then(
-      (found) => found.length === 0,
-      () => false,
-    );
-    if (calm) this.#checkBridge(this.#state);
-    if (calm || this.#closed) return;
+    try {
+      this.#checkBridge(this.#state);
+      if ((await this.#damages()).length === 0) return;
+    } catch {}
     await this.#inTurn(async () => {
       if (this.#state === undefined) return;
       const found: string[] = [];
@@ -145,12 +151,7 @@ export class IpsetDataplane implements Dataplane {
 
   /** Drops by rulesets that no event told of, since there were too many at a time. */
   async untold(): Promise<bigint> {
-    if (this.#reader === undefined) return 0n;
-    let untold = 0n;
-    for (const { verdict, packets } of await this.#sums()) {
-      if (verdict !== 'allow') untold += verdict === 'deny' ? packets : -packets;
-    }
-    return untold < 0n ? 0n : untold;
+    return this.#reader === undefined ? 0n : untoldOf(await this.#sums());
   }
 
   #sums(): Promise<RuleCount[]> {
@@ -179,6 +180,7 @@ export class IpsetDataplane implements Dataplane {
   close(): void {
     this.#closed = true;
     clearInterval(this.#audit);
+    clearTimeout(this.#rest);
     this.#reader?.close();
     this.#options.lock?.release();
   }
@@ -207,7 +209,10 @@ export class IpsetDataplane implements Dataplane {
       for (const { family } of drafts) family.flipped();
       this.#generation++;
       const writes = drafts.reduce((sum, { draft }) => sum + linesOf(draft.script), 0);
-      if (writes > LARGE) void this.#inTurn(() => this.#catchUp()).catch(() => {});
+      const catchUp = () => void this.#inTurn(() => this.#catchUp()).catch(() => {});
+      const rest = this.#options.catchUpAfter ?? REST;
+      if (rest > 0) this.#rest = setTimeout(catchUp, rest).unref();
+      if (writes > LARGE) catchUp();
       return writes + guards + flips.flat().length + (await this.#guard.finish(links));
     } catch (error) {
       this.#forget();
@@ -220,6 +225,8 @@ export class IpsetDataplane implements Dataplane {
     if (this.#closed || this.#state === undefined) return;
     try {
       await settledAll(this.#families.map((family) => family.ready()));
+      // With the state that waits comes what may differ in it: this one may be changed already.
+      if (this.#waiting > 0) return;
       const { drafts } = this.#draft(this.#state);
       const flips = await settledAll(drafts.map(({ family, draft }) => family.write(draft)));
       await this.#programs.restoreSets(flips.flatMap(([, ...removals]) => removals));

@@ -19,6 +19,8 @@ export interface IpsetDataplaneOptions {
   readonly families?: readonly Family[];
   /** Milliseconds between looks whether somebody else has changed what is ours; 0 for never. 10 s when absent. */
   readonly auditEvery?: number;
+  /** Milliseconds without a change after which the idle side is brought to the state in force; 0 for never. 200 when absent. */
+  readonly catchUpAfter?: number;
   /** What an agent before has left in force, as `inForce` gives it; absent: nothing. */
   readonly inherited?: ReadonlyMap<number, readonly Address[]>;
   /** Told when somebody else's changes were found and when they could not be mended; what is ours is written again. */

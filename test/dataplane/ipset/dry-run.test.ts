@@ -24,7 +24,7 @@ for (const variant of ['nft', 'legacy'] as const) {
     let node: EnforcedNode;
 
     beforeEach(async () => {
-      node = await EnforcedNode.open('dry', { variant });
+      node = await EnforcedNode.open('dry', { variant, catchUpAfter: 0 });
     });
 
     afterEach(() => node?.close());

@@ -20,8 +20,8 @@ const SCRIPT = fileURLToPath(new URL('fed-agent.ts', import.meta.url));
 const NODE: NodeName = 'node1';
 /** Milliseconds: with 10,000 policies an agent waits for one run of ipset or iptables for a minute and longer. */
 const PATIENCE = 240_000;
-/** What agents do behind a state that is in force, the second copy say, is over by then. */
-const REST_MS = 250;
+/** What agents do behind a state that is in force, the second copy say, has begun by then. */
+const REST_MS = 400;
 
 export interface AgentsEngineOptions {
   readonly dataplane: DataplaneKind;
