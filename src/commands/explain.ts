@@ -2,12 +2,12 @@
  * `selvedge explain`: may FROM reach TO on PORT, and who decided: by the policies in a folder of manifests, which needs no
  * privilege, or by those that the running agent knows. And whether what the kernel holds is what the agent wants it to.
  */
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import pc from 'picocolors';
 import { answersOfAgent } from '../api/answers.ts';
 import { askAgent } from '../api/client.ts';
 import { PATHS, type VerifyReply } from '../api/contract.ts';
-import { parseEnd, parsePort, QueryError } from '../model/query.ts';
+import { type AnyQuery, type IcmpQuery, parseEnd, parsePort, type Query, QueryError } from '../model/query.ts';
 import { type AnswerFormat, type Asked, answersTo, parseQueryLines } from '../observe/query-lines.ts';
 import { Reachability } from '../observe/reachability.ts';
 import { verificationText } from '../observe/verification-text.ts';
@@ -24,6 +24,7 @@ interface Options {
   readonly from?: string;
   readonly to?: string;
   readonly port?: string;
+  readonly protocol?: AnyQuery['protocol'];
   readonly family?: 'IPv4' | 'IPv6';
   readonly queries?: string;
   readonly output?: AnswerFormat;
@@ -39,6 +40,12 @@ export function explainCommand(): Command {
     .option('--to <end>', 'NAMESPACE/POD or an IP address')
     .option('--port <port>', '8080/tcp, 53/udp, 9000/sctp; TCP when not said')
     .addOption(
+      new Option(
+        '--protocol <protocol>',
+        'TCP, UDP, SCTP; or ICMP, without a port, for ping and all that has none',
+      ).argParser(protocol),
+    )
+    .addOption(
       new Option('--family <family>', 'of the addresses; default: IPv4 where both ends have it').choices([
         'IPv4',
         'IPv6',
@@ -48,7 +55,7 @@ export function explainCommand(): Command {
       new Option(
         '--queries <file>',
         'JSON lines {"from","to","port","protocol","family"} instead of one query, - for stdin',
-      ).conflicts(['from', 'to', 'port', 'family']),
+      ).conflicts(['from', 'to', 'port', 'protocol', 'family']),
     )
     .addOption(
       new Option('-o, --output <format>', 'default: text, jsonl with --queries').choices(['text', 'json', 'jsonl']),
@@ -93,13 +100,36 @@ async function verify({ socket, output }: Options): Promise<void> {
 }
 
 /** @throws {QueryError} */
-function singleQuery({ from, to, port, family }: Options, command: Command): Asked {
-  if (from === undefined || to === undefined || port === undefined) {
-    return command.error('error: --from, --to and --port are all needed, or --queries', { exitCode: 2 });
+function singleQuery({ from, to, port, protocol, family }: Options, command: Command): Asked {
+  if (from === undefined || to === undefined || (port === undefined && protocol !== 'ICMP')) {
+    const needed = '--from, --to and --port, or --protocol ICMP, are all needed, or --queries';
+    return command.error(`error: ${needed}`, { exitCode: 2 });
   }
-  const traffic = parsePort(port);
-  const query = { from: parseEnd(from), to: parseEnd(to), ...traffic, ...(family && { family }) };
-  return { query, fields: { from, to, ...traffic, ...(family && { family }) } };
+  const asked = { ...trafficOf(port, protocol), ...(family && { family }) };
+  return { query: { from: parseEnd(from), to: parseEnd(to), ...asked }, fields: { from, to, ...asked } };
+}
+
+/** @throws {QueryError} */
+function trafficOf(
+  port: string | undefined,
+  protocol: AnyQuery['protocol'] | undefined,
+): Pick<Query, 'port' | 'protocol'> | Pick<IcmpQuery, 'protocol'> {
+  if (protocol === 'ICMP') {
+    if (port !== undefined) throw new QueryError('ICMP has no ports: --protocol ICMP goes without --port');
+    return { protocol };
+  }
+  const text = port ?? '';
+  const traffic = parsePort(protocol === undefined || text.includes('/') ? text : `${text}/${protocol}`);
+  if (protocol !== undefined && traffic.protocol !== protocol) {
+    throw new QueryError(`--port ${text} is not a port of --protocol ${protocol}`);
+  }
+  return traffic;
+}
+
+function protocol(text: string): AnyQuery['protocol'] {
+  const found = (['TCP', 'UDP', 'SCTP', 'ICMP'] as const).find((one) => one === text.toUpperCase());
+  if (found === undefined) throw new InvalidArgumentError('TCP, UDP, SCTP or ICMP.');
+  return found;
 }
 
 /** One JSON value for one query, a list for several; otherwise lines. */

@@ -15,7 +15,7 @@ import type { ProbeOutcome } from '../lab/probing/probe-attempt.ts';
 import { probeMatrix } from '../lab/probing/probe-matrix.ts';
 import { answerQueries } from '../lab/probing/query-run.ts';
 import { answerDifferences, matrixDifferences } from '../lab/probing/self-check.ts';
-import { endText, type Query } from '../model/query.ts';
+import { endText, type Query, QueryError } from '../model/query.ts';
 import { formatMatrix } from '../observe/format-matrix.ts';
 import type { Matrix } from '../observe/matrix.ts';
 import { type Asked, parseQueryLines } from '../observe/query-lines.ts';
@@ -69,7 +69,7 @@ const HELP = `
 Without --queries the lab stays until Ctrl-C and prints who reaches whom, again whenever a manifest changes.
 Where the policies' text says otherwise than the connections, that is said too (with --queries by exit code 1).
 A query is a line {"from":"NS/POD or IP","to":"NS/POD or IP","port":80,"protocol":"TCP","family":"IPv4"}; protocol is TCP
-and family one that both ends have unless given. Enter a pod with: ip netns exec slv-ID-NODE_NAMESPACE_POD sh
+(or UDP, SCTP) and family one that both ends have unless given. Enter a pod with: ip netns exec slv-ID-NODE_NAMESPACE_POD sh
 Ask a node's agent with: selvedge flows --socket /run/selvedge-lab/ID/NODE-NUMBER.sock (status, explain)`;
 
 /** What of the options the lab is made by. */
@@ -80,6 +80,10 @@ interface LabKind {
   /** Whether anybody enforces policies, so that what is measured can be compared with what they say. */
   readonly enforced: boolean;
   readonly enforcer: (lab: Lab) => Enforcer;
+}
+
+interface AskedOfPort extends Asked {
+  readonly query: Query;
 }
 
 async function run(command: Command, options: Options): Promise<void> {
@@ -103,7 +107,8 @@ async function run(command: Command, options: Options): Promise<void> {
     if (options.output === 'jsonl') command.error('error: -o jsonl is for the answers to --queries', { exitCode: 2 });
     return follow(manifests, lab);
   }
-  await answer(parseQueryLines(await readQueryText(options.queries)), manifests, lab, options.output);
+  const asked = parseQueryLines(await readQueryText(options.queries)).map(withPort);
+  await answer(asked, manifests, lab, options.output);
 }
 
 async function follow(manifests: readonly string[], { enforced, ...kind }: LabKind): Promise<void> {
@@ -135,7 +140,7 @@ async function follow(manifests: readonly string[], { enforced, ...kind }: LabKi
 }
 
 async function answer(
-  asked: readonly Asked[],
+  asked: readonly AskedOfPort[],
   manifests: readonly string[],
   { enforced, ...kind }: LabKind,
   output: Options['output'],
@@ -160,6 +165,13 @@ async function answer(
       return `${ends(query)}: ${said.verdict ?? `error: ${said.error}`}\n`;
     }),
   );
+}
+
+/** @throws {QueryError} the lab has no probe for it */
+function withPort({ query, fields }: Asked): AskedOfPort {
+  if (query.protocol !== 'ICMP') return { query, fields };
+  const between = `${endText(query.from)} → ${endText(query.to)}`;
+  throw new QueryError(`${between}: a lab tries TCP, UDP and SCTP; about ICMP ask selvedge explain`);
 }
 
 function ends({ from, to, port, protocol }: Query): string {

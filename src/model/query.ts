@@ -1,6 +1,6 @@
 /**
  * "Can FROM reach TO on PORT?" as users ask it, on command lines and as JSON lines:
- * `{"from":"shop/web","to":"shop/api","port":8080,"protocol":"TCP","family":"IPv4"}`.
+ * `{"from":"shop/web","to":"shop/api","port":8080,"protocol":"TCP","family":"IPv4"}`; of ICMP without a port.
  */
 import { z } from 'zod';
 import { type Address, familyOf, parseAddress } from './address.ts';
@@ -11,14 +11,26 @@ export type End =
   | { readonly kind: 'pod'; readonly key: ObjectKey }
   | { readonly kind: 'address'; readonly address: Address };
 
-export interface Query {
+interface Ends {
   readonly from: End;
   readonly to: End;
-  readonly port: number;
-  readonly protocol: Protocol;
   /** Absent: that of an end that is an address, else IPv4 where both ends have it, else IPv6. */
   readonly family?: 'IPv4' | 'IPv6';
 }
+
+/** About a port. */
+export interface Query extends Ends {
+  readonly port: number;
+  readonly protocol: Protocol;
+}
+
+/** About ICMP, or ICMPv6: it has no ports, and neither has any other protocol that gets its verdict. */
+export interface IcmpQuery extends Ends {
+  readonly port?: undefined;
+  readonly protocol: 'ICMP';
+}
+
+export type AnyQuery = Query | IcmpQuery;
 
 /** A query that cannot be understood or answered; the message names what is wrong. */
 export class QueryError extends Error {
@@ -35,8 +47,8 @@ const line = z.object(
   {
     from: z.string(must('text')),
     to: z.string(must('text')),
-    port: z.int(must(PORT)).min(1, must(PORT)).max(65535, must(PORT)),
-    protocol: z.enum(['TCP', 'UDP', 'SCTP'], must('TCP, UDP or SCTP')).default('TCP'),
+    port: z.int(must(PORT)).min(1, must(PORT)).max(65535, must(PORT)).optional(),
+    protocol: z.enum(['TCP', 'UDP', 'SCTP', 'ICMP'], must('TCP, UDP, SCTP or ICMP')).default('TCP'),
     family: z.enum(['IPv4', 'IPv6'], must('IPv4 or IPv6')).optional(),
   },
   must('an object'),
@@ -51,7 +63,7 @@ function must(what: string) {
 }
 
 /** One JSON line. @throws {QueryError} naming the field */
-export function parseQuery(text: string): Query {
+export function parseQuery(text: string): AnyQuery {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -64,8 +76,15 @@ export function parseQuery(text: string): Query {
     throw new QueryError(`${issue?.path.join('.') || 'the query'}: ${issue?.message}: ${excerpt(text)}`);
   }
   const { from, to, port, protocol, family } = parsed.data;
-  const query = { from: parseEnd(from), to: parseEnd(to), port, protocol };
-  return family === undefined ? query : { ...query, family };
+  const ends = { from: parseEnd(from), to: parseEnd(to), ...(family && { family }) };
+  if (protocol === 'ICMP') {
+    if (port !== undefined) throw new QueryError(`port: ICMP has none, not ${port}: ${excerpt(text)}`);
+    return { ...ends, protocol };
+  }
+  if (port === undefined) {
+    throw new QueryError(`port: must be ${PORT}, not missing (only protocol ICMP has none): ${excerpt(text)}`);
+  }
+  return { ...ends, protocol, port };
 }
 
 /** `NAMESPACE/NAME` or an address. @throws {QueryError} */

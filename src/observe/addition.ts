@@ -1,6 +1,6 @@
 /**
  * A denied query → the smallest NetworkPolicy objects that admit it: one for each direction that denies, selecting no pod
- * that is not isolated in that direction already, with one peer and one port.
+ * that is not isolated in that direction already, with one peer and one port; for ICMP, which has none, every port.
  */
 import { bitsOf, familyOf } from '../model/address.ts';
 import { type Direction, keyOf, type Labels, type NetworkPolicy, type Pod, type Selector } from '../model/cluster.ts';
@@ -36,8 +36,11 @@ function additionFor(reachability: Reachability, answer: Answer, direction: Dire
   const { namespace } = own.pod;
   const { port, protocol } = answer.query;
   const peers = [peerFor(reachability, peer, namespace) ?? blockFor(answer, direction)];
-  const rule = { [ingress ? 'from' : 'to']: peers, ports: [{ protocol, port }] };
-  const words = [own.pod.name, ingress ? 'from' : 'to', ...wordsFor(peer, namespace), port, protocol.toLowerCase()];
+  // "This rule matches all ports": no other rule admits a protocol that has none.
+  const ports = port === undefined ? {} : { ports: [{ protocol, port }] };
+  const rule = { [ingress ? 'from' : 'to']: peers, ...ports };
+  const traffic = port === undefined ? [protocol.toLowerCase()] : [port, protocol.toLowerCase()];
+  const words = [own.pod.name, ingress ? 'from' : 'to', ...wordsFor(peer, namespace), ...traffic];
   return {
     apiVersion: 'networking.k8s.io/v1',
     kind: 'NetworkPolicy',

@@ -19,14 +19,16 @@ export function explain(reachability: Reachability, answer: Answer, emphasis: Em
   const { allowed, source, destination, sourceAddress, destinationAddress } = answer;
   const verdict = allowed ? emphasis.allowed('allowed') : emphasis.denied('denied');
   const ends = `${endName(source, sourceAddress)} to ${endName(destination, destinationAddress)}`;
-  const lines = [`${verdict}: ${ends} on ${portText(answer)}`];
+  const lines = [`${verdict}: ${ends} ${trafficText(answer)}`];
   lines.push(...DIRECTIONS.flatMap((direction) => directionText(reachability, answer, direction) ?? []));
   if (lines.length === 1) lines.push('neither end is a pod with a network of its own: no NetworkPolicy is asked');
   const additions = additionsFor(reachability, answer);
   if (additions.length > 0) {
     lines.push(
       '',
-      'the smallest addition that admits it:',
+      answer.query.port === undefined
+        ? 'the smallest addition that admits it; without ports it admits every protocol and port, for none can name ICMP:'
+        : 'the smallest addition that admits it:',
       ...additions.map((one) => `---\n${stringify(one).trimEnd()}`),
     );
   }
@@ -49,7 +51,7 @@ export function directionText(reachability: Reachability, answer: Answer, direct
   const egress = direction === 'egress';
   const [subject, other] = egress ? [source, destination] : [destination, source];
   const verdict = judgement.allowed ? 'allowed' : 'denied';
-  const why = reasonText(reachability, judgement, { subject, other, direction, port: portText(answer) });
+  const why = reasonText(reachability, judgement, { subject, other, direction, traffic: trafficText(answer) });
   return `${verdict} at the ${egress ? 'source' : 'destination'}: ${why}`;
 }
 
@@ -67,9 +69,9 @@ function ruleName({ policy, direction, index }: RuleRef): string {
 function reasonText(
   reachability: Reachability,
   judgement: Judgement,
-  about: { subject: string; other: string; direction: Direction; port: string },
+  about: { subject: string; other: string; direction: Direction; traffic: string },
 ): string {
-  const { subject, other, direction, port } = about;
+  const { subject, other, direction, traffic } = about;
   switch (judgement.reason) {
     case 'self':
       return 'a pod always reaches itself';
@@ -82,13 +84,13 @@ function reasonText(
     case 'rule': {
       const by = judgement.by as RuleRef;
       const rule = `rule spec.${direction}[${by.index}]${originText(ruleOrigin(reachability, by))}`;
-      return `NetworkPolicy ${by.policy}, ${rule}, admits ${direction === 'ingress' ? other : `${subject} to ${other}`} on ${port}`;
+      return `NetworkPolicy ${by.policy}, ${rule}, admits ${direction === 'ingress' ? other : `${subject} to ${other}`} ${traffic}`;
     }
     case 'no rule': {
       const named = judgement.isolatedBy.map((key) => policyName(reachability, key)).join(', ');
       const rules = judgement.isolatedBy.length === 1 ? 'no rule of it' : 'no rule of these';
       const whom = direction === 'ingress' ? `admits ${other}` : `admits ${subject} to ${other}`;
-      return `${subject} is isolated for ${direction} by NetworkPolicy ${named}, and ${rules} ${whom} on ${port}`;
+      return `${subject} is isolated for ${direction} by NetworkPolicy ${named}, and ${rules} ${whom} ${traffic}`;
     }
   }
 }
@@ -114,6 +116,6 @@ function shortName(place: Place, address: string): string {
   return place.kind === 'node' ? `${place.hostPod ?? `node ${place.node}`} (${address})` : address;
 }
 
-function portText({ query }: Answer): string {
-  return `${query.port}/${query.protocol}`;
+function trafficText({ query: { port, protocol } }: Answer): string {
+  return port === undefined ? `by ${protocol}` : `on ${port}/${protocol}`;
 }

@@ -1,7 +1,7 @@
 /** All objects of a cluster and a query -> those on which its answer depends, so that a big cluster is not worked out for it. */
 import type { Address } from '../model/address.ts';
 import { type ClusterObject, keyOf, type Pod } from '../model/cluster.ts';
-import type { End, Query } from '../model/query.ts';
+import type { AnyQuery, End } from '../model/query.ts';
 
 export interface Narrowed {
   /** What tells who the ends are, and apart from whom. */
@@ -10,7 +10,7 @@ export interface Narrowed {
   readonly judged: readonly ClusterObject[];
 }
 
-export function narrowed(all: readonly ClusterObject[], query: Query): Narrowed {
+export function narrowed(all: readonly ClusterObject[], query: AnyQuery): Narrowed {
   const ends: readonly End[] = [query.from, query.to];
   const addresses = new Set<Address>(ends.flatMap((end) => (end.kind === 'address' ? [end.address] : [])));
   const keys = new Set<string>(ends.flatMap((end) => (end.kind === 'pod' ? [end.key] : [])));

@@ -1,5 +1,5 @@
 /** Queries as JSON lines → answers as text, JSON or JSON lines, in the order asked; each repeats the fields of its query. */
-import { parseQuery, type Query, QueryError } from '../model/query.ts';
+import { type AnyQuery, parseQuery, QueryError } from '../model/query.ts';
 import { additionsFor } from './addition.ts';
 import { answerRecord } from './answer-record.ts';
 import { type Emphasis, explain } from './explanation.ts';
@@ -9,7 +9,7 @@ export type AnswerFormat = 'text' | 'json' | 'jsonl';
 
 /** A query and the fields that its answer repeats. */
 export interface Asked {
-  readonly query: Query;
+  readonly query: AnyQuery;
   readonly fields: object;
 }
 

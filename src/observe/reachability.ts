@@ -3,7 +3,7 @@ import { Compiler } from '../compile/compiler.ts';
 import type { Address } from '../model/address.ts';
 import { type ClusterObject, type Direction, keyOf, type NetworkPolicy, type ObjectKey } from '../model/cluster.ts';
 import type { CompiledState, Endpoint } from '../model/compiled.ts';
-import { commonFamilies, endText, type Query, QueryError } from '../model/query.ts';
+import { type AnyQuery, commonFamilies, type End, endText, QueryError } from '../model/query.ts';
 import { type DirectionVerdict, judge, type Question, type Reason } from '../model/verdict.ts';
 import { addressIn, type Place, Places } from './places.ts';
 
@@ -15,7 +15,7 @@ export interface Judgement extends Omit<DirectionVerdict, 'reason'> {
 }
 
 export interface Answer {
-  readonly query: Query;
+  readonly query: AnyQuery;
   readonly family: 'IPv4' | 'IPv6';
   readonly source: Place;
   readonly destination: Place;
@@ -54,14 +54,16 @@ export class Reachability {
   }
 
   /** @throws {QueryError} an end cannot be found, or the two have no family in common */
-  ask(query: Query): Answer {
+  ask(query: AnyQuery): Answer {
     const source = this.places.find(query.from);
     const destination = this.places.find(query.to);
     const family = familyFor(query, source, destination);
     const sourceAddress = addressIn(source, family) as Address;
     const destinationAddress = addressIn(destination, family) as Address;
+    const ends = { source: sourceAddress, destination: destinationAddress };
     const { protocol, port } = query;
-    const question = { source: sourceAddress, destination: destinationAddress, protocol, port };
+    const question: Question =
+      port === undefined ? { ...ends, protocol: 'other', port: 0 } : { ...ends, protocol, port };
     const egress = this.#judge('egress', source, destination, question);
     const ingress = this.#judge('ingress', destination, source, question);
     return {
@@ -103,12 +105,12 @@ export class Reachability {
 }
 
 /** That of the query, else IPv4 where both ends have it; an end that is an address has only its own. */
-function familyFor(query: Query, source: Place, destination: Place): 'IPv4' | 'IPv6' {
+function familyFor(query: AnyQuery, source: Place, destination: Place): 'IPv4' | 'IPv6' {
   const common = commonFamilies(source.addresses, destination.addresses);
   const [first] = common;
   if (query.family !== undefined && common.includes(query.family)) return query.family;
   if (query.family === undefined && first !== undefined) return first;
-  const end = (one: Query['from'], { addresses }: Place) => `${endText(one)} (${addresses.join(', ')})`;
+  const end = (one: End, { addresses }: Place) => `${endText(one)} (${addresses.join(', ')})`;
   const ends = `${end(query.from, source)} and ${end(query.to, destination)}`;
   throw new QueryError(query.family ? `${ends} do not both have ${query.family}` : `${ends} have no family in common`);
 }

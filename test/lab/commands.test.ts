@@ -105,6 +105,15 @@ describeAsRoot('selvedge lab --queries', () => {
     expect(failure).toMatchObject({ exitCode: 2, stderr: expect.stringMatching(/line 2: port: .*"port":0/) });
   });
 
+  it('has no probe for ICMP, says who answers, and starts nothing', async () => {
+    const input = '{"from":"web/web-1","to":"api/api","protocol":"ICMP"}';
+    const failure = await run(SELVEDGE, ['lab', '--manifests', SHOP, '--queries', '-'], { input }).catch(
+      (error) => error,
+    );
+    const stderr = 'selvedge: web/web-1 → api/api: a lab tries TCP, UDP and SCTP; about ICMP ask selvedge explain\n';
+    expect(failure).toMatchObject({ exitCode: 2, stderr });
+  });
+
   it.each([
     [['--queries', '/nope'], 'selvedge: --queries /nope: there is no such file\n'],
     [['-o', 'jsonl'], 'selvedge: -o jsonl is for the answers to --queries\n'],

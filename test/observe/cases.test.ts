@@ -15,7 +15,7 @@ describe('explain --queries', () => {
     test(name, async () => {
       const { objects, synced } = await readManifests([folderWith({ 'case.yaml': manifestText(manifests) })]);
       expect(synced).toBe(true);
-      const askable = expectations.filter(({ port }) => port !== undefined);
+      const askable = expectations.filter(({ protocol }) => typeof protocol === 'string');
       const whole = new Reachability(objects);
       expect(answersOf(whole, askable)).toEqual(askable);
       // As an agent answers: worked out of what concerns the query, and the same to the letter.

@@ -69,6 +69,10 @@ describe('explain', () => {
     [['--from', 'shop/nobody', '--to', 'shop/db', '--port', '80'], 'there is no pod shop/nobody'],
     [['--queries', '-'], 'line 2: not JSON'],
     [['--queries', '-', '--from', 'shop/web'], 'cannot be used with'],
+    [['--from', 'shop/web', '--to', 'shop/db', '--protocol', 'udp'], 'all needed'],
+    [['--from', 'shop/web', '--to', 'shop/db', '--port', '8', '--protocol', 'ICMP'], 'ICMP has no ports'],
+    [['--from', 'shop/web', '--to', 'shop/db', '--port', '53/udp', '--protocol', 'tcp'], 'is not a port of'],
+    [['--from', 'shop/web', '--to', 'shop/db', '--protocol', 'ipv6'], 'TCP, UDP, SCTP or ICMP'],
     [['-o', 'xml'], 'xml'],
   ])('%j is asked wrongly: exit code 2', async (args, message) => {
     const outcome = await selvedge(['explain', '--manifests', manifests(), ...args], '\nnonsense\n');
@@ -86,6 +90,21 @@ describe('explain', () => {
     expect(code).toBe(0);
     expect(stderr).toMatch(/^warning: cluster\.yaml:\d+: NetworkPolicy shop\/faulty spec\.ingress\[0\]/);
     expect(JSON.parse(stdout)).toMatchObject({ verdict: 'deny', additions: [{ kind: 'NetworkPolicy' }] });
+  });
+
+  test('says whether one may ping another, and what admits that: a rule without ports', async () => {
+    const ask = ['explain', '--from', 'shop/web', '--to', 'shop/db', '--protocol', 'icmp'];
+    const { code, stdout } = await selvedge([...ask, '--manifests', manifests(deny)]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^denied: shop\/web \(.*\) to shop\/db \(.*\) by ICMP$/m);
+    const [, ...texts] = stdout.split('\n---\n');
+    const additions = texts.map((text) => parse(text));
+    expect(JSON.stringify(additions)).not.toContain('port');
+    const admitted = await selvedge([...ask, '--manifests', manifests(deny, ...additions)]);
+    expect(admitted.stdout).toMatch(/^allowed: /);
+    const line = '{"from":"shop/web","to":"shop/db","protocol":"ICMP"}';
+    const queries = await selvedge(['explain', '--queries', '-', '--manifests', manifests(deny)], line);
+    expect(JSON.parse(queries.stdout)).toMatchObject({ ...JSON.parse(line), verdict: 'deny' });
   });
 
   test('says one line of a pod that is not there, of too few options also where help is', async () => {

@@ -1,6 +1,6 @@
 /** Raw objects, as the cases and worlds have them → what is asked about them. */
 import type { ClusterObject } from '../../src/model/cluster.ts';
-import { parseEnd, type Query } from '../../src/model/query.ts';
+import { type AnyQuery, parseEnd } from '../../src/model/query.ts';
 import { Reachability } from '../../src/observe/reachability.ts';
 import { parseObject } from '../../src/sources/parse/object.ts';
 import type { Question } from '../support/oracle/oracle.ts';
@@ -9,8 +9,9 @@ export function reachabilityOf(raw: readonly unknown[]): Reachability {
   return new Reachability(raw.map(slim));
 }
 
-/** undefined for protocols without ports, which no query asks about. */
-export function queryOf({ from, to, family, protocol, port }: Question): Query | undefined {
+/** undefined for protocols that no query asks about: what ICMP gets stands for them. */
+export function queryOf({ from, to, family, protocol, port }: Question): AnyQuery | undefined {
+  if (protocol === 'ICMP') return { from: parseEnd(from), to: parseEnd(to), family, protocol };
   if (protocol !== 'TCP' && protocol !== 'UDP' && protocol !== 'SCTP') return undefined;
   return { from: parseEnd(from), to: parseEnd(to), family, protocol, port: port as number };
 }
