@@ -32,6 +32,8 @@ export class Guards {
   readonly #parts: GuardsParts;
   /** Interfaces whose programs are on their way. */
   #underway = 0;
+  /** Those that are tried again, and why. */
+  readonly #unguarded = new Map<number, { readonly why: string; readonly retry: NodeJS.Timeout }>();
 
   constructor(parts: GuardsParts) {
     this.#parts = parts;
@@ -56,7 +58,7 @@ export class Guards {
   lookAfter(links: () => NodeLinks | undefined): Subscription {
     let waiting: [Link, LinkRole][] = [];
     return interval(LOOKS.every).subscribe(() => {
-      if (this.#underway > 0) return;
+      if (this.#underway + this.#unguarded.size > 0) return;
       if (waiting.length === 0) waiting = all(links());
       for (const [link, role] of waiting.splice(0, LOOKS.at)) this.#look(link, role);
     });
@@ -87,6 +89,7 @@ export class Guards {
   forget(ifindex: number): void {
     const { dataplane, arrivals, faults } = this.#parts;
     dataplane.forget(ifindex);
+    this.#retryNoMore(ifindex);
     arrivals.forgetLink(ifindex);
     faults.linkIsWell(ifindex);
   }
@@ -95,6 +98,7 @@ export class Guards {
     const { faults, arrivals, told, timings, isThere } = this.#parts;
     const { ifindex } = link;
     if (!isThere(link, role)) return;
+    this.#retryNoMore(ifindex);
     faults.linkIsWell(ifindex);
     if (role === 'exits' || since === undefined) return;
     arrivals.noteLink(ifindex, since);
@@ -105,14 +109,26 @@ export class Guards {
   #onUnguarded(link: Link, role: LinkRole, error: unknown): void {
     const { faults, told, timings, isThere } = this.#parts;
     const { ifindex } = link;
+    const before = this.#retryNoMore(ifindex);
     if (!isThere(link, role)) return;
     faults.link(ifindex, error);
     timings.next({ what: 'failure', of: 'guard' });
-    told.failed('guard-failed', 'interface not guarded', error, { ifindex });
+    const why = String(error);
+    // Each reason is said once.
+    if (before !== why) told.failed('guard-failed', 'interface not guarded', error, { ifindex });
     const again = () => {
       if (isThere(link, role)) this.guard(link, role, undefined);
+      else this.#retryNoMore(ifindex);
     };
-    setTimeout(again, RETRY_MS).unref();
+    this.#unguarded.set(ifindex, { why, retry: setTimeout(again, RETRY_MS).unref() });
+  }
+
+  /** @returns why it was to be tried again */
+  #retryNoMore(ifindex: number): string | undefined {
+    const unguarded = this.#unguarded.get(ifindex);
+    clearTimeout(unguarded?.retry);
+    this.#unguarded.delete(ifindex);
+    return unguarded?.why;
   }
 }
 

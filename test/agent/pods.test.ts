@@ -1,5 +1,5 @@
 /** Pods come and go on a node whose agent is a process, fed by an API server. */
-import { unlinkSync } from 'node:fs';
+import { rmSync, unlinkSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { listTc, netns } from '../../src/native.ts';
 import { describeAsRoot } from '../support/privilege.ts';
@@ -103,10 +103,15 @@ describeAsRoot('on a node with an agent', () => {
     const { ifindex } = fed.node.pod('db');
     const said = agent.said.length;
     for (const program of ['from_pod', 'to_pod']) unlinkSync(`${fed.pins.path}/links/${program}_${ifindex}`);
-    const { what } = await agent.until(({ event }) => event === 'mended', said);
-    expect(what).toEqual(['the programs of vdb']);
+    const mended = (name: string) => (one: Said) => String(one.what) === `the programs of ${name}`;
+    await agent.until(mended('vdb'), said);
     expect(programsOn(ifindex)).toBe(2);
     expect(reached('db api', 'web db')).toEqual([false, true]);
+
+    rmSync(fed.pins.path, { recursive: true });
+    const all = ['vapi', 'vdb', 'vweb'].map((name) => agent.until(mended(name), agent.said.length));
+    await Promise.all(all);
+    expect(reached('db api', 'web db', 'web api')).toEqual([false, true, true]);
   });
 
   it('only the interface with the pod’s address is the pod’s; its others are nobody’s', async () => {
@@ -166,7 +171,10 @@ describeAsRoot('on a node with an agent', () => {
       await up('web', 'api', 'db');
     }
     const verdictOf = async (name: string) => {
-      const { msg } = await agent.until(about('interface', fed.node.pod(name).ifindex));
+      const { ifindex } = fed.node.pod(name);
+      const { msg } = await agent.until(about('interface', ifindex));
+      // No state waits for the programs of an interface that nobody knows.
+      await agent.until(about('guarded', ifindex));
       return String(msg).split(':')[0];
     };
     fed.node.addPod('nobody', '10.66.0.30');

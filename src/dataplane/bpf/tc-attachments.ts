@@ -3,7 +3,7 @@
  * the kernel has them, which outlive the agent and change their program in place; else by clsact filters in a place of
  * our own, which stay by themselves and are replaced atomically.
  */
-import { unlinkSync } from 'node:fs';
+import { mkdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   type AttachTcOptions,
@@ -190,6 +190,8 @@ export class TcAttachments implements Attachments {
         await this.#turns.take(async () => {
           if (this.#closed) return;
           const how = this.#howTo(name, ifindex);
+          // Somebody may have removed it with all pins.
+          if (this.#tcx) mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
           // Wrapped: what is begun there is not waited for there.
           await this.begin(() => ({ done: attachTcInBackground(this.#program(name), how) })).done;
           now = underway.doubtful ? 'unverified' : 'ours';
