@@ -205,10 +205,9 @@ pass:
 }
 
 static __always_inline int from_pod_arp(struct __sk_buff *skb, const struct run *run, const struct endpoint *endpoint) {
-  struct packet none = {};
   int reason = arp_check(skb, endpoint);
 
-  if (reason) return drop(skb, run, &none, reason);
+  if (reason) return drop_unread(skb, run, reason);
   mark_write(skb, run->slot);
   return CONTINUE;
 }

@@ -23,11 +23,16 @@ static __always_inline bool is_tag(__be16 ethertype) {
   return ethertype == bpf_htons(ETH_P_8021Q) || ethertype == bpf_htons(ETH_P_8021AD);
 }
 
-/* Neither IP nor ARP, seen where an isolated pod would send or get it. */
-static __always_inline int drop_unknown_frame(struct __sk_buff *skb, const struct run *run, __be16 ethertype) {
+/* A call, so that the packet that was not read is no part of the caller's stack. */
+static __noinline int drop_unread(struct __sk_buff *skb, const struct run *run, __u32 reason) {
   struct packet none = {};
 
-  return drop(skb, run, &none, is_tag(ethertype) ? REASON_DROP_VLAN : REASON_DROP_ETHERTYPE);
+  return drop(skb, run, &none, reason);
+}
+
+/* Neither IP nor ARP, seen where an isolated pod would send or get it. */
+static __always_inline int drop_unknown_frame(struct __sk_buff *skb, const struct run *run, __be16 ethertype) {
+  return drop_unread(skb, run, is_tag(ethertype) ? REASON_DROP_VLAN : REASON_DROP_ETHERTYPE);
 }
 
 /* The endpoint behind the run's interface; 0: there is none, and *verdict says what then. */
@@ -51,10 +56,6 @@ static __always_inline struct endpoint *link_endpoint(struct __sk_buff *skb, str
     if (settings) pending = settings->pending;
   }
   *verdict = CONTINUE;
-  if (pending == PENDING_CLOSED) {
-    struct packet none = {};
-
-    *verdict = drop(skb, run, &none, REASON_DROP_PENDING);
-  }
+  if (pending == PENDING_CLOSED) *verdict = drop_unread(skb, run, REASON_DROP_PENDING);
   return 0;
 }

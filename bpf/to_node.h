@@ -49,6 +49,16 @@ static __always_inline int to_node_reply(struct __sk_buff *skb, const struct run
   return drop_judged(skb, run, packet, &judgement);
 }
 
+static __noinline int to_node_reply4(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
+                                     __u64 judged) {
+  return to_node_reply(skb, run, packet, judged, 4);
+}
+
+static __noinline int to_node_reply6(struct __sk_buff *skb, const struct run *run, const struct packet *packet,
+                                     __u64 judged) {
+  return to_node_reply(skb, run, packet, judged, 6);
+}
+
 static __always_inline int to_node_ip(struct __sk_buff *skb, struct run *run, const __u32 l2, const int family) {
   struct packet packet = {};
   __u64 judged = 0;
@@ -64,7 +74,7 @@ static __always_inline int to_node_ip(struct __sk_buff *skb, struct run *run, co
     if (unlikely(judged_by_peer(judged))) {
       /* A reply of a pod that was isolated since it passed from_pod, which had nothing to look up then. */
       if (!(packet.flags & PACKET_OPENING) && flow && flow_is_live(flow, run->now))
-        return to_node_reply(skb, run, &packet, judged, family);
+        return family == 4 ? to_node_reply4(skb, run, &packet, judged) : to_node_reply6(skb, run, &packet, judged);
       judged = 0;
     }
     if (likely((judged & ~JUDGED_KEY_MASK) == judged_of(run, 0, VERDICT_ALLOW))) return to_node_pass(skb);
@@ -74,11 +84,7 @@ static __always_inline int to_node_ip(struct __sk_buff *skb, struct run *run, co
 
 /* What somebody's own endpoint sends; the run has the packet's mark. */
 static __always_inline int to_node_marked(struct __sk_buff *skb, struct run *run, const __u32 l2) {
-  if (unlikely(is_orphan(skb, run))) {
-    struct packet none = {};
-
-    return drop(skb, run, &none, REASON_DROP_SOURCE);
-  }
+  if (unlikely(is_orphan(skb, run))) return drop_unread(skb, run, REASON_DROP_SOURCE);
   run->slot = mark_slot(run->mark);
   struct endpoint *endpoint = endpoint_find(run->copy, run->slot);
 
