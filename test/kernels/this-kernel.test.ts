@@ -11,7 +11,7 @@ import { describeAsRoot } from '../support/privilege.ts';
 
 const hasBpf = isKernelSince(OLDEST_FOR_BPF);
 /** Longer than an emulated processor takes to check the programs, several times. */
-const PATIENCE = 300_000;
+const PATIENCE = 900_000;
 
 describeAsRoot('a node with this kernel', () => {
   const settings = (dataplane: string) => [
