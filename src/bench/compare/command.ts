@@ -31,7 +31,7 @@ export function addCompareOptions(command: Command): Command {
     .option('--report <directory>', 'write an HTML page, plots and the figures there')
     .option('--engines <names>', `only these, of ${ENGINES.join(',')}`, engineNames)
     .option('--policies <numbers>', 'only with so many policies, as in 0,10,1000', policyCounts)
-    .option('--rounds <number>', 'how often each engine has its turn (default: 7, or 5 with --quick)', roundCount);
+    .option('--rounds <number>', 'how often each engine has its turn (default: 6, or 5 with --quick)', roundCount);
 }
 
 export async function runCompare(options: CompareCommandOptions): Promise<void> {

@@ -56,7 +56,7 @@ export interface GridOptions {
 
 const POLICIES = [0, 1, 10, 100, 1_000, 5_000, 10_000];
 const QUICK_POLICIES = [0, 10, 1_000];
-const ROUNDS = { full: 7, quick: 5 };
+const ROUNDS = { full: 6, quick: 5 };
 const LEAST_ROUNDS = { full: 5, quick: 3 };
 /** Of what changes, of streams and of the engine under changes, in a quick run: they take seconds, and their spread is small. */
 const QUICK_ROUNDS = 3;
@@ -206,7 +206,7 @@ export function stageEnd(grid: Grid, stage: Stage, passed: number): number {
 /** On a machine of four cores in 2026; ipset's grows with the square, and is written to both sides. */
 function loadingSeconds(name: EngineName, policies: number): number {
   if (FREE.includes(name) || policies === 0) return 0;
-  if (name.startsWith('ipset')) return 0.6 + 0.002 * policies + 1e-6 * policies ** 2;
+  if (name.startsWith('ipset')) return 0.6 + 0.002 * policies + 2.2e-6 * policies ** 2;
   return 0.1 + 0.0004 * policies;
 }
 

@@ -20,6 +20,7 @@ import { IpsetObservation } from './observation.ts';
 import type { IpsetDataplaneOptions } from './options.ts';
 import { guardedLinks, PortGuard } from './port-guard.ts';
 import type { Programs } from './programs.ts';
+import { RegularAudit } from './regular-audit.ts';
 import { linesOf } from './script.ts';
 import { settledAll } from './settled-all.ts';
 import type { Wanted } from './side-content.ts';
@@ -46,9 +47,10 @@ export class IpsetDataplane implements Dataplane {
   readonly #numbers: MarkNumbers<RulesetId>;
   readonly #drops = new DropDecoder();
   #reader: NflogReader | undefined;
-  readonly #audit: NodeJS.Timeout | undefined;
+  readonly #audits: RegularAudit;
   /** One update or audit at a time. */
   #turn: Promise<unknown> = Promise.resolve();
+  #steps = 0;
   #state: DesiredState | undefined;
   #generation = 0n;
   #unprotected: readonly Unprotected[] = [];
@@ -70,11 +72,10 @@ export class IpsetDataplane implements Dataplane {
       return new FamilyRules({ family, hooks, programs, field, ...(nflogGroup !== undefined && { nflogGroup }) });
     });
     if (nflogGroup !== undefined) this.#readEvents(nflogGroup, onEvent);
-    const every = options.auditEvery ?? AUDIT_EVERY;
-    if (every > 0) this.#audit = setInterval(() => void this.audit(), every).unref();
+    const [look, mend, steps] = [() => this.#look(), () => this.audit(), () => this.#steps];
+    this.#audits = new RegularAudit({ every: options.auditEvery ?? AUDIT_EVERY, look, mend, steps });
   }
 
-  /** Number of the state in force. */
   get generation(): bigint {
     return this.#generation;
   }
@@ -122,19 +123,11 @@ export class IpsetDataplane implements Dataplane {
 
   /** Looks whether what is ours is as it was left, and writes it again if not. Never rejects. */
   async audit(): Promise<void> {
-    if (this.#closed || this.#state === undefined) return;
-    // No state waits for this look. Where one is written meanwhile it sees halves: then it is taken again, in turn.
-    try {
-      this.#checkBridge(this.#state);
-      if ((await this.#damages()).length === 0) return;
-    } catch {}
     await this.#inTurn(async () => {
-      if (this.#state === undefined) return;
       const found: string[] = [];
       try {
-        this.#checkBridge(this.#state);
-        found.push(...(await this.#damages()));
-        if (found.length === 0) return;
+        found.push(...(await this.#look()));
+        if (found.length === 0 || this.#state === undefined) return;
         this.#forget();
         await this.#put(this.#state);
         this.#options.onDamage?.({ what: found });
@@ -179,7 +172,7 @@ export class IpsetDataplane implements Dataplane {
 
   close(): void {
     this.#closed = true;
-    clearInterval(this.#audit);
+    this.#audits.close();
     clearTimeout(this.#rest);
     this.#reader?.close();
     this.#options.lock?.release();
@@ -252,9 +245,15 @@ export class IpsetDataplane implements Dataplane {
     this.#guard.forget();
   }
 
-  /** What in the kernel is not as it was left, by how much there is of it: cheaper than `verify`. Empty before the first state. */
+  /** What in the kernel is not as it was left, by how much there is of it: cheaper than `verify`. */
   damages(): Promise<string[]> {
     return this.#inTurn(() => this.#damages());
+  }
+
+  async #look(): Promise<string[]> {
+    if (this.#closed || this.#state === undefined) return [];
+    this.#checkBridge(this.#state);
+    return await this.#damages();
   }
 
   async #damages(): Promise<string[]> {
@@ -292,7 +291,8 @@ export class IpsetDataplane implements Dataplane {
   }
 
   #inTurn<T>(step: () => Promise<T>): Promise<T> {
-    const turn = this.#turn.then(step);
+    const count = () => void this.#steps++;
+    const turn = this.#turn.then(count).then(step).finally(count);
     this.#turn = turn.catch(() => {});
     return turn;
   }

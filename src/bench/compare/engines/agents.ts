@@ -18,8 +18,8 @@ import { monotonicMs } from './monotonic.ts';
 const SCRIPT = fileURLToPath(new URL('fed-agent.ts', import.meta.url));
 /** Whose memory is told: the node of the server. */
 const NODE: NodeName = 'node1';
-/** Milliseconds: with 10,000 policies an agent waits for one run of ipset or iptables for a minute and longer. */
-const PATIENCE = 240_000;
+/** Milliseconds: with 10,000 policies an agent waits for one run of iptables for minutes. */
+const PATIENCE = 600_000;
 /** What agents do behind a state that is in force, the second copy say, has begun by then. */
 const REST_MS = 400;
 
