@@ -6,6 +6,9 @@ export type KernelVersion = readonly [major: number, minor: number];
 /** The programs exchange words atomically, to put connections into their tables. */
 export const OLDEST_FOR_BPF: KernelVersion = [5, 12];
 
+/** Before, each look-up in a map of maps waits for a grace period, of an empty place too: minutes for thousands of places. */
+export const LISTS_MAPS_OF_MAPS: KernelVersion = [6, 8];
+
 /** @param text as `uname -r` has it; of something else nothing is known, and it is taken for new */
 export function isKernelSince([major, minor]: KernelVersion, text = release()): boolean {
   const [, first, second] = /^(\d+)\.(\d+)/.exec(text) ?? [];

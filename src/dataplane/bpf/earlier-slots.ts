@@ -21,13 +21,17 @@ export interface EarlierSlots {
 
 export const NO_EARLIER_SLOTS: EarlierSlots = { used: new Set(), ofInterface: new Map() };
 
-/** @param directories of pinned maps @throws {BpfError} */
-export function earlierSlots(directories: readonly string[]): EarlierSlots {
+/**
+ * @param directories of pinned maps
+ * @param lists whether the kernel lists a map of maps at once; else tables without an endpoint in either copy are passed over
+ * @throws {BpfError}
+ */
+export function earlierSlots(directories: readonly string[], lists = true): EarlierSlots {
   const used = new Set<number>();
   const ofInterface = new Map<number, number>();
   const given = new Set<number>();
   for (const directory of directories) {
-    for (const name of ['flows4', 'flows6'])
+    for (const name of lists ? ['flows4', 'flows6'] : [])
       for (const slot of firstWords(join(directory, name)).keys()) used.add(slot);
     const generation = firstWords(join(directory, 'generation')).get(0) ?? 0;
     for (const side of SIDES) {

@@ -1,22 +1,25 @@
 /** The real kernel: the loaded object, its pinned maps and the links in a directory of bpffs. */
 import { randomBytes } from 'node:crypto';
-import { setImmediate } from 'node:timers/promises';
+import { isKernelSince, LISTS_MAPS_OF_MAPS } from '../../kernel-release.ts';
 import { type BpfError, BpfMap, type BpfObject, type MapSpec, RingBuffer } from '../../native.ts';
 import type { CopiedMap } from './abi.ts';
 import { type CountRow, readCounts, removeCounts } from './counts.ts';
 import { earlierSlots } from './earlier-slots.ts';
-import type { FlowFamily, FlowTableId, FlowTableStore, Kernel } from './kernel.ts';
+import type { FlowFamily, Kernel } from './kernel.ts';
 import type { Lock } from './lock.ts';
+import { NativeFlowTables, outerName } from './native-flow-tables.ts';
 import { loadObject, type ObjectOptions, SIDES } from './object.ts';
 import { linksDirectory, PinnedMaps } from './pins.ts';
 import type { CopyIndex } from './table.ts';
-import { u32Bytes, u32Of } from './tables.ts';
+import { u32Bytes } from './tables.ts';
 import { TcAttachments } from './tc-attachments.ts';
 
 export interface NativeKernelOptions extends ObjectOptions {
   /** In a bpffs, of this node alone: /sys/fs/bpf/selvedge/NODE. */
   readonly directory: string;
   readonly attach?: 'auto' | 'tcx' | 'clsact';
+  /** Whether the kernel lists a map of maps at once; default: as its release says. */
+  readonly listsTables?: boolean;
 }
 
 export interface NativeKernel extends Kernel {
@@ -53,6 +56,7 @@ export function openNativeKernel(options: NativeKernelOptions, lock: Lock): Nati
     program: (name) => object.program(name),
   });
   const counts = { counters: object.map('counters'), tallies: object.map('tallies') };
+  const { listsTables: lists = isKernelSince(LISTS_MAPS_OF_MAPS) } = options;
   let ring: RingBuffer | undefined;
   let closed = false;
   return {
@@ -61,7 +65,7 @@ export function openNativeKernel(options: NativeKernelOptions, lock: Lock): Nati
     ...(noConntrack !== undefined && { noConntrack }),
     attachments,
     generation: { load: () => memory.load64(0), store: (value) => memory.store64(0, value) },
-    flows: new NativeFlowTables(object, tableSpecs),
+    flows: new NativeFlowTables({ object, abi, specs: tableSpecs, generation: () => memory.load64(0), lists }),
     map: (name, copy) => object.map(sideOf(name, copy)),
     capacity: capacities(object),
     gracePeriod: () => BpfMap.rcuGracePeriod(),
@@ -74,7 +78,7 @@ export function openNativeKernel(options: NativeKernelOptions, lock: Lock): Nati
     counters: () => readCounts(counts, abi),
     losses: () => object.map('losses').entries(),
     forgetCounts: (gone) => removeCounts(counts, abi, gone),
-    earlierSlots: () => earlierSlots(pins?.others() ?? []),
+    earlierSlots: () => earlierSlots(pins?.others() ?? [], lists),
     removeOtherLayouts: () => pins?.removeOthers(),
     close: () => {
       closed = true;
@@ -108,90 +112,4 @@ function capacities(object: BpfObject): (name: CopiedMap) => number {
 
 function sideOf(name: CopiedMap, copy: CopyIndex): string {
   return `${name}_${SIDES[copy]}`;
-}
-
-class NativeFlowTables implements FlowTableStore {
-  readonly #object: BpfObject;
-  readonly #specs: ReadonlyMap<FlowFamily, MapSpec>;
-
-  constructor(object: BpfObject, specs: ReadonlyMap<FlowFamily, MapSpec>) {
-    this.#object = object;
-    this.#specs = specs;
-  }
-
-  *existing(): Generator<FlowTableId> {
-    for (const family of [4, 6] as const) {
-      const { count, keys } = this.#outer(family).entriesBatch();
-      for (let i = 0; i < count; i++) yield { family, slot: u32Of(keys.subarray(i * 4, i * 4 + 4)) };
-    }
-  }
-
-  async create(tables: readonly FlowTableId[]): Promise<void> {
-    await Promise.all(byFamily(tables).map(([family, slots]) => this.#createIn(family, slots)));
-  }
-
-  async delete(tables: readonly FlowTableId[]): Promise<void> {
-    const deletions = byFamily(tables).map(([family, slots]) =>
-      this.#outer(family).deleteInnerBatch(keysOf(slots), slots.length),
-    );
-    await Promise.all(deletions);
-  }
-
-  async #createIn(family: FlowFamily, slots: readonly number[]): Promise<void> {
-    const outer = this.#outer(family);
-    const { type, keySize, valueSize, maxEntries, flags } = this.#specs.get(family) as MapSpec;
-    const tables: BpfMap[] = [];
-    try {
-      for (const slot of slots) {
-        tables.push(BpfMap.create({ type, keySize, valueSize, maxEntries, flags, name: `flows${family}_${slot}` }));
-      }
-      const batch = outer.setInnerBatch(keysOf(slots), tables);
-      await whenIn({ outer, slot: slots.at(-1) as number, table: tables.at(-1) as BpfMap, batch });
-    } finally {
-      for (const table of tables) table.close();
-    }
-  }
-
-  #outer(family: FlowFamily): BpfMap {
-    return this.#object.map(outerName(family));
-  }
-}
-
-/** Families that have any, with the slots. */
-function byFamily(tables: readonly FlowTableId[]): [family: FlowFamily, slots: number[]][] {
-  const families = ([4, 6] as const).map((family): [FlowFamily, number[]] => {
-    return [family, tables.filter((table) => table.family === family).map(({ slot }) => slot)];
-  });
-  return families.filter(([, slots]) => slots.length > 0);
-}
-
-interface Putting {
-  readonly outer: BpfMap;
-  readonly slot: number;
-  readonly table: BpfMap;
-  readonly batch: Promise<void>;
-}
-
-/**
- * Resolves when programs find the table, which is before the batch that puts it in is over: that waits for a grace period.
- * A batch goes in order, so with its last table all are in.
- */
-async function whenIn({ outer, slot, table, batch }: Putting): Promise<void> {
-  let over = false;
-  const end = () => {
-    over = true;
-  };
-  batch.then(end, end);
-  const isIn = () => u32Of(outer.get(u32Bytes(slot)) ?? u32Bytes(0)) === table.info.id;
-  while (!over && !isIn()) await setImmediate();
-  // One that broke off says why.
-  if (over) await batch;
-}
-
-function keysOf(slots: readonly number[]): Uint8Array {
-  return new Uint8Array(Uint32Array.from(slots).buffer);
-}
-
-function outerName(family: FlowFamily): string {
-  return `flows${family}`;
 }
