@@ -28,6 +28,7 @@ import { NameIndex } from './observe/name-index.ts';
 import { PolicyTimes } from './observe/policy-times.ts';
 import { Timings } from './observe/timings.ts';
 import { Reconciler } from './reconciler.ts';
+import { shrinkHeap } from './shrink-heap.ts';
 import { isUnchanged } from './unchanged.ts';
 
 export interface AgentParts {
@@ -262,6 +263,7 @@ export class Agent implements AgentView {
     }
     // The data plane goes on trying by itself; whether it came through is asked by another step.
     if (stale.length > 0) setTimeout(() => this.#reconciler.mark(), STALE_RETRY_MS).unref();
+    if (!this.#ready) shrinkHeap();
     this.#ready = true;
     if (this.#announced || this.unprotected().length > 0) return;
     this.#announced = true;
