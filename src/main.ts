@@ -20,7 +20,7 @@ import { QueryError } from './model/query.ts';
 const PREFIX = 'selvedge: ';
 
 const program = new Command('selvedge')
-  .description('NetworkPolicy for any CNI that gives each pod a veth, enforced by eBPF.')
+  .description('NetworkPolicy for any CNI that gives each pod a veth: enforced by eBPF, or by ipset and iptables.')
   .version(packageJson.version)
   .showHelpAfterError('(selvedge --help, selvedge COMMAND --help)')
   .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, PREFIX)) })

@@ -67,7 +67,7 @@ function comeFirst(): void {
   try {
     setPriority(PRIORITY);
   } catch (error) {
-    process.stderr.write(`selvedge bench: without a priority of its own: ${(error as Error).message}\n`);
+    process.stderr.write(`selvedge: bench: without a priority of its own: ${(error as Error).message}\n`);
   }
 }
 
