@@ -1,6 +1,7 @@
 /** The running agent -> what `selvedge status` tells: of the node, or of one policy on its pods. */
 import { keyOf, type NetworkPolicy, type ObjectKey } from '../model/cluster.ts';
 import type { Binding } from '../model/links.ts';
+import { NO_LOSSES } from '../model/observation.ts';
 import { matches } from '../model/selector.ts';
 import type { Hearing } from '../observe/hearing.ts';
 import { seldomMeant, seldomMeantInTurns } from '../observe/seldom-meant.ts';
@@ -14,8 +15,6 @@ export interface NodeFacts {
   /** Why this data plane. */
   readonly reason: string;
 }
-
-const NO_LOSSES = { event: 0, limited: 0, counter: 0, flow: 0, fragment: 0 };
 
 export async function statusOf(view: AgentView, facts: NodeFacts): Promise<Status> {
   const unmeant = await seldomMeantInTurns(view.objects());

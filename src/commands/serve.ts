@@ -10,6 +10,7 @@ import type { CniClaims } from '../cni/claims.ts';
 import { answerCni } from '../cni/routes.ts';
 import { type HealthAddress, HealthServer } from '../health.ts';
 import { briefly } from '../log.ts';
+import { NO_LOSSES } from '../model/observation.ts';
 import { FlowLog } from '../observe/flows/flow-log.ts';
 import { Metrics } from '../observe/metrics/metrics.ts';
 
@@ -24,8 +25,6 @@ export interface ServeOptions {
   readonly detail: boolean;
   readonly log: Logger;
 }
-
-const NO_LOSSES = { event: 0, limited: 0, counter: 0, flow: 0, fragment: 0 };
 
 /** Enforcement hangs on none of this: what cannot be served is told and tried again. */
 export function serve(agent: Agent, { claims, health, socket, facts: known, detail, log }: ServeOptions): Disposable {

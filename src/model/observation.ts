@@ -11,6 +11,8 @@ export interface Losses {
   readonly fragment: number;
 }
 
+export const NO_LOSSES: Losses = { event: 0, limited: 0, counter: 0, flow: 0, fragment: 0 };
+
 /** Of a BPF map (one of its two copies), or of an ipset. */
 export interface MapFill {
   readonly name: string;

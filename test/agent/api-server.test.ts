@@ -1,14 +1,12 @@
 // The agent against Kubernetes' own API server: what the test API server was written after, as it is.
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { missingControlPlane } from '../support/control-plane/control-plane.ts';
-import { missingPrivilege } from '../support/privilege.ts';
+import { describeUnless, missingPrivilege } from '../support/privilege.ts';
 import { admission } from './support/fed-node.ts';
 import type { NodeAgent, Said } from './support/node-agent.ts';
 import { podRecord, RealNode } from './support/real-node.ts';
 
 const reason = missingPrivilege() ?? missingControlPlane;
-const describeReal = reason === undefined ? describe : describe.skip;
-const because = reason === undefined ? '' : ` [skipped: ${reason}]`;
 
 const BINDING = {
   apiVersion: 'rbac.authorization.k8s.io/v1',
@@ -34,7 +32,7 @@ async function ready(real: RealNode, agent: NodeAgent): Promise<void> {
 }
 
 // One server for all, and each test leaves it with web alone admitted to api.
-describeReal(`a real API server feeds an agent${because}`, () => {
+describeUnless(reason, 'a real API server feeds an agent', () => {
   let real: RealNode;
   let agent: NodeAgent;
 
@@ -134,7 +132,7 @@ describeReal(`a real API server feeds an agent${because}`, () => {
   });
 });
 
-describeReal(`a real API server without streamed lists and without its cache${because}`, () => {
+describeUnless(reason, 'a real API server without streamed lists and without its cache', () => {
   let real: RealNode;
   let agent: NodeAgent;
 

@@ -1,11 +1,11 @@
 // Who makes room for whom in a table of flows, where a connection stands in it, and what a table does that is of no use.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { u32Bytes } from '../../src/dataplane/bpf/tables.ts';
 import type { FlowRecord } from '../support/kernel/flow-entries.ts';
 import { describeAsRoot } from '../support/privilege.ts';
 import { PacketPath } from './support/packet-path.ts';
 import { PLACES, port, RULESET, type State } from './support/state.ts';
 import { FAMILIES, Traffic } from './support/traffic.ts';
-import { word } from './support/word.ts';
 
 const { webEgress, webIngress } = RULESET;
 const WAYS = { 4: 'FLOW4_WAYS', 6: 'FLOW6_WAYS' } as const;
@@ -222,7 +222,7 @@ describeAsRoot('a table of flows', () => {
       const hold = (held: boolean) => {
         const table = path.flowTable('web', family);
         for (const [index, set] of table.entries()) {
-          set.set(word(held ? 1 : 0), 0);
+          set.set(u32Bytes(held ? 1 : 0), 0);
           table.set(index, set);
         }
       };

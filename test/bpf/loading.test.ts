@@ -2,9 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { checkAbi } from '../../src/dataplane/bpf/abi.ts';
+import { u32Bytes } from '../../src/dataplane/bpf/tables.ts';
 import { BpfObject } from '../../src/native.ts';
 import { describeAsRoot } from '../support/privilege.ts';
-import { word } from './support/word.ts';
 
 const OBJECT = new URL('../../build/policy.bpf.o', import.meta.url).pathname;
 const PROGRAMS = ['from_pod', 'to_pod', 'to_node', 'to_node_l3'] as const;
@@ -52,7 +52,7 @@ describeAsRoot('the programs', () => {
   afterEach(() => object.close());
 
   const load = (conntrack: number) => {
-    object.setRodata('conntrack', word(conntrack));
+    object.setRodata('conntrack', u32Bytes(conntrack));
     object.load();
   };
 

@@ -4,7 +4,8 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, expect, it } from 'vitest';
+import { describeUnless } from '../support/privilege.ts';
 
 const TREE = 'build/arm64/root-bookworm';
 const EMULATOR = '/usr/bin/qemu-aarch64-static';
@@ -17,10 +18,6 @@ const missingTree =
   existsSync(join(TREE, 'selvedge/.built')) && existsSync(EMULATOR)
     ? undefined
     : `no ${TREE} or ${EMULATOR}; scripts/test-arm64 --build makes it`;
-
-const describeUnless = (reason: string | undefined, name: string, body: () => void) => {
-  (reason === undefined ? describe : describe.skip)(`${name}${reason ? ` [skipped: ${reason}]` : ''}`, body);
-};
 
 describeUnless(missingHeaders, 'the BPF object', () => {
   const folder = mkdtempSync(join(tmpdir(), 'selvedge-arm64-'));

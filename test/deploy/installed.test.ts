@@ -1,10 +1,10 @@
 // The guide's way by Helm against Kubernetes' own API server: installed, upgraded, rolled back, cleaned up and uninstalled, by the very
 // commands of docs/install-flannel.md. Nobody runs the pods: what these do is test/deploy/staged.test.ts.
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { SmallNode } from '../agent/support/small-node.ts';
 import type { Kubeconfig } from '../support/api-server/kubeconfig.ts';
 import { ControlPlane, missingControlPlane } from '../support/control-plane/control-plane.ts';
-import { missingPrivilege } from '../support/privilege.ts';
+import { describeUnless, missingPrivilege } from '../support/privilege.ts';
 import { followGuide, IMAGE, missingCommands, NEXT } from './guide.ts';
 import type { Manifest } from './support.ts';
 
@@ -18,7 +18,7 @@ const COLLECTIONS = [
   `/api/v1${IN_KUBE_SYSTEM}/secrets`,
 ];
 
-(reason === undefined ? describe : describe.skip)(`the chart${reason ? ` [skipped: ${reason}]` : ''}`, () => {
+describeUnless(reason, 'the chart', () => {
   let node: SmallNode;
   let plane: ControlPlane;
   let config: Kubeconfig;

@@ -1,7 +1,7 @@
 // The guide on two nodes: its own lines of Helm and kubectl, Kubernetes' API server and DaemonSet controller, with a kubelet of the tests that runs the staged
 // files as the pods say. Installed, rolled to another version and back under traffic, one node at a time, and cleaned up.
 import { existsSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { type RunningCommand, start } from '../../src/child-process.ts';
 import { netns } from '../../src/native.ts';
 import { admission } from '../agent/support/fed-node.ts';
@@ -12,7 +12,7 @@ import { Traffic } from '../agent/support/traffic.ts';
 import { namespace, policy } from '../sources/kubernetes/objects.ts';
 import type { Kubeconfig } from '../support/api-server/kubeconfig.ts';
 import { ControlPlane, missingControlPlane } from '../support/control-plane/control-plane.ts';
-import { missingPrivilege } from '../support/privilege.ts';
+import { describeUnless, missingPrivilege } from '../support/privilege.ts';
 import { NodeFiles } from './container.ts';
 import { forward } from './forward.ts';
 import { followGuide, IMAGE, missingCommands } from './guide.ts';
@@ -25,7 +25,7 @@ const reason = missingPrivilege() ?? missingControlPlane ?? missingCommands ?? m
 const NODES = ['node1', 'node2'];
 const UPGRADE = 'helm upgrade selvedge deploy/chart --namespace kube-system --reset-then-reuse-values';
 
-(reason === undefined ? describe : describe.skip)(`two nodes${reason ? ` [skipped: ${reason}]` : ''}`, () => {
+describeUnless(reason, 'two nodes', () => {
   const nodes: SmallNode[] = [];
   const kubelets: Kubelet[] = [];
   const changes: string[] = [];

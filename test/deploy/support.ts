@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
+import { describeUnless } from '../support/privilege.ts';
 
 export interface Container {
   readonly name: string;
@@ -92,8 +93,7 @@ export function describeWith(tool: string | undefined, name: string, body: (tool
   if (tool !== undefined) describe(name, () => body(tool));
   else if (process.env.CI && runs('go', 'version')) {
     test(`${name}: has its tool`, () => expect.fail('scripts/install-tools built nothing, though Go is there'));
-  } else
-    describe.skip(`${name} [skipped: no helm or strict; scripts/install-tools builds them with Go]`, () => body(''));
+  } else describeUnless('no helm or strict; scripts/install-tools builds them with Go', name, () => body(''));
 }
 
 function runs(program: string | undefined, argument: string): boolean {

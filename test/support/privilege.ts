@@ -1,5 +1,4 @@
 // Tests that need the kernel's privileges run where they can and say by name why they do not elsewhere.
-
 import { readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { describe } from 'vitest';
@@ -36,7 +35,11 @@ function closedFolder(path: string): string | undefined {
  * Without privilege every test in it is reported as skipped, under a name that gives the reason.
  */
 export function describeAsRoot(name: string, body: () => void): void {
-  const reason = missingPrivilege();
+  describeUnless(missingPrivilege(), name, body);
+}
+
+/** `describe`, or with a reason why not, every test in it skipped under a name that gives it. */
+export function describeUnless(reason: string | undefined, name: string, body: () => void): void {
   if (reason === undefined) describe(name, body);
   else describe.skip(`${name} [skipped: ${reason}]`, body);
 }

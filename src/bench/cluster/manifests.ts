@@ -56,8 +56,7 @@ function service(name: string, namespace: string): Manifest {
 
 function deployment(name: string, { namespace }: ClusterOptions, containers: readonly Manifest[]): Manifest {
   const labels = { ...APP, ...roleLabel(name), ...(name === SERVERS.server && UNDER) };
-  const together =
-    name === SERVERS.free ? besides(SERVERS.turns) : name === SERVERS.server ? besides(SERVERS.turns) : {};
+  const together = name === SERVERS.free || name === SERVERS.server ? besides(SERVERS.turns) : {};
   return {
     apiVersion: 'apps/v1',
     kind: 'Deployment',

@@ -8,6 +8,7 @@ import type { Attachments } from '../../dataplane/bpf/kernel.ts';
 import { type NativeKernel, openNativeKernel } from '../../dataplane/bpf/kernel-native.ts';
 import { lockDirectory } from '../../dataplane/bpf/lock.ts';
 import { cleanupBpfDataplane } from '../../dataplane/bpf/open.ts';
+import { u32Bytes } from '../../dataplane/bpf/tables.ts';
 import { claimLab, mountLabBpffs, removeLab } from '../../lab/lab-record.ts';
 import { nodeNamespace } from '../../lab/network/names.ts';
 import type { Address } from '../../model/address.ts';
@@ -132,8 +133,8 @@ export class Testbed {
   shareFlows(other: Testbed): void {
     const others = other.#kernel.object;
     const { object } = this.#kernel;
-    const seed = others.map('flow_seed').get(word(0));
-    if (seed !== undefined) object.map('flow_seed').set(word(0), seed);
+    const seed = others.map('flow_seed').get(u32Bytes(0));
+    if (seed !== undefined) object.map('flow_seed').set(u32Bytes(0), seed);
     for (const name of ['flows4', 'flows6']) {
       const [own, theirs] = [object.map(name), others.map(name)];
       for (const [slot] of own.entries()) {
@@ -186,17 +187,13 @@ export class Testbed {
     const object = BpfObject.open(path);
     const ours = this.#kernel.object;
     for (const name of object.maps.keys()) if (!name.startsWith('.')) object.reuseMap(name, ours.map(name));
-    object.setRodata('conntrack', word(1));
+    object.setRodata('conntrack', u32Bytes(1));
     const tells = variant === 'telling' || variant === 'limited';
-    object.setRodata('event_mask', word(tells ? this.#kernel.abi.numbers.EVENTS_DROPS : 0));
-    object.setRodata('idle_udp_lost', word(variant === 'asking' ? 0xffff_ffff : 0));
+    object.setRodata('event_mask', u32Bytes(tells ? this.#kernel.abi.numbers.EVENTS_DROPS : 0));
+    object.setRodata('idle_udp_lost', u32Bytes(variant === 'asking' ? 0xffff_ffff : 0));
     // Packets that one window leaves are told in no other: a goes' worth takes less time than that.
-    object.setRodata('event_limit', word(variant === 'limited' ? 1 : 0));
+    object.setRodata('event_limit', u32Bytes(variant === 'limited' ? 1 : 0));
     object.load();
     return object;
   }
-}
-
-export function word(value: number): Uint8Array {
-  return new Uint8Array(Uint32Array.of(value).buffer);
 }

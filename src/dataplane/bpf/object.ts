@@ -2,6 +2,7 @@
 import { BpfError, BpfObject, features, type Layout } from '../../native.ts';
 import { type Abi, COPIED_MAPS, type CopiedMap, checkAbi } from './abi.ts';
 import { longestUdpSeconds } from './conntrack-times.ts';
+import { u32Bytes } from './tables.ts';
 
 /** Elements; those of a map that exists twice are of each copy. */
 export type MapSizes = Readonly<Partial<Record<CopiedMap | 'fragments' | 'counters', number>>> & {
@@ -139,7 +140,7 @@ function defaultSeconds(object: BpfObject, name: string): number {
 }
 
 function setNumber(object: BpfObject, name: string, value: number): void {
-  object.setRodata(name, new Uint8Array(Uint32Array.of(value).buffer));
+  object.setRodata(name, u32Bytes(value));
 }
 
 function idleNames({ variables }: Layout): string[] {

@@ -1,16 +1,16 @@
 // The manifests of `selvedge bench --cluster` are the Kubernetes API's: its own server takes each with every field, and pods of them
 // under the strictest of its Pod Security Standards.
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { manifestsOf } from '../../../src/bench/cluster/manifests.ts';
 import { CLUSTER_DEFAULTS } from '../../../src/bench/cluster/options.ts';
 import type { ApiObject } from '../../support/api-server/objects.ts';
 import { ControlPlane, missingControlPlane } from '../../support/control-plane/control-plane.ts';
 import { ip, TestNamespace } from '../../support/kernel/test-namespace.ts';
-import { missingPrivilege } from '../../support/privilege.ts';
+import { describeUnless, missingPrivilege } from '../../support/privilege.ts';
 
 const reason = missingPrivilege() ?? missingControlPlane;
 
-(reason === undefined ? describe : describe.skip)(`an API server${reason ? ` [skipped: ${reason}]` : ''}`, () => {
+describeUnless(reason, 'an API server', () => {
   const manifests = [...manifestsOf({ ...CLUSTER_DEFAULTS, policies: 12 })] as unknown as ApiObject[];
   let namespace: TestNamespace;
   let plane: ControlPlane;

@@ -3,9 +3,9 @@
  * with another source port for each packet.
  */
 import { Worker } from 'node:worker_threads';
+import { u32Bytes } from '../../../src/dataplane/bpf/tables.ts';
 import { BpfObject } from '../../../src/native.ts';
 import type { PacketPath } from './packet-path.ts';
-import { word } from './word.ts';
 
 const OBJECT = new URL('../../../build/bench.bpf.o', import.meta.url).pathname;
 
@@ -46,9 +46,9 @@ export class Drivers implements Disposable {
     for (const name of this.#object.maps.keys())
       if (!name.startsWith('.')) this.#object.reuseMap(name, path.object.map(name));
     // A flood's events would only be lost; what it did is counted.
-    this.#object.setRodata('event_mask', word(0));
+    this.#object.setRodata('event_mask', u32Bytes(0));
     this.#object.setRodata('conntrack', path.object.rodata('conntrack').bytes);
-    this.#object.setRodata('flow_set_bits', word(Math.log2(maxEntries)));
+    this.#object.setRodata('flow_set_bits', u32Bytes(Math.log2(maxEntries)));
     this.#object.load();
   }
 

@@ -6,12 +6,12 @@ import { createHash } from 'node:crypto';
 import { abiOf } from '../../../src/dataplane/bpf/abi.ts';
 import { readCounts } from '../../../src/dataplane/bpf/counts.ts';
 import { type FieldValue, StructCodec } from '../../../src/dataplane/bpf/struct-codec.ts';
+import { u32Bytes } from '../../../src/dataplane/bpf/tables.ts';
 import { BpfMap, BpfObject, type MappedMap, RingBuffer } from '../../../src/native.ts';
 import { FlowEntries, type FlowEntry, type FlowRecord } from '../../support/kernel/flow-entries.ts';
 import { TestNamespace } from '../../support/kernel/test-namespace.ts';
 import { ENDPOINTS, type EndpointName, type State } from './state.ts';
 import type { Hook, Outcome, Sent } from './test-run.ts';
-import { word } from './word.ts';
 import { writeState } from './write-state.ts';
 
 const OBJECT = new URL('../../../build/policy.bpf.o', import.meta.url).pathname;
@@ -60,8 +60,9 @@ export class PacketPath {
     }
     this.object.setMaxEntries('events', 65536);
     for (const name of ['flows4', 'flows6']) this.object.setInnerMaxEntries(name, 2 ** flowSetBits);
-    this.object.setRodata('flow_set_bits', word(flowSetBits));
-    for (const [name, value] of Object.entries({ event_limit: 0, ...rodata })) this.object.setRodata(name, word(value));
+    this.object.setRodata('flow_set_bits', u32Bytes(flowSetBits));
+    for (const [name, value] of Object.entries({ event_limit: 0, ...rodata }))
+      this.object.setRodata(name, u32Bytes(value));
     this.object.load();
     this.seedFlows(1);
     this.#generation = this.object.map('generation').mmap();
@@ -151,7 +152,7 @@ export class PacketPath {
   seedFlows(seed: number): void {
     const size = this.object.map('flow_seed').info.valueSize;
     const numbers = createHash('shake256', { outputLength: size }).update(`${seed}`).digest();
-    this.object.map('flow_seed').set(word(0), numbers);
+    this.object.map('flow_seed').set(u32Bytes(0), numbers);
   }
 
   /** As if no UDP connection had been lost in a pod's table for as long as conntrack may know one. */
@@ -176,7 +177,7 @@ export class PacketPath {
 
   /** How often something did not fit, by its name in enum loss; on all CPUs together. */
   lost(name: string): number {
-    const counts = this.object.map('losses').get(word(this.number(name))) as Buffer;
+    const counts = this.object.map('losses').get(u32Bytes(this.number(name))) as Buffer;
     let sum = 0n;
     for (let at = 0; at < counts.length; at += 8) sum += counts.readBigUInt64LE(at);
     return Number(sum);
@@ -238,7 +239,7 @@ export class PacketPath {
   #addTable(slot: number, family: 4 | 6): void {
     const valueSize = this.#codec(`flow${family}_set`).size;
     const table = BpfMap.create({ type: 'array', keySize: 4, valueSize, maxEntries: 2 ** this.#flowSetBits });
-    this.object.map(`flows${family}`).setInner(word(slot), table);
+    this.object.map(`flows${family}`).setInner(u32Bytes(slot), table);
     this.#tables.set(`${slot} ${family}`, table);
   }
 

@@ -1,10 +1,10 @@
 // A small state -> records in the maps of one copy, as the data plane writes them.
 import type { StructName } from '../../../src/dataplane/bpf/abi.ts';
 import type { FieldValue } from '../../../src/dataplane/bpf/struct-codec.ts';
+import { u32Bytes } from '../../../src/dataplane/bpf/tables.ts';
 import { address } from './frames.ts';
 import type { PacketPath } from './packet-path.ts';
 import { ENDPOINTS, type EndpointName, IDENTITIES, OWN_NODE, type State } from './state.ts';
-import { word } from './word.ts';
 
 type Put = (map: string, key: Uint8Array, struct: StructName, record: Readonly<Record<string, FieldValue>>) => void;
 
@@ -15,7 +15,7 @@ export function writeState(path: PacketPath, state: State, side: string): void {
   writeEndpoints(path, state, put);
   writeAddresses(path, state, put);
   writePolicy(path, state, put);
-  put('settings', word(0), 'settings', {
+  put('settings', u32Bytes(0), 'settings', {
     pending: path.number(`PENDING_${state.pending ?? 'UNSET'}`),
     judge_own_node: state.judgeOwnNode ? 1 : 0,
   });
@@ -26,8 +26,8 @@ function writeEndpoints(path: PacketPath, state: State, put: Put): void {
     const isolated = state.endpoints?.[name as EndpointName] ?? {};
     const ifindex = path.ifindex(name as EndpointName);
     const absent = isolated.absent === true;
-    put('slots', word(ifindex), 'slot', { slot: absent ? 0 : slot, pending: 0 });
-    put('endpoints', word(slot), 'endpoint', {
+    put('slots', u32Bytes(ifindex), 'slot', { slot: absent ? 0 : slot, pending: 0 });
+    put('endpoints', u32Bytes(slot), 'endpoint', {
       ifindex: absent ? 0 : ifindex,
       flags: ['IPV4', 'IPV6', 'LINK_LOCAL'].reduce((flags, one) => flags | path.number(`ENDPOINT_HAS_${one}`), 0),
       ingress_ruleset: isolated.ingress ?? 0,
@@ -39,7 +39,7 @@ function writeEndpoints(path: PacketPath, state: State, put: Put): void {
       link_local6: address(linkLocal),
     });
   }
-  put('slots', word(path.ifindex('new')), 'slot', {
+  put('slots', u32Bytes(path.ifindex('new')), 'slot', {
     slot: 0,
     pending: path.number(`PENDING_${state.pendingOfNew ?? 'UNSET'}`),
   });
@@ -69,7 +69,7 @@ function writePolicy(path: PacketPath, state: State, put: Put): void {
   let first = 0;
   for (const { ruleset, peer, ports } of state.rows ?? []) {
     for (const [index, { protocol, from, to, verdict, rule }] of ports.entries()) {
-      put('ports', word(first + index), 'port_range', {
+      put('ports', u32Bytes(first + index), 'port_range', {
         from,
         to,
         protocol,

@@ -1,7 +1,7 @@
 /** A slot is one endpoint's until no copy, no run and no table of flows knows it any more, whatever becomes of its interface. */
 import { describe, expect, test } from 'vitest';
 import { BpfDataplane } from '../../../src/dataplane/bpf/bpf-dataplane.ts';
-import { u32Of } from '../../../src/dataplane/bpf/tables.ts';
+import { u32Bytes, u32Of } from '../../../src/dataplane/bpf/tables.ts';
 import type { DesiredState } from '../../../src/dataplane/contract.ts';
 import { FakeKernel } from './support/fake-kernel.ts';
 import { worldState } from './support/world-state.ts';
@@ -81,7 +81,7 @@ function expectOneEach(kernel: FakeKernel, interfaces: readonly number[]): void 
   }
   expect([...slots.keys()].sort()).toEqual(interfaces);
   for (const [ifindex, number] of slots) {
-    const record = kernel.map('endpoints', kernel.inForce).get(new Uint8Array(Uint32Array.of(number).buffer));
+    const record = kernel.map('endpoints', kernel.inForce).get(u32Bytes(number));
     expect(endpoint.decode(record as Uint8Array).ifindex).toBe(ifindex);
     expect(kernel.flowTables[4].has(number)).toBe(true);
   }

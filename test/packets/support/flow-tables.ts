@@ -1,7 +1,7 @@
 /** A pod's own table of connections in the loaded object, to count and to backdate. */
 import type { BpfMap } from 'selvedge-libbpf';
 import { StructCodec } from '../../../src/dataplane/bpf/struct-codec.ts';
-import { u32Of } from '../../../src/dataplane/bpf/tables.ts';
+import { u32Bytes, u32Of } from '../../../src/dataplane/bpf/tables.ts';
 import type { StructLayout } from '../../../src/native.ts';
 import { FlowEntries } from '../../support/kernel/flow-entries.ts';
 import type { BridgeNode } from './bridge-node.ts';
@@ -14,9 +14,9 @@ export class FlowTable {
   constructor({ kernel, seats }: BridgeNode, pod: PodName, family: Family) {
     const { structs } = kernel.object.layout;
     const codecOf = (name: string) => new StructCodec(structs.get(name) as StructLayout);
-    const entry = kernel.object.map(`slots_${sideInForce(kernel)}`).get(word(seats[pod].ifindex)) as Buffer;
+    const entry = kernel.object.map(`slots_${sideInForce(kernel)}`).get(u32Bytes(seats[pod].ifindex)) as Buffer;
     const { slot } = codecOf('slot').decode(entry);
-    this.#table = kernel.object.map(`flows${family}`).getInner(word(Number(slot))) as BpfMap;
+    this.#table = kernel.object.map(`flows${family}`).getInner(u32Bytes(Number(slot))) as BpfMap;
     this.#entries = new FlowEntries(this.#table, kernel.object.layout);
   }
 
@@ -47,8 +47,4 @@ export function slotsInUse({ kernel }: BridgeNode): number[] {
 
 function sideInForce({ generation }: BridgeNode['kernel']): 'left' | 'right' {
   return generation.load() & 1n ? 'right' : 'left';
-}
-
-function word(value: number): Uint8Array {
-  return new Uint8Array(Uint32Array.of(value).buffer);
 }

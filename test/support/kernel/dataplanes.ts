@@ -8,6 +8,7 @@ import {
   openNativeKernel,
 } from '../../../src/dataplane/bpf/kernel-native.ts';
 import { lockDirectory } from '../../../src/dataplane/bpf/lock.ts';
+import { u32Bytes } from '../../../src/dataplane/bpf/tables.ts';
 import { TcAttachments } from '../../../src/dataplane/bpf/tc-attachments.ts';
 import { type BpfMap, netns } from '../../../src/native.ts';
 import { clearFlows } from './flow-entries.ts';
@@ -114,7 +115,7 @@ export class ReusedFlowTables implements FlowTableStore {
     await this.#kernel.flows.create(missing);
     for (const id of missing) {
       const outer = this.#kernel.object.map(`flows${id.family}`);
-      this.#tables.set(nameOf(id), outer.getInner(slotKey(id.slot)) as BpfMap);
+      this.#tables.set(nameOf(id), outer.getInner(u32Bytes(id.slot)) as BpfMap);
     }
   }
 
@@ -132,8 +133,4 @@ export class ReusedFlowTables implements FlowTableStore {
 
 function nameOf({ family, slot }: FlowTableId): string {
   return `flows${family} ${slot}`;
-}
-
-function slotKey(slot: number): Uint8Array {
-  return new Uint8Array(Uint32Array.of(slot).buffer);
 }
