@@ -25,6 +25,8 @@ const MTU = 9000;
 
 export function makeTopology(node: string, { bridgeNetfilter = false, addressed = false }: TopologyOptions): void {
   ip([`netns add ${node}`, ...POD_NAMES.map((name) => `netns add ${namespaceOf(node, name)}`)]);
+  // Before the pairs are made: a device takes its settings from what is the default at that moment.
+  for (const name of POD_NAMES) netns.run(namespaceOf(node, name), () => quiet(addressed));
   netns.run(node, () => {
     for (const table of ['iptables', 'ip6tables', 'arptables']) {
       setting(`bridge/bridge-nf-call-${table}`, bridgeNetfilter);
@@ -43,7 +45,6 @@ export function makeTopology(node: string, { bridgeNetfilter = false, addressed 
   });
   for (const name of POD_NAMES) {
     netns.run(namespaceOf(node, name), () => {
-      quiet(addressed);
       ip(['link set lo up', 'link set eth0 up', ...(addressed ? addressesOf(PODS[name].addresses, 'eth0') : [])]);
     });
   }
@@ -71,13 +72,19 @@ function namespaceOf(node: string, name: PodName): string {
   return `${node}-${name}`;
 }
 
-/** No packets of the kernel's own where it has no addresses; where it has some, they are usable at once. */
+/**
+ * No packets of the kernel's own where it has no addresses; where it has some, they are usable at once, and it sends
+ * nothing unasked: what its timers send to all would be dropped by a closed interface, with an event, at any moment.
+ */
 function quiet(addressed: boolean): void {
   for (const where of ['all', 'default']) {
     setting(`ipv6/conf/${where}/disable_ipv6`, !addressed);
     setting(`ipv6/conf/${where}/accept_dad`, false);
     setting(`ipv6/conf/${where}/accept_ra`, false);
+    setting(`ipv6/conf/${where}/router_solicitations`, false);
   }
+  // Multicast listener reports have no switch.
+  if (addressed) runSync('ip6tables', ['-A', 'OUTPUT', '-p', 'icmpv6', '--icmpv6-type', '143', '-j', 'DROP']);
 }
 
 function setting(name: string, value: boolean): void {
