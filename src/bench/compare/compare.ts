@@ -8,7 +8,7 @@ import { type Engine, EngineError } from './engines/engine.ts';
 import { openEngine } from './engines/open-engine.ts';
 import { figuresOf } from './figures.ts';
 import { goalsOf } from './goals.ts';
-import { formatSeconds, type Grid, LOADS, type Stage, type Step, stageEnd } from './grid.ts';
+import { formatSeconds, type Grid, LOADS, type Stage, type Step, stageEnd, turnsOf } from './grid.ts';
 import { describeMachine, loadNow } from './machine.ts';
 import { type Run, runRounds, Samples } from './rounds.ts';
 import { runStep } from './steps.ts';
@@ -158,6 +158,7 @@ class Comparison {
       cell: { engine: engine.name, topology, traffic, policies },
       what: LOADS[step.load],
       rounds: step.rounds,
+      turns: turnsOf(step, engine.name),
       sample: (signal) => runStep(step, { engine, loads, signal }),
     }));
   }

@@ -62,10 +62,10 @@ export interface Cell {
 /** What one run of a load in one round has shown. */
 export type Sample = Partial<Record<Measure, number>>;
 
-/** A measure of a cell over all rounds. */
+/** A measure of a cell over all turns of all rounds. */
 export interface Figure extends Cell {
   readonly measure: Measure;
-  /** One for each round, in the measure's unit. */
+  /** One for each turn, in the measure's unit. */
   readonly samples: readonly number[];
   readonly median: number;
   /** Quartiles of the samples: the spread. */
@@ -75,7 +75,7 @@ export interface Figure extends Cell {
   readonly ratio?: Ratio;
 }
 
-/** The median of the rounds' own ratios, with its quartiles. */
+/** The median of the turns' own ratios, with its quartiles. */
 export interface Ratio {
   readonly median: number;
   readonly low: number;

@@ -1,4 +1,4 @@
-/** Runs over several engines -> their samples, interleaved: each run once in each round, A B C and then A B C again. */
+/** Runs over several engines -> their samples, interleaved: A B C and then A B C again, in each round once or several times. */
 import { type Cell, MEASURES, type Measure, type Sample } from './contract.ts';
 
 /** One load between two pods of one engine. */
@@ -8,10 +8,12 @@ export interface Run {
   readonly what: string;
   /** In the first of them only; in all when absent. */
   readonly rounds?: number | undefined;
+  /** How often in a round; once when absent. */
+  readonly turns?: number | undefined;
   sample(signal: AbortSignal): Promise<Sample>;
 }
 
-/** A measure of a cell, by round; undefined where a round has none. */
+/** A measure of a cell, by turn, those of one round behind those of all rounds before; undefined where a turn has none. */
 export interface Series {
   readonly cell: Cell;
   readonly measure: Measure;
@@ -35,12 +37,12 @@ export async function runRounds(groups: readonly (readonly Run[])[], options: Ro
   const failed = new Set<Run>();
   for (let round = 0; round < rounds && enough?.(round) !== true; round++) {
     for (const group of groups) {
-      for (const run of inOrder(group, round)) {
+      for (const { run, turn } of turnsOf(group, round)) {
         signal.throwIfAborted();
         if (failed.has(run) || round >= (run.rounds ?? rounds)) continue;
         onRun?.(round, run);
         try {
-          samples.add(run.cell, await twice(run, signal), round);
+          samples.add(run.cell, await twice(run, signal), turn);
         } catch (error) {
           signal.throwIfAborted();
           failed.add(run);
@@ -52,11 +54,20 @@ export async function runRounds(groups: readonly (readonly Run[])[], options: Ro
   return samples;
 }
 
-/** Who comes first changes from round to round, and so do the neighbours. */
-export function inOrder<T>(group: readonly T[], round: number): readonly T[] {
-  const first = group.length === 0 ? 0 : round % group.length;
+/** Of one round. The same turn of two runs has the same number, also where one of them has fewer. */
+function turnsOf(group: readonly Run[], round: number): { readonly run: Run; readonly turn: number }[] {
+  const most = Math.max(...group.map(({ turns = 1 }) => turns));
+  return Array.from({ length: most }, (_, index) => {
+    const turn = round * most + index;
+    return inOrder(group, turn).flatMap((run) => (index < (run.turns ?? 1) ? [{ run, turn }] : []));
+  }).flat();
+}
+
+/** Who comes first changes from turn to turn, and so do the neighbours. */
+export function inOrder<T>(group: readonly T[], turn: number): readonly T[] {
+  const first = group.length === 0 ? 0 : turn % group.length;
   const rotated = [...group.slice(first), ...group.slice(0, first)];
-  return round % 2 === 0 ? rotated : rotated.reverse();
+  return turn % 2 === 0 ? rotated : rotated.reverse();
 }
 
 /** A run may fail for something that passes. */
@@ -77,10 +88,10 @@ export class Samples {
     return [...this.#series.values()];
   }
 
-  add(cell: Cell, sample: Sample, round: number): void {
+  add(cell: Cell, sample: Sample, turn: number): void {
     for (const measure of Object.keys(MEASURES) as Measure[]) {
       const value = sample[measure];
-      if (value !== undefined) this.#of(cell, measure).values[round] = value;
+      if (value !== undefined) this.#of(cell, measure).values[turn] = value;
     }
   }
 

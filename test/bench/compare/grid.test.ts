@@ -100,6 +100,20 @@ describe('any grid', () => {
     expect(stepsOf(planGrid({ quick: true, engines: ['none'] }), 'flood')).toEqual([]);
   });
 
+  it('takes the time of every turn', () => {
+    const narrow = planGrid({ quick: false, engines: ['none', 'bpf'], policies: [10], rounds: 6 });
+    const steps = stepsOf(narrow, 'streams');
+    expect(steps.map(({ turns }) => turns?.count)).toEqual([4, 4]);
+    const stages = narrow.stages.map((stage) => ({
+      ...stage,
+      steps: stage.steps.map(({ turns: _, ...step }) => step),
+    }));
+    const once = { ...narrow, stages };
+    // Two topologies, two engines, six rounds, three more turns of a second and a bit.
+    expect(secondsOf(narrow) - secondsOf(once)).toBeCloseTo(2 * 2 * 6 * 3 * 1.1);
+    expect(formatGrid(narrow)).toContain('(allowed, one node, 4 turns a round for none, empty, bpf)');
+  });
+
   it('is told before it begins', () => {
     const text = formatGrid(planGrid({ quick: true, engines: ['none', 'bpf'], policies: [1_000] }));
     expect(text).toMatch(/^none, bpf; 5 rounds, about \d+ s\n1,000 policies\n {2}latency/);

@@ -35,6 +35,22 @@ describe('rounds', () => {
     expect(rounds).toEqual(['none empty bpf', 'none bpf empty', 'bpf none empty', 'bpf empty none']);
   });
 
+  it('give a noisy run several turns, each beside the same one of the others', async () => {
+    const calls: string[] = [];
+    const numbers = [1, 2, 3, 4, 5, 6].map((value) => ({ 'streams-rate': value }));
+    const [none, bpf, naive] = (['none', 'bpf', 'iptables-nft'] as const).map((name) => runOf(name, numbers, calls));
+    const often = [none, bpf].map((run) => ({ ...(run as Run), turns: 3 }));
+    const { series } = await runRounds([[...often, naive as Run]], { rounds: 2, signal, onFailure: nobodyFails });
+    expect(calls.slice(0, 7).join(' ')).toBe('none bpf iptables-nft none bpf none bpf');
+    expect(calls).toHaveLength(14);
+    const byEngine = Object.fromEntries(series.map(({ cell, values }) => [cell.engine, [...values]]));
+    expect(byEngine).toEqual({
+      none: [1, 2, 3, 4, 5, 6],
+      bpf: [1, 2, 3, 4, 5, 6],
+      'iptables-nft': [1, undefined, undefined, 2],
+    });
+  });
+
   it('finish all loads of a round before the next begins', async () => {
     const calls: string[] = [];
     const groups = ['latency', 'connect'].map((what) =>

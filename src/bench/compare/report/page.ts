@@ -84,7 +84,7 @@ function tableText({ measure, groups, rows }: Table): string {
 function cellText(figure: SavedFigure | undefined): string {
   if (figure === undefined) return '<td></td>';
   const { median, low, high, samples, ratio, measure } = figure;
-  const all = `quartiles ${formatValue(low)} and ${formatValue(high)}; rounds ${samples.map(formatValue).join(', ')}`;
+  const all = `quartiles ${formatValue(low)} and ${formatValue(high)}; samples ${samples.map(formatValue).join(', ')}`;
   return `<td title="${all}">${formatValue(median)}${ratio === undefined ? '' : ratioText(ratio, measure)}</td>`;
 }
 
