@@ -2,13 +2,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { describeAsRoot } from '../support/privilege.ts';
 import { BOTH, NOTHING, WITHOUT_EGRESS, WITHOUT_INGRESS } from './support/flow-states.ts';
-import { travel } from './support/journey.ts';
 import { PacketPath } from './support/packet-path.ts';
 import { PLACES, port, RULESET } from './support/state.ts';
-import { FAMILIES, Traffic } from './support/traffic.ts';
+import { FAMILIES } from './support/traffic.ts';
+import { DELIVERED, webAndApi } from './support/web-and-api.ts';
 
 const { apiIngress, webEgress, webIngress } = RULESET;
-const DELIVERED = 'delivered';
 const TICKS = 1000;
 
 describeAsRoot('flows', () => {
@@ -19,18 +18,8 @@ describeAsRoot('flows', () => {
   afterAll(() => path?.close());
   beforeEach(() => path.forgetFlows());
 
-  const toApi = (frame: Uint8Array) => travel(path, { frame, from: 'web', to: 'api' });
-  const toWeb = (frame: Uint8Array) => travel(path, { frame, from: 'api', to: 'web' });
-
   describe.each(FAMILIES)('of IPv%i', (family) => {
-    const t = new Traffic(family);
-    const request = (flags: string, from = 5000) => t.tcp('web', 'api', [from, 8080], flags);
-    const reply = (flags: string, to = 5000) => t.tcp('api', 'web', [8080, to], flags);
-    const connect = () => {
-      expect(toApi(request('S'))).toBe(DELIVERED);
-      expect(toWeb(reply('SA'))).toBe(DELIVERED);
-      expect(toApi(request('A'))).toBe(DELIVERED);
-    };
+    const { t, toApi, toWeb, request, reply, connect } = webAndApi(() => path, family);
 
     it('replies of an admitted TCP connection pass where the replying side may begin nothing', () => {
       path.apply(BOTH);

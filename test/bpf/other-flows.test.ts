@@ -6,10 +6,10 @@ import { CHUNK } from './support/frames.ts';
 import { travel } from './support/journey.ts';
 import { PacketPath } from './support/packet-path.ts';
 import { everything, PLACES, port, RULESET, type State } from './support/state.ts';
-import { FAMILIES, Traffic } from './support/traffic.ts';
+import { FAMILIES } from './support/traffic.ts';
+import { DELIVERED, webAndApi } from './support/web-and-api.ts';
 
 const { apiIngress, apiEgress, webEgress, webIngress } = RULESET;
-const DELIVERED = 'delivered';
 const TICKS = 1000;
 
 describeAsRoot('other flows', () => {
@@ -20,20 +20,11 @@ describeAsRoot('other flows', () => {
   afterAll(() => path?.close());
   beforeEach(() => path.forgetFlows());
 
-  const toApi = (frame: Uint8Array) => travel(path, { frame, from: 'web', to: 'api' });
-  const toWeb = (frame: Uint8Array) => travel(path, { frame, from: 'api', to: 'web' });
   const out = (frame: Uint8Array) => travel(path, { frame, from: 'web', to: 'outside' });
   const back = (frame: Uint8Array) => travel(path, { frame, from: 'outside', to: 'web' });
 
   describe.each(FAMILIES)('of IPv%i', (family) => {
-    const t = new Traffic(family);
-    const request = (flags: string, from = 5000) => t.tcp('web', 'api', [from, 8080], flags);
-    const reply = (flags: string, to = 5000) => t.tcp('api', 'web', [8080, to], flags);
-    const connect = () => {
-      expect(toApi(request('S'))).toBe(DELIVERED);
-      expect(toWeb(reply('SA'))).toBe(DELIVERED);
-      expect(toApi(request('A'))).toBe(DELIVERED);
-    };
+    const { t, toApi, toWeb, request, reply, connect } = webAndApi(() => path, family);
 
     it('UDP opens by its first packet; both directions pass until it was idle for too long', () => {
       path.apply(BOTH);
@@ -212,7 +203,8 @@ describeAsRoot('other flows', () => {
 
   it('keeps the key of a flow of one family apart from the other', () => {
     path.apply(BOTH);
-    expect(toApi(new Traffic(4).tcp('web', 'api', [5000, 8080], 'S'))).toBe(DELIVERED);
-    expect(toWeb(new Traffic(6).tcp('api', 'web', [8080, 5000], 'SA'))).toBe('to_pod POLICY');
+    const [four, six] = [webAndApi(() => path, 4), webAndApi(() => path, 6)];
+    expect(four.toApi(four.request('S'))).toBe(DELIVERED);
+    expect(six.toWeb(six.reply('SA'))).toBe('to_pod POLICY');
   });
 });

@@ -6,39 +6,14 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { OUTSIDE } from '../../src/observe/matrix.ts';
 import { policy } from '../support/cases/case.ts';
 import { cast } from '../support/cases/cast.ts';
+import { admitting, KEPT, REVOKED } from '../support/cases/clients-and-servers.ts';
 import { RealCluster } from '../support/kernel/real-cluster.ts';
 import { retransmissions } from '../support/kernel/retransmissions.ts';
 import { openStream, type Stream } from '../support/kernel/stream.ts';
-import type { NetworkPolicy, PolicyPort } from '../support/oracle/objects.ts';
 import { describeAsRoot } from '../support/privilege.ts';
 
-/** First of the hundred ports of connections that stay admitted, and of those that don't. */
-const KEPT = 7000;
-const REVOKED = 9000;
 /** Messages on each connection after every update. */
 const MESSAGES = 60;
-
-const both = (port: number): PolicyPort[] => {
-  return (['TCP', 'UDP'] as const).map((protocol) => ({ protocol, port, endPort: port + 99 }));
-};
-
-/** web may speak to api on its own node and to db on the other one; what is admitted at either end are these ports. */
-function admitting({ egress, ingress }: { egress: readonly number[]; ingress: readonly number[] }): NetworkPolicy[] {
-  const servers = [{ podSelector: { matchLabels: { tier: 'back' } } }];
-  const clients = [{ podSelector: { matchLabels: { app: 'web' } } }];
-  return [
-    policy('shop/all', { podSelector: {}, policyTypes: ['Ingress', 'Egress'] }),
-    policy('shop/out', {
-      podSelector: { matchLabels: { app: 'web' } },
-      policyTypes: ['Egress'],
-      egress: [{ to: servers, ports: egress.flatMap(both) }],
-    }),
-    policy('shop/in', {
-      podSelector: { matchLabels: { tier: 'back' } },
-      ingress: [{ from: clients, ports: ingress.flatMap(both) }],
-    }),
-  ];
-}
 
 const ALL = { egress: [KEPT, REVOKED], ingress: [KEPT, REVOKED] };
 

@@ -1,39 +1,15 @@
 /** Real connections through real nodes: over the bridge of one node, by VXLAN to the other and out of the cluster. */
 import { afterEach, expect, it } from 'vitest';
 import { parseEnd } from '../../../src/model/query.ts';
-import { policy } from '../../support/cases/case.ts';
 import { cast, OUTSIDE } from '../../support/cases/cast.ts';
+import { admitting, KEPT, REVOKED } from '../../support/cases/clients-and-servers.ts';
 import { retransmissions } from '../../support/kernel/retransmissions.ts';
 import { openStream, type Stream } from '../../support/kernel/stream.ts';
-import type { NetworkPolicy, PolicyPort } from '../../support/oracle/objects.ts';
 import { oracleFor } from '../../support/oracle/oracle.ts';
 import { describeAsRoot } from '../../support/privilege.ts';
 import { RealIpsetCluster } from './support/real-cluster.ts';
 
-const KEPT = 7000;
-const REVOKED = 9000;
 const MESSAGES = 40;
-
-const both = (port: number): PolicyPort[] => {
-  return (['TCP', 'UDP'] as const).map((protocol) => ({ protocol, port, endPort: port + 99 }));
-};
-
-function admitting(ports: readonly number[]): NetworkPolicy[] {
-  const servers = [{ podSelector: { matchLabels: { tier: 'back' } } }];
-  const clients = [{ podSelector: { matchLabels: { app: 'web' } } }];
-  return [
-    policy('shop/all', { podSelector: {}, policyTypes: ['Ingress', 'Egress'] }),
-    policy('shop/out', {
-      podSelector: { matchLabels: { app: 'web' } },
-      policyTypes: ['Egress'],
-      egress: [{ to: servers, ports: ports.flatMap(both) }],
-    }),
-    policy('shop/in', {
-      podSelector: { matchLabels: { tier: 'back' } },
-      ingress: [{ from: clients, ports: ports.flatMap(both) }],
-    }),
-  ];
-}
 
 for (const variant of ['nft', 'legacy'] as const) {
   describeAsRoot(`ipset and iptables-${variant}`, () => {
@@ -48,7 +24,7 @@ for (const variant of ['nft', 'legacy'] as const) {
     });
 
     it('give real connections the oracle’s verdicts', { timeout: 60_000 }, async () => {
-      const manifests = [...cast, ...admitting([KEPT])];
+      const manifests = [...cast, ...admitting({ egress: [KEPT], ingress: [KEPT] })];
       cluster = await RealIpsetCluster.start(manifests, { variant });
       const pods = ['shop/web', 'shop/api', 'shop/db', 'audit/scan', 'audit/web'];
       const questions = pods.flatMap((from) =>
@@ -74,12 +50,15 @@ for (const variant of ['nft', 'legacy'] as const) {
     });
 
     it('stop those that are revoked at their next packet, and others never notice', { timeout: 60_000 }, async () => {
-      cluster = await RealIpsetCluster.start([...cast, ...admitting([KEPT, REVOKED])], { variant });
+      cluster = await RealIpsetCluster.start(
+        [...cast, ...admitting({ egress: [KEPT, REVOKED], ingress: [KEPT, REVOKED] })],
+        { variant },
+      );
       streams = await openAll(cluster, ['shop/api', 'shop/db'], [KEPT, REVOKED]);
       const kept = streams.filter(({ options }) => options.port < REVOKED);
       const revoked = streams.filter(({ options }) => options.port >= REVOKED);
       await talk(streams, streams);
-      const updating = cluster.update([...cast, ...admitting([KEPT])]);
+      const updating = cluster.update([...cast, ...admitting({ egress: [KEPT], ingress: [KEPT] })]);
       // Those that stay admitted are in full speech meanwhile.
       await talk(kept, kept);
       await updating;
