@@ -33,5 +33,6 @@ export {
   type TcMode,
   type TestRunOptions,
   type TestRunResult,
+  trimMemory,
   tryLock,
 } from 'selvedge-libbpf';

@@ -16,6 +16,7 @@ export { possibleCpus, tickNanoseconds } from './features.js';
 export { tryLock } from './file-lock.js';
 export type { EnumLayout, Layout, Member, StructLayout, TypeKind, TypeLayout, Variable } from './layout.js';
 export { MappedMap } from './mapped-map.js';
+export { trimMemory } from './memory.js';
 export * as netlink from './netlink.js';
 export * as netns from './netns.js';
 export { type NflogPacket, NflogReader, type NflogReaderOptions } from './nflog.js';

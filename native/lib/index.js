@@ -8,6 +8,7 @@ export * as features from './features.js';
 export { possibleCpus, tickNanoseconds } from './features.js';
 export { tryLock } from './file-lock.js';
 export { MappedMap } from './mapped-map.js';
+export { trimMemory } from './memory.js';
 export * as netlink from './netlink.js';
 export * as netns from './netns.js';
 export { NflogReader } from './nflog.js';

@@ -9,6 +9,7 @@
 #include "log_capture.hh"
 #include "map.hh"
 #include "mapped_map.hh"
+#include "memory.hh"
 #include "netlink_query.hh"
 #include "netlink_watch.hh"
 #include "netns.hh"
@@ -63,6 +64,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   PacketSocket::define(env, exports);
   define_grace_period(env, exports);
   define_netlink_query(env, exports);
+  define_memory(env, exports);
   define_netns(env, exports);
   define_socket(env, exports);
   define_bpffs(env, exports);
