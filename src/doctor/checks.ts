@@ -5,6 +5,7 @@ import { cniChecks } from './checks/cni.ts';
 import { dataplaneChecks } from './checks/dataplane.ts';
 import { engineChecks } from './checks/engines.ts';
 import { kernelChecks } from './checks/kernel.ts';
+import { markChecks } from './checks/marks.ts';
 import { serviceChecks } from './checks/services.ts';
 
 export const CHECKS: readonly Check[] = [
@@ -13,5 +14,6 @@ export const CHECKS: readonly Check[] = [
   ...cniChecks,
   ...serviceChecks,
   ...engineChecks,
+  ...markChecks,
   ...agentChecks,
 ];

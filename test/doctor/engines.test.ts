@@ -19,9 +19,9 @@ describeAsRoot('of other engines', () => {
     const found = await node.find([]);
     const others = [...found.values()].filter(({ group }) => group === 'other engines');
     expect(others.map(({ id, status, found: words }) => [id, status, words])).toEqual(
-      others.map(({ id }) => [id, 'ok', id === 'tc-programs' ? 'none' : 'no trace']),
+      others.map(({ id }) => [id, 'ok', id === 'tc-programs' || id === 'marks' ? 'none' : 'no trace']),
     );
-    expect(others.length).toBe(9);
+    expect(others.length).toBe(10);
   });
 
   it('kube-network-policies is known by its table', async () => {
@@ -94,5 +94,20 @@ describeAsRoot('of other engines', () => {
       ['aws', 'no trace'],
       ['tc-programs', 'cil_from_contai on veth0 (ingress)'],
     ]);
+  });
+
+  it('rules that write into our bits of the mark are told, in either iptables; others’ bits are theirs', async () => {
+    using node = new ExaminedNode();
+    const mangle = (...rules: readonly string[]) =>
+      `*mangle\n${rules.map((rule) => `-A FORWARD ${rule}\n`).join('')}COMMIT\n`;
+    const proxy = '-j MARK --or-mark 0x4000';
+    node.run('iptables-nft-restore', ['--noflush'], mangle(proxy, '-i tun0 -j MARK --set-xmark 0x40000/0xff0000'));
+    node.run('iptables-legacy-restore', ['--noflush'], mangle('-j CONNMARK --restore-mark --mask 0xff'));
+    expect(await node.findOne('marks')).toMatchObject({
+      status: 'warning',
+      found: '-A FORWARD -i tun0 -j MARK --set-xmark 0x40000/0xff0000',
+    });
+    node.run('iptables-legacy-restore', ['--noflush'], mangle('-j CONNMARK --restore-mark'));
+    expect((await node.findOne('marks')).found).toMatch(/; -A FORWARD -j CONNMARK --restore-mark/);
   });
 });
