@@ -230,6 +230,15 @@ struct flow6 {
   __u32 pad;
 };
 
+/*
+ * What the records do not tell of the tables: the hash that places an entry, who takes a set's lock and for what, what an
+ * entry's word means. Who changes any of it counts on: during an upgrade programs of both versions write to the same
+ * tables, so long as this and the records are the same.
+ */
+enum flow_form {
+  FLOW_FORM = 1,
+};
+
 /* Random numbers of the hash that places connections: nobody without them can aim at a set. See flow_table.h. */
 struct flow_seed {
   __u64 of[7];

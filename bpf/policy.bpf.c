@@ -27,6 +27,7 @@ struct abi {
   enum endpoint_flag endpoint_flag;
   enum address_flag address_flag;
   enum judged judged;
+  enum flow_form flow_form;
   enum hook hook;
   enum event_wanted event_wanted;
   enum loss loss;

@@ -45,6 +45,12 @@ export function makeCandidates(options: CandidatesOptions): Record<DataplaneKind
   };
 }
 
+/** From maps of another layout. */
+const UPGRADES = {
+  taken: 'new maps in place of others, tables of connections come along',
+  left: 'new maps in place of others, tables of connections have another form and stay behind',
+};
+
 /** Maps and programs are made by opening it; that they can be attached is seen on a veth of our own. */
 async function tryBpf(
   options: OpenOptions,
@@ -55,9 +61,10 @@ async function tryBpf(
   try {
     dataplane = await openBpfDataplane(options);
     const mode = await tryToAttach(dataplane, options.attach ?? 'auto', attach);
-    const { noConntrack } = dataplane;
+    const { noConntrack, earlierFlows } = dataplane;
     const without = noConntrack === undefined ? '' : `, conntrack is not asked: ${firstLine(noConntrack.message)}`;
-    return { dataplane, detail: `programs attached by ${mode}${without}` };
+    const upgrade = earlierFlows === undefined ? '' : `, ${UPGRADES[earlierFlows]}`;
+    return { dataplane, detail: `programs attached by ${mode}${without}${upgrade}` };
   } catch (error) {
     dataplane?.close();
     // What an agent before has left goes on enforcing. What cannot be removed is worth less than why there is no more.

@@ -137,7 +137,7 @@ export class BpfDataplane implements Dataplane {
     await this.#prepareTables(content);
     if (this.#closed) throw new Error('the data plane was closed');
     // Names first: an event may come before this call is over.
-    this.#recordNames(content, known, this.#copies.generation + 1n);
+    this.#recordNames(content, known, this.#copies.next);
     this.#interfaces.note(state);
     this.#whole = true;
     const writes = this.#copies.put();

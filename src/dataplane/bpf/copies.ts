@@ -36,6 +36,13 @@ export class Copies {
     return this.#generation;
   }
 
+  /** Number of the next state: its low bit names the other copy, and no table of flows has a verdict of it yet. */
+  get next(): bigint {
+    const next = this.#generation + 1n;
+    const { taken } = this.#kernel.generation;
+    return taken < next ? next : next + ((taken - next) / 2n + 1n) * 2n;
+  }
+
   get inForce(): CopyIndex {
     return Number(this.#generation & 1n) as CopyIndex;
   }
@@ -72,8 +79,9 @@ export class Copies {
       this.#catchingUp = this.#settle();
       return writes;
     }
-    this.#kernel.generation.store(this.#generation + 1n);
-    this.#generation++;
+    const { next } = this;
+    this.#kernel.generation.store(next);
+    this.#generation = next;
     this.#quiet = false;
     this.#catchingUp = this.#catchUp();
     return writes + 1;

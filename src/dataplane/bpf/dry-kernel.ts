@@ -54,6 +54,7 @@ export function openDryKernel(options: NativeKernelOptions): DryKernel {
       store: () => {
         inForce = true;
       },
+      taken: 0n,
     },
     flows: {
       existing: () => existingTables(pins),

@@ -12,7 +12,8 @@ import type { SlotPool } from './slot-pool.ts';
 import type { EndpointRecord, SlotEntry, Tables } from './tables.ts';
 
 interface Bound {
-  readonly key: string;
+  /** Whose connections its tables of flows hold: the interface, the pod, its addresses. */
+  readonly owner: string;
   readonly pod: ObjectKey;
   readonly slot: number;
   readonly addresses: readonly Address[];
@@ -67,7 +68,7 @@ export class Endpoints {
   }
 
   /** By slot: every endpoint that is wanted now. */
-  *slots(): Generator<{ slot: number; families: readonly Family[]; adopted: boolean }> {
+  *slots(): Generator<{ slot: number; families: readonly Family[]; adopted: boolean; owner: string }> {
     yield* this.#bound.values();
   }
 
@@ -137,9 +138,9 @@ export class Endpoints {
   }
 
   #bind(ifindex: number, { pod, record, before }: Binder): number {
-    const key = `${pod} ${record.address4 ?? ''} ${record.address6 ?? ''}`;
+    const owner = `${ifindex} ${pod} ${record.address4 ?? ''} ${record.address6 ?? ''}`;
     const bound = this.#bound.get(ifindex);
-    if (bound?.key === key) return bound.slot;
+    if (bound?.owner === owner) return bound.slot;
     this.#unbind(ifindex);
     const addresses = [record.address4, record.address6].filter((one) => one !== undefined);
     const families = addresses.map(familyOf);
@@ -148,7 +149,7 @@ export class Endpoints {
     const slot = same ? before.slot : this.#parts.slots.take(ifindex);
     if (same) this.#parts.slots.keep(slot);
     this.#retired.delete(slot);
-    this.#bound.set(ifindex, { key, pod, slot, addresses, families, adopted: same });
+    this.#bound.set(ifindex, { owner, pod, slot, addresses, families, adopted: same });
     this.#version++;
     return slot;
   }

@@ -2,13 +2,15 @@
  * Endpoints -> tables of flows, one for each slot and family. They exist once, not in two copies, so a table is made
  * before its endpoint is put in force, and goes when neither copy has the slot any more.
  */
-import type { FlowFamily, FlowTableId, FlowTableStore } from './kernel.ts';
+import type { FlowFamily, FlowTableId, FlowTableStore, NewFlowTable } from './kernel.ts';
 
 export interface SlotTables {
   readonly slot: number;
   readonly families: readonly FlowFamily[];
   /** The slot's endpoint is the one that an agent before this gave it to: its connections are kept. */
   readonly adopted: boolean;
+  /** Of their connections, as in `NewFlowTable`. */
+  readonly owner: string;
 }
 
 export class FlowTables {
@@ -36,12 +38,12 @@ export class FlowTables {
   /** Makes the tables that these endpoints lack. @throws BpfError */
   async prepare(endpoints: Iterable<SlotTables>): Promise<void> {
     const owned: FlowTableId[] = [];
-    const missing: FlowTableId[] = [];
-    for (const { slot, families, adopted } of endpoints) {
+    const missing: NewFlowTable[] = [];
+    for (const { slot, families, adopted, owner } of endpoints) {
       for (const family of families) {
         if (this.#owned[family].has(slot)) continue;
         owned.push({ family, slot });
-        if (!adopted || !this.#inherited[family].has(slot)) missing.push({ family, slot });
+        if (!adopted || !this.#inherited[family].has(slot)) missing.push({ family, slot, owner });
       }
     }
     for (const { family, slot } of missing) this.#existing[family].add(slot);

@@ -4,6 +4,7 @@ import { isKernelSince, LISTS_MAPS_OF_MAPS } from '../../kernel-release.ts';
 import { type BpfError, BpfMap, type BpfObject, type MapSpec, RingBuffer } from '../../native.ts';
 import type { CopiedMap } from './abi.ts';
 import { type CountRow, readCounts, removeCounts } from './counts.ts';
+import { EarlierFlows } from './earlier-flows.ts';
 import { earlierSlots } from './earlier-slots.ts';
 import type { FlowFamily, Kernel } from './kernel.ts';
 import type { Lock } from './lock.ts';
@@ -26,6 +27,8 @@ export interface NativeKernel extends Kernel {
   readonly object: BpfObject;
   /** Why the programs do not ask conntrack, though nobody said that they should not. */
   readonly noConntrack?: BpfError;
+  /** What becomes of connections in tables of another layout's maps; absent: there are no such maps. */
+  readonly earlierFlows?: 'taken' | 'left';
   /** Delivers the records of the ring buffer, those of before too, until the returned function is called. One reader at a time. */
   readEvents(onRecord: (record: Uint8Array) => void): () => void;
   /** Key of every row of the counters, and values that add up to it. */
@@ -47,8 +50,10 @@ export function openNativeKernel(options: NativeKernelOptions, lock: Lock): Nati
       if (table !== undefined) tableSpecs.set(family, table);
     }
   });
-  seedFlows(object.map('flow_seed'));
+  const { alike = [], unlike = [] } = pins?.withFlows() ?? {};
+  const earlier = seedFlows(object.map('flow_seed'), alike);
   pins?.pin(object);
+  const left = unlike.length > 0 || earlier.unlike;
   const memory = object.map('generation').mmap();
   const attachments = new TcAttachments({
     directory: linksDirectory(options.directory),
@@ -63,9 +68,14 @@ export function openNativeKernel(options: NativeKernelOptions, lock: Lock): Nati
     abi,
     object,
     ...(noConntrack !== undefined && { noConntrack }),
+    ...((left || earlier.any) && { earlierFlows: left ? 'left' : 'taken' }),
     attachments,
-    generation: { load: () => memory.load64(0), store: (value) => memory.store64(0, value) },
-    flows: new NativeFlowTables({ object, abi, specs: tableSpecs, generation: () => memory.load64(0), lists }),
+    generation: {
+      load: () => memory.load64(0),
+      store: (value) => memory.store64(0, value),
+      taken: earlier.generation,
+    },
+    flows: new NativeFlowTables({ object, abi, specs: tableSpecs, generation: () => memory.load64(0), lists, earlier }),
     map: (name, copy) => object.map(sideOf(name, copy)),
     capacity: capacities(object),
     gracePeriod: () => BpfMap.rcuGracePeriod(),
@@ -79,22 +89,33 @@ export function openNativeKernel(options: NativeKernelOptions, lock: Lock): Nati
     losses: () => object.map('losses').entries(),
     forgetCounts: (gone) => removeCounts(counts, abi, gone),
     earlierSlots: () => earlierSlots(pins?.others() ?? [], lists),
-    removeOtherLayouts: () => pins?.removeOthers(),
+    removeOtherLayouts: () => {
+      earlier.close();
+      pins?.removeOthers();
+    },
     close: () => {
       closed = true;
       attachments.close();
       ring?.close();
       memory.close();
+      earlier.close();
       object.close();
       lock.release();
     },
   };
 }
 
-/** Once for the life of the tables: their entries are found by it. */
-function seedFlows(map: BpfMap): void {
+/**
+ * Once for the life of the tables: their entries are found by it.
+ * @param directories of maps whose tables may come along
+ */
+function seedFlows(map: BpfMap, directories: readonly string[]): EarlierFlows {
   const first = u32Bytes(0);
-  if (map.get(first)?.some((byte) => byte !== 0) !== true) map.set(first, randomBytes(map.info.valueSize));
+  const seed = map.get(first);
+  const seeded = seed?.some((byte) => byte !== 0) === true;
+  const earlier = new EarlierFlows({ directories, ...(seeded && { seed }) });
+  if (!seeded) map.set(first, earlier.seed ?? randomBytes(map.info.valueSize));
+  return earlier;
 }
 
 /** They stay as they were loaded, and are asked for with every state. */

@@ -18,6 +18,8 @@ export interface Generation {
   load(): bigint;
   /** One aligned store, after everything written before it. */
   store(value: bigint): void;
+  /** Up to this number verdicts may stand in tables that came along from other maps: no state gets such a number. */
+  readonly taken: bigint;
 }
 
 export type FlowFamily = 4 | 6;
@@ -28,10 +30,19 @@ export interface FlowTableId {
   readonly slot: number;
 }
 
+/** One to be made. */
+export interface NewFlowTable extends FlowTableId {
+  /** Which pod's it is, by which addresses, at which interface: by no one else's connections may its replies pass. */
+  readonly owner: string;
+}
+
 export interface FlowTableStore {
   existing(): Iterable<FlowTableId>;
-  /** Empty tables, in place of those that are there if any. Resolves when programs find them: some may still use the old ones. */
-  create(tables: readonly FlowTableId[]): Promise<void>;
+  /**
+   * Empty tables, or those that the same owners have in the same slots of another layout's maps, in place of those that are
+   * there if any. Resolves when programs find them: some may still use the old ones.
+   */
+  create(tables: readonly NewFlowTable[]): Promise<void>;
   /** Missing ones are fine. Takes a grace period for each, in the background. */
   delete(tables: readonly FlowTableId[]): Promise<void>;
 }

@@ -3,7 +3,8 @@ import { setImmediate } from 'node:timers/promises';
 import { BpfMap, type BpfObject, type MapSpec } from '../../native.ts';
 import type { Abi } from './abi.ts';
 import { readTable } from './copies.ts';
-import type { FlowFamily, FlowTableId, FlowTableStore } from './kernel.ts';
+import { type EarlierFlows, tableName } from './earlier-flows.ts';
+import type { FlowFamily, FlowTableId, FlowTableStore, NewFlowTable } from './kernel.ts';
 import { SIDES } from './object.ts';
 import { makeTables, u32Bytes, u32Of } from './tables.ts';
 
@@ -15,6 +16,8 @@ export interface NativeFlowTablesParts {
   readonly generation: () => bigint;
   /** Whether the kernel lists a map of maps at once. */
   readonly lists: boolean;
+  /** Tables of other layouts' maps. */
+  readonly earlier: EarlierFlows;
 }
 
 export class NativeFlowTables implements FlowTableStore {
@@ -25,7 +28,8 @@ export class NativeFlowTables implements FlowTableStore {
   }
 
   *existing(): Generator<FlowTableId> {
-    if (!this.#parts.lists) return yield* this.#ofEndpoints();
+    const { lists, earlier } = this.#parts;
+    if (!lists || earlier.any) return yield* this.#ofEndpoints();
     for (const family of [4, 6] as const) {
       const { count, keys } = this.#outer(family).entriesBatch();
       for (let i = 0; i < count; i++) yield { family, slot: u32Of(keys.subarray(i * 4, i * 4 + 4)) };
@@ -34,7 +38,8 @@ export class NativeFlowTables implements FlowTableStore {
 
   /**
    * Those of the endpoints in force, which were there before them. What else an agent has left that was killed stays until
-   * its slot is given again, which puts another table in its place.
+   * its slot is given again, which puts another table in its place: also one that was killed while it took over from another
+   * layout, so that pods keep their slots when that is tried again.
    */
   *#ofEndpoints(): Generator<FlowTableId> {
     const { object, abi, generation } = this.#parts;
@@ -46,30 +51,40 @@ export class NativeFlowTables implements FlowTableStore {
     }
   }
 
-  async create(tables: readonly FlowTableId[]): Promise<void> {
-    await Promise.all(byFamily(tables).map(([family, slots]) => this.#createIn(family, slots)));
+  async create(tables: readonly NewFlowTable[]): Promise<void> {
+    await Promise.all(byFamily(tables).map(([family, ofFamily]) => this.#createIn(family, ofFamily)));
   }
 
   async delete(tables: readonly FlowTableId[]): Promise<void> {
-    const deletions = byFamily(tables).map(([family, slots]) =>
-      this.#outer(family).deleteInnerBatch(keysOf(slots), slots.length),
+    const deletions = byFamily(tables).map(([family, ofFamily]) =>
+      this.#outer(family).deleteInnerBatch(keysOf(ofFamily), ofFamily.length),
     );
     await Promise.all(deletions);
   }
 
-  async #createIn(family: FlowFamily, slots: readonly number[]): Promise<void> {
+  async #createIn(family: FlowFamily, wanted: readonly NewFlowTable[]): Promise<void> {
     const outer = this.#outer(family);
-    const { type, keySize, valueSize, maxEntries, flags } = this.#parts.specs.get(family) as MapSpec;
     const tables: BpfMap[] = [];
     try {
-      for (const slot of slots) {
-        tables.push(BpfMap.create({ type, keySize, valueSize, maxEntries, flags, name: `flows${family}_${slot}` }));
-      }
-      const batch = outer.setInnerBatch(keysOf(slots), tables);
-      await whenIn({ outer, slot: slots.at(-1) as number, table: tables.at(-1) as BpfMap, batch });
+      for (const one of wanted) tables.push((await this.#earlierOf(one)) ?? this.#empty(one));
+      const batch = outer.setInnerBatch(keysOf(wanted), tables);
+      await whenIn({ outer, slot: wanted.at(-1)?.slot as number, table: tables.at(-1) as BpfMap, batch });
     } finally {
       for (const table of tables) table.close();
     }
+  }
+
+  async #earlierOf(table: NewFlowTable): Promise<BpfMap | undefined> {
+    const { earlier, specs } = this.#parts;
+    if (!earlier.any) return undefined;
+    // Where each look-up takes a grace period, other work comes in between.
+    await setImmediate();
+    return earlier.tableOf(table, specs.get(table.family) as MapSpec);
+  }
+
+  #empty(table: NewFlowTable): BpfMap {
+    const { type, keySize, valueSize, maxEntries, flags } = this.#parts.specs.get(table.family) as MapSpec;
+    return BpfMap.create({ type, keySize, valueSize, maxEntries, flags, name: tableName(table) });
   }
 
   #outer(family: FlowFamily): BpfMap {
@@ -81,12 +96,12 @@ export function outerName(family: FlowFamily): string {
   return `flows${family}`;
 }
 
-/** Families that have any, with the slots. */
-function byFamily(tables: readonly FlowTableId[]): [family: FlowFamily, slots: number[]][] {
-  const families = ([4, 6] as const).map((family): [FlowFamily, number[]] => {
-    return [family, tables.filter((table) => table.family === family).map(({ slot }) => slot)];
+/** Families that have any, with theirs. */
+function byFamily<T extends FlowTableId>(tables: readonly T[]): [family: FlowFamily, tables: T[]][] {
+  const families = ([4, 6] as const).map((family): [FlowFamily, T[]] => {
+    return [family, tables.filter((table) => table.family === family)];
   });
-  return families.filter(([, slots]) => slots.length > 0);
+  return families.filter(([, ofFamily]) => ofFamily.length > 0);
 }
 
 interface Putting {
@@ -112,6 +127,6 @@ async function whenIn({ outer, slot, table, batch }: Putting): Promise<void> {
   if (over) await batch;
 }
 
-function keysOf(slots: readonly number[]): Uint8Array {
-  return new Uint8Array(Uint32Array.from(slots).buffer);
+function keysOf(tables: readonly FlowTableId[]): Uint8Array {
+  return new Uint8Array(Uint32Array.from(tables, ({ slot }) => slot).buffer);
 }

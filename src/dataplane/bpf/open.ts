@@ -23,6 +23,8 @@ export interface OpenedBpfDataplane extends BpfDataplane {
   readonly object: BpfObject;
   /** Why the programs do not ask conntrack about packets without an entry; undefined: they do, or were told not to. */
   readonly noConntrack: BpfError | undefined;
+  /** What becomes of connections in tables of another layout's maps; undefined: there were no such maps. */
+  readonly earlierFlows: 'taken' | 'left' | undefined;
   counts(): VerdictCount[];
   losses(): Losses;
 }
@@ -60,6 +62,10 @@ class NativeBpfDataplane extends BpfDataplane implements OpenedBpfDataplane {
 
   get noConntrack(): BpfError | undefined {
     return this.#native.noConntrack;
+  }
+
+  get earlierFlows(): 'taken' | 'left' | undefined {
+    return this.#native.earlierFlows;
   }
 
   counts(): VerdictCount[] {

@@ -1,6 +1,7 @@
 /**
- * The directory in bpffs that outlives the agent: DIRECTORY/maps-FINGERPRINT/NAME and DIRECTORY/links/PROGRAM_IFINDEX.
- * The fingerprint is of everything that the maps' bytes mean, so what lies under ours may be taken over as it is.
+ * The directory in bpffs that outlives the agent: DIRECTORY/maps-FINGERPRINT-FORM/NAME and DIRECTORY/links/PROGRAM_IFINDEX.
+ * The fingerprint is of everything that the maps' bytes mean, so what lies under ours may be taken over as it is. The form is
+ * that of the tables of flows alone: those under it may be taken over from other layouts.
  */
 import { createHash } from 'node:crypto';
 import {
@@ -15,8 +16,9 @@ import {
   rmSync,
   statSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { BpfError, BpfMap, type BpfObject, isBpffs, type MapSpec, mountBpffs } from '../../native.ts';
+import { FLOW_MAPS, flowForm } from './earlier-flows.ts';
 
 const MAPS = 'maps-';
 /** bpffs allows no dots. */
@@ -104,12 +106,16 @@ function parentOf(pid: number): number {
 export class PinnedMaps {
   readonly #directory: string;
   readonly #path: string;
+  readonly #form: string;
+  readonly #flowSpecs: ReadonlyMap<string, MapSpec>;
   /** Whether an agent before this one has left them, and all of them. */
   readonly existed: boolean;
 
   constructor(directory: string, object: BpfObject) {
     this.#directory = directory;
-    this.#path = join(directory, MAPS + fingerprint(object));
+    this.#form = flowForm(object);
+    this.#flowSpecs = new Map(FLOW_MAPS.map((name) => [name, object.maps.get(name) as MapSpec]));
+    this.#path = join(directory, `${MAPS}${fingerprint(object)}-${this.#form}`);
     this.existed = existsSync(this.#path) && isWhole(this.#path, object);
   }
 
@@ -155,6 +161,21 @@ export class PinnedMaps {
     return mapDirectories(this.#directory).filter((path) => path !== this.#path);
   }
 
+  /** Directories, but that of maps which are taken over, with tables of flows: of our form, and of others. */
+  withFlows(): { readonly alike: readonly string[]; readonly unlike: readonly string[] } {
+    const alike: string[] = [];
+    const unlike: string[] = [];
+    for (const path of mapDirectories(this.#directory)) {
+      if ((path === this.#path && this.existed) || path.endsWith(UNFINISHED)) continue;
+      const fits = (name: string, spec: MapSpec) => isMapLike(join(path, name), spec);
+      if (!existsSync(join(path, 'flows4'))) continue;
+      if (formOf(path) === this.#form && [...this.#flowSpecs].every(([name, spec]) => fits(name, spec)))
+        alike.push(path);
+      else unlike.push(path);
+    }
+    return { alike, unlike };
+  }
+
   /** Removes maps of other layouts; programs that still use them keep them alive. */
   removeOthers(): void {
     for (const path of this.others()) removeDirectory(path);
@@ -167,6 +188,11 @@ export function mapDirectories(directory: string): string[] {
   return readdirSync(directory)
     .filter((name) => name.startsWith(MAPS))
     .map((name) => join(directory, name));
+}
+
+/** Of a directory of maps; undefined where it is none of ours. */
+function formOf(path: string): string | undefined {
+  return /^maps-[0-9a-f]+-([0-9a-f]+)/.exec(basename(path))?.[1];
 }
 
 /** Removes a directory of pins, and whatever else is in it. Missing is fine. */

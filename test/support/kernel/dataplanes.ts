@@ -1,7 +1,7 @@
 /** BPF data planes of nodes that are not this process's own network namespace. */
 import { rmSync } from 'node:fs';
 import { BpfDataplane } from '../../../src/dataplane/bpf/bpf-dataplane.ts';
-import type { Attachments, FlowTableId, FlowTableStore } from '../../../src/dataplane/bpf/kernel.ts';
+import type { Attachments, FlowTableId, FlowTableStore, NewFlowTable } from '../../../src/dataplane/bpf/kernel.ts';
 import {
   type NativeKernel,
   type NativeKernelOptions,
@@ -108,7 +108,7 @@ export class ReusedFlowTables implements FlowTableStore {
     return [];
   }
 
-  async create(tables: readonly FlowTableId[]): Promise<void> {
+  async create(tables: readonly NewFlowTable[]): Promise<void> {
     const known = tables.filter((id) => this.#tables.has(nameOf(id)));
     for (const id of known) clearFlows(this.#tables.get(nameOf(id)) as BpfMap);
     const missing = tables.filter((id) => !this.#tables.has(nameOf(id)));

@@ -61,6 +61,7 @@ export class FakeKernel implements Kernel {
   }
 
   readonly generation = {
+    taken: 0n,
     load: (): bigint => this.#generation,
     store: (value: bigint): void => {
       this.#guard({ map: 'generation' }, () => {
