@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+import { PATIENCE } from './test/support/patience.ts';
 
 // Kernel tests live beside the others: each works in network namespaces of its own, so files run side by side.
 // globalSetup removes what killed runs have left; the last reporter prints the line that CI reads.
@@ -11,9 +12,11 @@ export default defineConfig({
     maxWorkers: Math.max(2, availableParallelism()),
     // Agents of tests listen nowhere unless they are told to: several run beside each other, and perhaps beside a real one.
     env: { SELVEDGE_SOCKET: '' },
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
-    teardownTimeout: 10_000,
+    // Upper bounds, for a loaded machine too: what does not come in time is told by whoever waits for it.
+    expect: { poll: { timeout: PATIENCE } },
+    testTimeout: 90_000,
+    hookTimeout: 90_000,
+    teardownTimeout: 30_000,
     globalSetup: ['test/project/sweep-leftovers.ts'],
     reporters: ['default', './test/project/closing-line-reporter.ts'],
   },

@@ -81,7 +81,7 @@ describeUnless(reason, 'a real API server feeds an agent', () => {
     await real.until('db api', true);
     await real.admit('api', 'web');
     await real.until('db api', false);
-  }, 60_000);
+  });
 
   it('that has forgotten the last version it gave', async () => {
     const said = agent.said.length;
@@ -99,7 +99,7 @@ describeUnless(reason, 'a real API server feeds an agent', () => {
     await agent.until(({ msg }) => msg === 'enforced for shop/web', said);
     await real.admit('api', 'web');
     await real.until('db api', false);
-  }, 60_000);
+  });
 
   it('that refuses until it is allowed, in its own words', async () => {
     const account = await real.account();
@@ -112,7 +112,7 @@ describeUnless(reason, 'a real API server feeds an agent', () => {
     expect(real.reached('web api', 'db api')).toEqual([true, false]);
     await real.plane.apply({ ...BINDING, subjects: [ACCOUNT] });
     await ready(real, agent);
-  }, 60_000);
+  });
 
   it('that takes no token, then another', async () => {
     const account = await real.account();
@@ -121,7 +121,7 @@ describeUnless(reason, 'a real API server feeds an agent', () => {
     await agent.until(warns('credentials are not accepted'));
     account.write({ token: await real.plane.token('kube-system', 'selvedge') });
     await ready(real, agent);
-  }, 60_000);
+  });
 
   it('by a client certificate', async () => {
     const user = { kind: 'User', name: 'agent-of-node1', apiGroup: 'rbac.authorization.k8s.io' };
@@ -165,5 +165,5 @@ describeUnless(reason, 'a real API server without streamed lists and without its
     agent.kill('SIGCONT');
     await real.until('db api', true);
     expect(real.reached('web api')).toEqual([false]);
-  }, 60_000);
+  });
 });

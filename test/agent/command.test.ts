@@ -47,7 +47,7 @@ describeAsRoot('selvedge agent', () => {
     kubeconfig.write({ exec: { command: 'sh', args: ['-c', `echo > ${begun}; cat ${held}`] } });
     const where = ['--kubeconfig', kubeconfig.path, '--health-address=', '--socket='];
     agent = new NodeAgent({ namespace, node: 'node1', pinDir: pins.path, args: where });
-    await expect.poll(() => existsSync(begun), { timeout: 20_000 }).toBe(true);
+    await expect.poll(() => existsSync(begun)).toBe(true);
     expect(await agent.end('SIGTERM')).toBe('exited with 0');
     // The plugin is there still, and goes too.
     writeFileSync(held, '');

@@ -2,8 +2,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, it, vi } from 'vitest';
+import { expect, it } from 'vitest';
 import type { Status } from '../../src/api/contract.ts';
+import { eventually } from '../support/eventually.ts';
 import { describeAsRoot } from '../support/privilege.ts';
 import { FedNode } from './support/fed-node.ts';
 import { selvedge } from './support/node-agent.ts';
@@ -24,15 +25,12 @@ describeAsRoot('an agent with --event-limit', () => {
       const agent = fed.agent({ args: ['--dataplane', 'bpf', '--event-limit', limit, '--socket', socket] });
       await agent.enforced('api', 'db');
       await fed.node.whenUp('api');
-      await vi.waitFor(
-        async () => {
-          for (let drop = 0; drop < DROPS; drop++) expect(fed.node.reaches('db', 'api')).toBe(false);
-          const text = await selvedge(fed.node.namespace, 'status', '-o', 'json', '--socket', socket);
-          const { losses } = JSON.parse(text) as Status;
-          expect(losses.limited > 0).toBe(limit === '1');
-        },
-        { timeout: 10_000, interval: 200 },
-      );
+      await eventually(async () => {
+        for (let drop = 0; drop < DROPS; drop++) expect(fed.node.reaches('db', 'api')).toBe(false);
+        const text = await selvedge(fed.node.namespace, 'status', '-o', 'json', '--socket', socket);
+        const { losses } = JSON.parse(text) as Status;
+        expect(losses.limited > 0).toBe(limit === '1');
+      }, 200);
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }

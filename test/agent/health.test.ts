@@ -11,6 +11,7 @@ import { type HealthAddress, HealthServer, parseHealthAddress } from '../../src/
 
 import type { ClusterChange } from '../../src/model/cluster.ts';
 import type { NodeLinks } from '../../src/model/links.ts';
+import { eventually } from '../support/eventually.ts';
 
 const closing: (() => unknown)[] = [];
 afterEach(async () => {
@@ -32,7 +33,7 @@ function serve(faults: () => readonly string[], address: HealthAddress = LOOPBAC
 }
 
 async function get(health: HealthServer, path: string): Promise<string> {
-  await vi.waitFor(() => expect(health.port).toBeDefined());
+  await eventually(() => expect(health.port).toBeDefined());
   const response = await fetch(`http://127.0.0.1:${health.port}${path}`);
   return `${response.status} ${(await response.text()).trimEnd()}`;
 }
@@ -58,7 +59,7 @@ it('the pages say that the process lives, and what keeps the node from being rea
 
 it('a port alone is one of all addresses, of both families', async () => {
   const health = serve(() => [], { port: 0 });
-  await vi.waitFor(() => expect(health.port).toBeDefined());
+  await eventually(() => expect(health.port).toBeDefined());
   for (const host of ['127.0.0.1', '[::1]']) {
     const response = await fetch(`http://${host}:${health.port}/healthz`);
     expect(await response.text()).toBe('ok\n');
@@ -126,23 +127,23 @@ it('a node is ready once all was heard and is in force, and not while something 
   heard(false);
   expect(agent.faults()).toEqual(['not synced yet']);
   heard(true);
-  await vi.waitFor(() => expect(agent.faults()).toEqual([]));
+  await eventually(() => expect(agent.faults()).toEqual([]));
 
   // A guard that fails leaves an interface open until the next state is in force.
   dataplane.broken = true;
   seen(5, 7);
   expect(agent.faults()).toEqual(['interface 7 is not protected: no room']);
-  await vi.waitFor(() => expect(agent.faults()).toHaveLength(2));
+  await eventually(() => expect(agent.faults()).toHaveLength(2));
   expect(agent.faults()[1]).toBe('the last state is not in force: policy: 9 needed, there is room for 8');
   dataplane.broken = false;
-  await vi.waitFor(() => expect(agent.faults()).toEqual([]));
+  await eventually(() => expect(agent.faults()).toEqual([]));
 });
 
 it('a node is not ready while nobody follows its interfaces or the cluster', async () => {
   const { agent, seen, heard, source } = agentOn(new MemoryDataplane());
   seen();
   heard(true);
-  await vi.waitFor(() => expect(agent.faults()).toEqual([]));
+  await eventually(() => expect(agent.faults()).toEqual([]));
   source.error(new Error('broken'));
   expect(agent.faults()).toEqual(['objects are not followed: broken']);
 });

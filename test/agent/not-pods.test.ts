@@ -1,11 +1,12 @@
 /** What shares the node with its pods and is none: a bridge of another container engine, which `--not-pods` names. */
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { runSync } from '../../src/child-process.ts';
 import { Listeners } from '../../src/lab/probing/listeners.ts';
 import { probe } from '../../src/lab/probing/probe.ts';
 import type { Station } from '../../src/lab/probing/station.ts';
 import type { Address } from '../../src/model/address.ts';
 import { policy } from '../sources/kubernetes/objects.ts';
+import { eventually } from '../support/eventually.ts';
 import { describeAsRoot } from '../support/privilege.ts';
 import { FedNode } from './support/fed-node.ts';
 
@@ -21,7 +22,7 @@ for (const dataplane of ['bpf', 'ipset'])
       fed = await FedNode.start();
       fed.start('web', '10.66.0.10');
       container = addContainer(fed);
-    }, 60_000);
+    });
 
     afterAll(async () => {
       listeners.close();
@@ -34,7 +35,7 @@ for (const dataplane of ['bpf', 'ipset'])
       return (await probe({ from, to, protocol: 'TCP', port: PORT })).verdict;
     }
 
-    it('is cut off as an unknown pod, unless the agent is told', { timeout: 60_000 }, async () => {
+    it('is cut off as an unknown pod, unless the agent is told', async () => {
       const ifindex = fed.node.ifindexOf('vdock');
       const args = ['--dataplane', dataplane, '--set-sysctls'];
       const unaware = fed.agent({ args });
@@ -50,9 +51,7 @@ for (const dataplane of ['bpf', 'ipset'])
 
       // To the pods it is somewhere outside, as any other address that no selector means.
       fed.server.put(policy('shop', 'web', { podSelector: {}, policyTypes: ['Ingress', 'Egress'] }));
-      await vi.waitFor(async () => expect(await verdict(container, fed.node.pod('web'))).toBe('deny'), {
-        timeout: 20_000,
-      });
+      await eventually(async () => expect(await verdict(container, fed.node.pod('web'))).toBe('deny'));
       expect(await verdict(fed.node.pod('web'), container)).toBe('deny');
     });
   });

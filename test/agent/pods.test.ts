@@ -17,7 +17,7 @@ describeAsRoot('on a node with an agent', () => {
     for (const [place, name] of ['web', 'api', 'db'].entries()) fed.start(name, `10.66.0.${place + 10}`);
     agent = fed.agent();
     await up('web', 'api', 'db');
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await fed?.[Symbol.asyncDispose]();
@@ -153,7 +153,7 @@ describeAsRoot('on a node with an agent', () => {
     // That the server is away is found out after the interfaces were listed.
     await agent.until(({ object }) => object === 'API server URL' || String(object).startsWith('API server'));
     // Programs are attached in the background.
-    await expect.poll(() => [programsOn(exit), programsOn(ifindex)], { timeout: 10_000 }).toEqual([1, 2]);
+    await expect.poll(() => [programsOn(exit), programsOn(ifindex)]).toEqual([1, 2]);
     expect(fed.node.hears('meanwhile')).toBe(false);
     expect(reached('web api', 'db api', 'api db')).toEqual([true, false, true]);
 

@@ -20,7 +20,7 @@ for (const dataplane of DATAPLANES)
     let shop: ShopLab;
     beforeAll(async () => {
       shop = await ShopLab.start(dataplane);
-    }, 60_000);
+    });
     afterAll(async () => {
       await shop?.close();
     });
@@ -129,7 +129,7 @@ for (const dataplane of DATAPLANES)
         expect(answers).toMatchObject({ code: 1, stderr: 'selvedge: there is no pod shop/nobody\n' });
         expect(answers).toEqual(await manifests(...args));
       }
-    }, 90_000);
+    });
 
     it('counts verdicts by pod and by policy for Prometheus', async () => {
       expect(await shop.reaches('intruder/intruder', 'database/database', 5432)).toBe(false);

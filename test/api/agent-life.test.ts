@@ -22,7 +22,7 @@ describeAsRoot('what an agent tells of a policy', () => {
     fed.start('web', '10.66.0.10');
     agent = fed.agent(options);
     await agent.enforced('web');
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await fed?.[Symbol.asyncDispose]();
@@ -79,5 +79,5 @@ describeAsRoot('what an agent tells of a policy', () => {
     expect(await stateOf('web')).toMatchObject({ state: 'enforced' });
     await agent.end('SIGTERM');
     await expect(askAgent(socket, PATHS.status)).rejects.toMatchObject({ code: 'ENOENT' });
-  }, 30_000);
+  });
 });

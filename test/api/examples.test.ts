@@ -18,7 +18,7 @@ describeAsRoot('the examples of the commands that ask the agent', () => {
     shop = await ShopLab.start('bpf');
     expect(await shop.reaches('intruder/intruder', 'database/database', 5432)).toBe(false);
     expect(await shop.reaches('web/web-2', 'database/database', 5432)).toBe(false);
-  }, 60_000);
+  });
   afterAll(async () => {
     await shop?.close();
   });

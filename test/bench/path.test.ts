@@ -1,7 +1,7 @@
 /** The benchmark of the packet path: it measures what it says, judges by what was to be reached, and leaves nothing behind. */
 import { existsSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Case } from '../../src/bench/path/case.ts';
 import { benchPath } from '../../src/bench/path/command.ts';
 import { formatReport } from '../../src/bench/path/format-report.ts';
@@ -10,6 +10,7 @@ import { run, start } from '../../src/child-process.ts';
 import { knownLabs } from '../../src/lab/lab-record.ts';
 import { labOf, pidOf } from '../../src/lab/network/names.ts';
 import { listNamespaces } from '../../src/lab/network/network.ts';
+import { eventually } from '../support/eventually.ts';
 import { describeAsRoot } from '../support/privilege.ts';
 
 function caseOf(scale: string, name = 'within the node', group: Case['group'] = 'established'): Case {
@@ -77,7 +78,7 @@ describeAsRoot('a run', () => {
     const command = start(SELVEDGE, ['bench', 'path', '--quick'], { onLine: () => {} });
     try {
       const pins = () => tracesOf(command.pid).labs.flatMap((lab) => filesIn(`/run/selvedge-lab/${lab}/bpf`));
-      await vi.waitFor(() => expect(pins()).not.toEqual([]), { timeout: 20_000 });
+      await eventually(() => expect(pins()).not.toEqual([]));
     } finally {
       command.kill('SIGKILL');
       await command.ended;
@@ -87,7 +88,7 @@ describeAsRoot('a run', () => {
     await run(SELVEDGE, ['lab', 'down', ...labs]);
     expect(tracesOf(command.pid)).toEqual(NOTHING);
     for (const lab of labs) expect(existsSync(`/run/selvedge-lab/${lab}`)).toBe(false);
-  }, 60_000);
+  });
 
   it('says so when nothing is left to measure', async () => {
     const options = { output: 'json', quick: true, only: /of no case/ } as const;

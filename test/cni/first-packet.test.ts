@@ -1,16 +1,17 @@
 /** With the plugin a pod's first packet is judged: real plugin, real agent, veths as a CNI makes them, the API server still behind. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { claimsFileOf } from '../../src/cni/claims-file.ts';
 import { BUILT_PLUGIN } from '../../src/cni/install.ts';
 import { netns } from '../../src/native.ts';
 import { FedNode } from '../agent/support/fed-node.ts';
 import type { NodeAgent } from '../agent/support/node-agent.ts';
 import { policy } from '../sources/kubernetes/objects.ts';
+import { eventually } from '../support/eventually.ts';
 import { describeAsRoot } from '../support/privilege.ts';
 import { callOn, netnsOn, type Settings } from './support/fed-plugin.ts';
 import { environmentOf, resultOf } from './support/plugin.ts';
@@ -29,7 +30,7 @@ describeAsRoot('with the chained plugin', () => {
     for (const [place, name] of ['web', 'api', 'db'].entries()) fed.start(name, `10.66.0.${place + 10}`);
     await agent.enforced('web', 'api', 'db');
     for (const name of ['web', 'api', 'db']) await fed.node.whenUp(name);
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await fed?.[Symbol.asyncDispose]();
@@ -171,9 +172,7 @@ describeAsRoot('with the chained plugin', () => {
     const child = netns.run(fed.node.namespace, () => spawn(BUILT_PLUGIN, { env: environment }));
     child.stdin.end(JSON.stringify(config));
     // Once the agent has it, this ADD is the pod's last.
-    await vi.waitUntil(
-      () => existsSync(claimsFileOf(socket)) && readFileSync(claimsFileOf(socket), 'utf8').includes('c-cut'),
-    );
+    await eventually(() => expect(readFileSync(claimsFileOf(socket), 'utf8')).toContain('c-cut'));
     const ended = once(child, 'exit');
     child.kill('SIGKILL');
     await ended;
@@ -221,7 +220,7 @@ describeAsRoot('with the chained plugin', () => {
     console.log(`ADD, process and all: median ${at(0.5)} ms, 90 % ${at(0.9)} ms, longest ${at(0.99)} ms`);
     for (const [name] of pods) fed.stop(name);
     fed.stop('marker');
-  }, 60_000);
+  });
 
   it('an agent that is down: closed has no pod started, open starts it', async () => {
     fed.record('lonely');

@@ -30,7 +30,7 @@ describeAsRoot('the chained plugin, asked for too much', () => {
     );
     await agent.enforced('web', 'db');
     for (const name of ['web', 'db']) await fed.node.whenUp(name);
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await fed?.[Symbol.asyncDispose]();

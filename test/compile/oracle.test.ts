@@ -20,7 +20,7 @@ const worlds = Number(process.env.SELVEDGE_WORLDS ?? 300);
 const seed = process.env.SELVEDGE_SEED;
 const least = worlds < 300 ? 1 : 50_000;
 
-test('the compiled states of all nodes judge as the oracle does', { timeout: 60_000 + worlds * 100 }, () => {
+test('the compiled states of all nodes judge as the oracle does', { timeout: 120_000 + worlds * 100 }, () => {
   let judged = 0;
   fc.assert(
     fc.property(worldArbitrary, (world) => {

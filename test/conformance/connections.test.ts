@@ -23,7 +23,7 @@ describeAsRoot('real connections while policies change', () => {
 
   beforeAll(async () => {
     cluster = await RealCluster.start(cast);
-  }, 60_000);
+  });
 
   afterAll(() => {
     for (const stream of streams) stream.close();
@@ -34,9 +34,7 @@ describeAsRoot('real connections while policies change', () => {
     ['egress of the client', { ...ALL, egress: [KEPT] }],
     ['ingress of the server', { ...ALL, ingress: [KEPT] }],
   ] as const) {
-    it(`stop at their next packet when the ${end} is revoked, and others never notice`, {
-      timeout: 60_000,
-    }, async () => {
+    it(`stop at their next packet when the ${end} is revoked, and others never notice`, async () => {
       await cluster.update([...cast, ...admitting(ALL)]);
       streams = await openAll(cluster, ['shop/api', 'shop/db'], [KEPT, REVOKED]);
       const kept = streams.filter(({ options }) => options.port < REVOKED);
@@ -56,7 +54,7 @@ describeAsRoot('real connections while policies change', () => {
     });
   }
 
-  it('outlive updates that change who may speak to the same pods but not them', { timeout: 60_000 }, async () => {
+  it('outlive updates that change who may speak to the same pods but not them', async () => {
     await cluster.update([...cast, ...admitting(ALL)]);
     streams = await openAll(cluster, ['shop/api', 'shop/db'], [KEPT]);
     for (const state of [
@@ -73,7 +71,7 @@ describeAsRoot('real connections while policies change', () => {
     streams = [];
   });
 
-  it('stay when the pod that opened them is isolated, and those into it stop', { timeout: 60_000 }, async () => {
+  it('stay when the pod that opened them is isolated, and those into it stop', async () => {
     await cluster.update(cast);
     // From this pod, which no policy concerns yet: into its own node, to the other one and out of the cluster.
     const own = await openAll(cluster, ['shop/api', 'audit/scan', OUTSIDE[4], OUTSIDE[6]], [KEPT]);
@@ -90,9 +88,7 @@ describeAsRoot('real connections while policies change', () => {
     expect(own.flatMap((stream) => retransmissions(stream))).toEqual([]);
   });
 
-  it('stop when the pod that opened them is isolated from whom it speaks to, also if only that one speaks', {
-    timeout: 60_000,
-  }, async () => {
+  it('stop when the pod that opened them is isolated from whom it speaks to, also if only that one speaks', async () => {
     for (const stream of streams) stream.close();
     await cluster.update(cast);
     streams = await openAll(cluster, ['shop/api', 'audit/scan', OUTSIDE[4], OUTSIDE[6]], [REVOKED]);

@@ -35,7 +35,7 @@ describeAsRoot('a flood of answered connections', () => {
 
   afterAll(() => site?.close());
 
-  it('cuts no connection of a neighbour', { timeout: 60_000 + flood / 5 }, async () => {
+  it('cuts no connection of a neighbour', { timeout: 120_000 + flood / 5 }, async () => {
     const cluster = new TestCluster([
       ...cast,
       // Replies pass, or the connections are gone: nothing else may come in.

@@ -65,7 +65,7 @@ describeAsRoot('packets held between two hooks', () => {
     namespace?.close();
   });
 
-  it('are judged by the state in force when they go on', { timeout: 60_000 + pairs * 6000 }, async () => {
+  it('are judged by the state in force when they go on', { timeout: 120_000 + pairs * 6000 }, async () => {
     const total = { held: 0, verdicts: 0, changed: 0, orphans: 0 };
     for (const pair of tellingPairs()) {
       try {

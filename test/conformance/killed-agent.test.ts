@@ -37,7 +37,7 @@ describeAsRoot('an agent that is killed', () => {
       cluster: { nodes: objects.filter((o) => o.kind === 'Node'), pods: objects.filter((o) => o.kind === 'Pod') },
       backend: 'vxlan',
     });
-  }, 60_000);
+  });
 
   afterAll(async () => {
     stream?.close();
@@ -58,7 +58,7 @@ describeAsRoot('an agent that is killed', () => {
     return outcomes.map(({ verdict }) => verdict).join(' ');
   };
 
-  it('leaves the veths of running pods enforced, and another one takes over', { timeout: 90_000 }, async () => {
+  it('leaves the veths of running pods enforced, and another one takes over', async () => {
     const node = lab.interfaces().find(({ node }) => node === 'node1') as NodeInterfaces;
     const pins = join(lab.mountBpffs(), 'node1');
     agent = await LoggedAgent.start({ folder, pins, node });

@@ -6,7 +6,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { firstValueFrom } from 'rxjs';
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { runSync } from '../../src/child-process.ts';
 import type { DataplaneKind } from '../../src/dataplane/select.ts';
 import { Agents } from '../../src/lab/agents/agents.ts';
@@ -18,10 +18,12 @@ import { netns } from '../../src/native.ts';
 import { directorySource } from '../../src/sources/directory/directory-source.ts';
 import { policy } from '../support/cases/case.ts';
 import { cast } from '../support/cases/cast.ts';
+import { eventually } from '../support/eventually.ts';
 import { type Attempts, openAttempts } from '../support/kernel/attempts.ts';
 import { retransmissions } from '../support/kernel/retransmissions.ts';
 import { openStream, type Stream } from '../support/kernel/stream.ts';
 import type { ClusterObject } from '../support/oracle/objects.ts';
+import { PATIENCE } from '../support/patience.ts';
 import { describeAsRoot } from '../support/privilege.ts';
 
 const SEND_MS = 5;
@@ -55,7 +57,7 @@ describeAsRoot('agents started again with the other data plane', () => {
       netns.run(name, () => writeFileSync('/proc/sys/net/ipv4/tcp_early_retrans', '0'));
     }
     pinDir = lab.mountBpffs();
-  }, 60_000);
+  });
 
   afterAll(async () => {
     for (const one of [...streams, ...denied]) one.close();
@@ -113,7 +115,7 @@ describeAsRoot('agents started again with the other data plane', () => {
 
     for (const timer of [talking, trying]) clearInterval(timer);
     const arrived = Promise.all(streams.map((stream) => stream.arrived(stream.sent)));
-    await Promise.race([arrived, new Promise((resolve) => setTimeout(resolve, 5_000).unref())]);
+    await Promise.race([arrived, new Promise((resolve) => setTimeout(resolve, PATIENCE).unref())]);
     const lost = streams.filter(({ sent, received }) => sent !== received);
     expect(lost.map(({ name, sent, received }) => ({ name, lost: sent - received }))).toEqual([]);
     console.log(`${streams.reduce((sum, { sent }) => sum + sent, 0)} messages on ${streams.length} connections`);
@@ -123,13 +125,10 @@ describeAsRoot('agents started again with the other data plane', () => {
     // That they were denied says something only if they get through when they may.
     const { revision } = await write(cast);
     await agents?.settled(revision);
-    await vi.waitFor(
-      () => {
-        for (const one of denied) one.try();
-        expect(denied.filter(({ passed }) => passed === 0)).toEqual([]);
-      },
-      { timeout: 5_000, interval: TRY_MS },
-    );
+    await eventually(() => {
+      for (const one of denied) one.try();
+      expect(denied.filter(({ passed }) => passed === 0)).toEqual([]);
+    }, TRY_MS);
   });
 });
 

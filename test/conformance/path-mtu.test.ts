@@ -2,12 +2,13 @@
  * Path MTU by real packets: pods under policy, and a node on the way whose link takes less than theirs. What it answers,
  * "fragmentation needed" and "packet too big", must reach the pod that sent too much; the same about no connection must not.
  */
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { runSync } from '../../src/child-process.ts';
 import type { Station } from '../../src/lab/probing/station.ts';
 import { netns, socket } from '../../src/native.ts';
 import { policy } from '../support/cases/case.ts';
 import { cast } from '../support/cases/cast.ts';
+import { eventually } from '../support/eventually.ts';
 import { checksum, ipFrame, tcpHeader } from '../support/kernel/packets.ts';
 import { RealCluster } from '../support/kernel/real-cluster.ts';
 import { openStream, type Stream } from '../support/kernel/stream.ts';
@@ -42,7 +43,7 @@ describeAsRoot('path MTU discovery of pods under policy', () => {
     await cluster.update([...cast, ...policies]);
     const { namespace } = cluster.node('node2');
     netns.run(namespace, () => runSync('ip', ['link', 'set', 'cni0', 'mtu', `${MTU}`]));
-  }, 60_000);
+  });
 
   afterAll(() => {
     for (const stream of streams) stream.close();
@@ -50,7 +51,7 @@ describeAsRoot('path MTU discovery of pods under policy', () => {
   });
 
   for (const family of ['IPv4', 'IPv6'] as const) {
-    it(`learns from errors about requests and about replies (${family})`, { timeout: 30_000 }, async () => {
+    it(`learns from errors about requests and about replies (${family})`, async () => {
       const [web, db] = [cluster.station('shop/web', family), cluster.station('shop/db', family)];
       streams = await Promise.all([
         openStream({ from: web, to: db, protocol: 'TCP', port: PORT, direction: 'up' }),
@@ -66,7 +67,7 @@ describeAsRoot('path MTU discovery of pods under policy', () => {
       streams = [];
     });
 
-    it(`drops errors about no connection of the pod (${family})`, { timeout: 30_000 }, async () => {
+    it(`drops errors about no connection of the pod (${family})`, async () => {
       const [web, db] = [cluster.station('shop/web', family), cluster.station('shop/db', family)];
       const node = cluster.node('node1');
       const unrelated = () => {
@@ -79,7 +80,7 @@ describeAsRoot('path MTU discovery of pods under policy', () => {
       };
       const before = unrelated();
       sendError(cluster.node('node2').namespace, web, db);
-      await vi.waitFor(() => expect(unrelated()).toBe(before + 1), { timeout: 5_000 });
+      await eventually(() => expect(unrelated()).toBe(before + 1));
     });
   }
 });

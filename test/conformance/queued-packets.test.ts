@@ -5,12 +5,13 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { runSync } from '../../src/child-process.ts';
 import type { Station } from '../../src/lab/probing/station.ts';
 import { netns, socket } from '../../src/native.ts';
 import { policy } from '../support/cases/case.ts';
 import { cast } from '../support/cases/cast.ts';
+import { eventually } from '../support/eventually.ts';
 import { RealCluster } from '../support/kernel/real-cluster.ts';
 import type { ClusterObject } from '../support/oracle/objects.ts';
 import { describeAsRoot } from '../support/privilege.ts';
@@ -87,7 +88,7 @@ describeAsRoot('a packet that waits for a neighbour', () => {
     const from = cluster.station('shop/web', 'IPv4');
     sender = await bound(from, 0);
     for (const name of ['shop/api', 'shop/db']) ways.push(await Way.to(cluster, from, name));
-  }, 60_000);
+  });
 
   afterAll(() => {
     sender?.close();
@@ -96,13 +97,13 @@ describeAsRoot('a packet that waits for a neighbour', () => {
   });
 
   for (const { name, first, last, arrives } of HELD) {
-    it(`is judged by a whole state: ${name}`, { timeout: 30_000 }, async () => {
+    it(`is judged by a whole state: ${name}`, async () => {
       await cluster.update(first);
       for (const way of ways) {
         way.hold();
         await way.send(sender, PORT);
       }
-      await vi.waitFor(() => expect(ways.map((way) => way.waiting)).toEqual([true, true]), { timeout: 5_000 });
+      await eventually(() => expect(ways.map((way) => way.waiting)).toEqual([true, true]));
       for (const state of [last, NONE, first, ALL, last]) await cluster.update(state);
       await cluster.node('node1').restart();
       for (const way of ways) {

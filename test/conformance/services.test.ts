@@ -53,7 +53,7 @@ for (const masqueraded of [false, true]) {
     beforeAll(async () => {
       cluster = await RealCluster.start(cast);
       translate(cluster, masqueraded);
-    }, 60_000);
+    });
 
     afterAll(() => {
       for (const stream of streams) stream.close();
@@ -66,7 +66,7 @@ for (const masqueraded of [false, true]) {
       ['db may reach api, and web db', state(['db'], ['db'])],
       ['nobody may reach anybody', state([], [])],
     ] as const) {
-      it(`are judged by who receives them: ${name}`, { timeout: 30_000 }, async () => {
+      it(`are judged by who receives them: ${name}`, async () => {
         await cluster.update(objects);
         const oracle = oracleFor(objects);
         const pairs = ['shop/web', 'audit/web', 'shop/api'].flatMap((from) =>
@@ -98,7 +98,7 @@ for (const masqueraded of [false, true]) {
       ['egress of the client', state(['web'], ['db'])],
       ['ingress of the backend', state([], ['api', 'db'])],
     ] as const) {
-      it(`stop when the ${end} is revoked, and else never notice`, { timeout: 30_000 }, async () => {
+      it(`stop when the ${end} is revoked, and else never notice`, async () => {
         await cluster.update(state(['web'], ['api', 'db']));
         streams = await openAll(cluster);
         await talk(streams, streams);
@@ -121,7 +121,7 @@ for (const masqueraded of [false, true]) {
       ['admitted', admittingOutside('203.0.113.0/24', '2001:db8::/32'), 'allow'],
       ['not admitted, though the node itself is', admittingOutside('192.168.50.0/24', 'fd00:192:168:50::/64'), 'deny'],
     ] as const) {
-      it(`by a port of the node are judged by who sent them: ${client}`, { timeout: 30_000 }, async () => {
+      it(`by a port of the node are judged by who sent them: ${client}`, async () => {
         await cluster.update(objects);
         const outcomes = await Promise.all(
           FAMILIES.map((family) => {
@@ -139,9 +139,7 @@ for (const masqueraded of [false, true]) {
       ['not where only the Service’s own address is', FAMILIES.map((family) => block(EXTERNAL[family])), 'deny'],
       ['not where only pods are', [{ namespaceSelector: {} }], 'deny'],
     ] as const) {
-      it(`go to a backend that is no pod, as of a Service without a selector: ${what}`, {
-        timeout: 30_000,
-      }, async () => {
+      it(`go to a backend that is no pod, as of a Service without a selector: ${what}`, async () => {
         await cluster.update([
           ...cast,
           policy('shop/web', { ...only('web'), policyTypes: ['Egress'], egress: [{ to: [...to] }] }),
@@ -158,7 +156,7 @@ for (const masqueraded of [false, true]) {
       });
     }
 
-    it('stay when the pod that opened them is isolated', { timeout: 30_000 }, async () => {
+    it('stay when the pod that opened them is isolated', async () => {
       await cluster.update(cast);
       streams = await openAll(cluster);
       await talk(streams, streams);

@@ -73,7 +73,7 @@ describeAsRoot('events of the kernel', () => {
     run('to_node', uplink, run('from_pod', ifindex, 0).context?.mark ?? 0);
   }
 
-  it('are told by the names of the state that judged, however many have come since', { timeout: 30_000 }, async () => {
+  it('are told by the names of the state that judged, however many have come since', async () => {
     const generations: bigint[] = [];
     for (const [name, port] of [
       ['first', 80],

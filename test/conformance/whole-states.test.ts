@@ -79,7 +79,7 @@ describeAsRoot('the kernel, while states change', () => {
   afterAll(() => site?.close());
 
   for (const { name, states, verdict } of handMade) {
-    it(`sees whole states only: ${name}`, { timeout: 60_000 + seconds * 1000 }, async () => {
+    it(`sees whole states only: ${name}`, { timeout: 120_000 + seconds * 1000 }, async () => {
       const questions: Question[] = [
         { from: 'shop/web', to: 'shop/api', family: 'IPv4', protocol: 'TCP', port: 8081 },
         { from: 'shop/web', to: 'shop/api', family: 'IPv6', protocol: 'UDP', port: 53 },
@@ -92,7 +92,7 @@ describeAsRoot('the kernel, while states change', () => {
     });
   }
 
-  it('sees whole states only: random pairs of worlds', { timeout: 60_000 + seconds * 3000 }, async () => {
+  it('sees whole states only: random pairs of worlds', { timeout: 120_000 + seconds * 3000 }, async () => {
     const end = performance.now() + seconds * 1000;
     const pairs = fc.sample(pairOfWorlds, { seed, numRuns: 200 });
     const total = { pairs: 0, flips: 0, runs: 0, questions: 0 };

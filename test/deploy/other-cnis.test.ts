@@ -3,7 +3,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { runSync } from '../../src/child-process.ts';
 import { BUILT_PLUGIN } from '../../src/cni/install.ts';
 import { CniRuntime } from '../../src/lab/network/cni-runtime.ts';
@@ -12,6 +12,7 @@ import type { Address } from '../../src/model/address.ts';
 import type { ObjectKey } from '../../src/model/cluster.ts';
 import { FedNode } from '../agent/support/fed-node.ts';
 import { policy } from '../sources/kubernetes/objects.ts';
+import { eventually } from '../support/eventually.ts';
 import { type Attempts, openAttempts } from '../support/kernel/attempts.ts';
 import { describeAsRoot } from '../support/privilege.ts';
 
@@ -59,7 +60,7 @@ describeAsRoot('a node of another CNI', () => {
           const address = `${ips[0]?.address}`.split('/')[0] as Address;
           stations.set(name, { kind: 'pod', namespace, address, name: `shop/${name}` });
         }
-      }, 60_000);
+      });
 
       afterEach(() => {
         for (const one of open.splice(0)) one.close();
@@ -87,7 +88,7 @@ describeAsRoot('a node of another CNI', () => {
         for (let round = 1; round <= 5; round++) {
           for (const one of denied) one.try();
           admitted.try();
-          await vi.waitFor(() => expect(admitted.passed).toBeGreaterThanOrEqual(round), { timeout: 5_000 });
+          await eventually(() => expect(admitted.passed).toBeGreaterThanOrEqual(round));
         }
         expect(denied.map(({ passed }) => passed)).toEqual([0, 0, 0]);
       });

@@ -1,7 +1,7 @@
 // The guide on two nodes: its own lines of Helm and kubectl, Kubernetes' API server and DaemonSet controller, with a kubelet of the tests that runs the staged
 // files as the pods say. Installed, rolled to another version and back under traffic, one node at a time, and cleaned up.
 import { existsSync } from 'node:fs';
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type RunningCommand, start } from '../../src/child-process.ts';
 import { netns } from '../../src/native.ts';
 import { admission } from '../agent/support/fed-node.ts';
@@ -12,6 +12,7 @@ import { Traffic } from '../agent/support/traffic.ts';
 import { namespace, policy } from '../sources/kubernetes/objects.ts';
 import type { Kubeconfig } from '../support/api-server/kubeconfig.ts';
 import { ControlPlane, missingControlPlane } from '../support/control-plane/control-plane.ts';
+import { eventually } from '../support/eventually.ts';
 import { describeUnless, missingPrivilege } from '../support/privilege.ts';
 import { NodeFiles } from './container.ts';
 import { forward } from './forward.ts';
@@ -84,7 +85,7 @@ describeUnless(reason, 'two nodes', () => {
       if (Symbol.asyncDispose in one) await one[Symbol.asyncDispose]();
       else one[Symbol.dispose]();
     }
-  }, 60_000);
+  });
 
   const credentials = async (where: string, name: string, role: string) => {
     const rbac = 'rbac.authorization.k8s.io';
@@ -120,7 +121,7 @@ describeUnless(reason, 'two nodes', () => {
       expect(await kubelet.container('selvedge')?.exec('selvedge', 'status')).toMatch(/^state +ready$/m);
     }
     const running = await begin();
-    await vi.waitFor(() => expect(Math.min(...running.map(({ rounds }) => rounds))).toBeGreaterThan(30), 20_000);
+    await eventually(() => expect(Math.min(...running.map(({ rounds }) => rounds))).toBeGreaterThan(30));
     expect(await wrongOf(running)).toEqual([]);
   };
   const cleanedUp = async () => {
@@ -132,10 +133,10 @@ describeUnless(reason, 'two nodes', () => {
       const { items } = JSON.parse((await plane.ask('GET', '/api/v1/namespaces/kube-system/pods')).body);
       expect(items).toEqual([]);
     };
-    return vi.waitFor(look, { timeout: 30_000 });
+    return eventually(look);
   };
 
-  it('are all under the policies once the DaemonSet is rolled out', { timeout: 90_000 }, async () => {
+  it('are all under the policies once the DaemonSet is rolled out', async () => {
     await follow('helm install selvedge deploy/chart --namespace kube-system --set image.repository=REGISTRY/selvedge');
     await enforced();
   });

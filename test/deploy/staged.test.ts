@@ -3,13 +3,14 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { runSync } from '../../src/child-process.ts';
 import { listTc, netlink, netns } from '../../src/native.ts';
 import { FedNode } from '../agent/support/fed-node.ts';
 import { PinDir } from '../agent/support/node-agent.ts';
 import { Traffic } from '../agent/support/traffic.ts';
 import { policy } from '../sources/kubernetes/objects.ts';
+import { eventually } from '../support/eventually.ts';
 import { describeAsRoot } from '../support/privilege.ts';
 import { ContainerProcess, NodeFiles } from './container.ts';
 import { StagedTrees } from './staged-trees.ts';
@@ -99,7 +100,7 @@ describeAsRoot('the staged tree', () => {
       for (const [place, name] of PODS.entries()) fed.start(name, `10.66.0.${place + 10}`);
       for (const name of PODS) await fed.node.whenUp(name);
       before = tracesOn(fed);
-    }, 60_000);
+    });
 
     afterEach(() => traffic?.close());
 
@@ -109,14 +110,12 @@ describeAsRoot('the staged tree', () => {
       files?.[Symbol.dispose]();
     });
 
-    it('the agent takes over from an engine that was there, under traffic, and enforces alone', {
-      timeout: 60_000,
-    }, async () => {
+    it('the agent takes over from an engine that was there, under traffic, and enforces alone', async () => {
       netns.run(fed.node.namespace, () => runSync('nft', ['-f', '-'], { input: OTHER_ENGINE }));
       const running = await begin();
       const asked = async () => {
         const { rounds } = running;
-        await vi.waitFor(() => expect(running.rounds).toBeGreaterThan(rounds + 20), { timeout: 20_000 });
+        await eventually(() => expect(running.rounds).toBeGreaterThan(rounds + 20));
       };
       await asked();
       await startAgent(trees.now);
@@ -139,28 +138,26 @@ describeAsRoot('the staged tree', () => {
           'shop/default-deny',
         );
       };
-      await vi.waitFor(told, { timeout: 20_000 });
+      await eventually(told);
       const ends = ['--from', 'shop/db', '--to', 'shop/api', '--port', '7000/udp'];
       expect(await agent.exec('selvedge', 'explain', ...ends)).toMatch(/^denied: .*\n.*\n.*shop\/default-deny/);
       expect(await agent.exec('selvedge', 'explain', '--verify')).toMatch(/^equal: /);
     });
 
-    it('it is rolled to another version and back under traffic: nothing is let through or lost', {
-      timeout: 90_000,
-    }, async () => {
+    it('it is rolled to another version and back under traffic: nothing is let through or lost', async () => {
       const running = await begin();
       for (const image of [trees.next, trees.now]) {
         expect(await agent.stop()).toBe('exited with 0');
         await startAgent(image);
         const { rounds } = running;
-        await vi.waitFor(() => expect(running.rounds).toBeGreaterThan(rounds + 20), { timeout: 20_000 });
+        await eventually(() => expect(running.rounds).toBeGreaterThan(rounds + 20));
       }
       const { rounds, messages, wrong } = await running.end();
       console.log(`${dataplane}: rolled to the next version and back: ${rounds} rounds, ${messages} messages`);
       expect(wrong).toEqual([]);
     });
 
-    it('the containers of the cleanup wait for it to be gone, and leave nothing', { timeout: 60_000 }, async () => {
+    it('the containers of the cleanup wait for it to be gone, and leave nothing', async () => {
       const [cleanup, cni] = cleanupPod.initContainers as [Container, Container];
       const early = contain(trees.now, cleanup, cleanupPod);
       expect(await early.ended).toBe('exited with 1');

@@ -247,5 +247,5 @@ describeAsRoot('of a node', () => {
       .toMatchObject({ status: 'ok', found: `version ${packageJson.version} on bpf, 0 interfaces enforced` });
     await agent.end('SIGKILL');
     expect(await ask()).toMatchObject({ status: 'failure', found: expect.stringContaining('does not answer') });
-  }, 30_000);
+  });
 });

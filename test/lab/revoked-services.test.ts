@@ -6,6 +6,7 @@ import { policy } from '../support/cases/case.ts';
 import { NODE1, NODE2 } from '../support/cases/cast.ts';
 import { openStream, type Stream } from '../support/kernel/stream.ts';
 import type { NetworkPolicy, Peer } from '../support/oracle/objects.ts';
+import { PATIENCE } from '../support/patience.ts';
 import { describeAsRoot } from '../support/privilege.ts';
 import { CLIENT, EXTERNAL, nodePortOf, VIRTUAL } from './served-cast.ts';
 import { ServedLab } from './served-lab.ts';
@@ -15,8 +16,6 @@ type Ends = Readonly<Record<(typeof FAMILIES)[number], string>>;
 const node1: Ends = { IPv4: NODE1.ipv4, IPv6: NODE1.ipv6 };
 const node2: Ends = { IPv4: NODE2.ipv4, IPv6: NODE2.ipv6 };
 const MESSAGES = 30;
-/** Milliseconds; only for what should have come and has not, so that the test can name it. */
-const PATIENCE = 8_000;
 
 interface Way {
   readonly name: string;
@@ -76,7 +75,7 @@ for (const dataplane of KINDS)
 
     beforeAll(async () => {
       served = await ServedLab.start(dataplane);
-    }, 60_000);
+    });
 
     afterEach(() => {
       for (const stream of streams) stream.close();
@@ -92,7 +91,7 @@ for (const dataplane of KINDS)
       ['the client outside is admitted no more', { ...ALL, api: [only('web'), SCAN], db: [only('web')] }, [4, 5, 9]],
       ['web is admitted to api no more', { ...ALL, api: [SCAN, ...OUTSIDE] }, [0, 2]],
     ] as const) {
-      it(`stop when ${what}, as far as they have to`, { timeout: 60_000 }, async () => {
+      it(`stop when ${what}, as far as they have to`, async () => {
         await served.enforce(state(ALL));
         const opened = await openAll(served);
         streams = opened.flat();

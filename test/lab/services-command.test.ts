@@ -53,7 +53,7 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }));
 
 describeAsRoot('selvedge lab --services', () => {
-  it('answers questions about Services by who is behind them', { timeout: 60_000 }, async () => {
+  it('answers questions about Services by who is behind them', async () => {
     const queries = [
       ...['10.96.0.10', 'fd00:96::10'].flatMap((to) =>
         ['default/web', 'default/other'].map((from) => ({ from, to, port: 80 })),

@@ -13,12 +13,12 @@ for (const dataplane of KINDS) {
 
     beforeAll(async () => {
       served = await ServedLab.start(dataplane);
-    }, 60_000);
+    });
 
     afterAll(() => served?.close());
 
     for (const { name, policies, expectations } of serviceCases) {
-      it(name, { timeout: 60_000 }, async () => {
+      it(name, async () => {
         await served.enforce(policies);
         await compare(served.lab, expectations);
       });

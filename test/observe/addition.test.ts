@@ -21,7 +21,7 @@ const seed = process.env.SELVEDGE_SEED;
 const MENDED = 12;
 const ASKED_AGAIN = 40;
 
-test('an addition admits its query and nothing beside it', { timeout: 60_000 + worlds * 200 }, () => {
+test('an addition admits its query and nothing beside it', { timeout: 120_000 + worlds * 200 }, () => {
   let mended = 0;
   fc.assert(
     fc.property(worldArbitrary, (world) => {

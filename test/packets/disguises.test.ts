@@ -47,7 +47,7 @@ describeAsRoot('disguises', () => {
   });
   afterAll(() => node?.close());
 
-  it('a mark that a pod gives its packets is not theirs on the node', { timeout: 90_000 }, async () => {
+  it('a mark that a pod gives its packets is not theirs on the node', async () => {
     await node.apply(guarding());
     for (const family of FAMILIES) {
       // Of every endpoint, with and without "is a reply".

@@ -39,3 +39,9 @@ test('the pure stages read no clock and set no timer', () => {
   const readers = filesUnder(['src/model', 'src/compile'], /\.ts$/).filter((file) => clock.test(readText(file)));
   expect(readers).toEqual([]);
 });
+
+test('tests have one patience with what must come, long enough for a loaded machine', () => {
+  const own = /\bvi\.wait(For|Until)\(|\.poll\([^;]*?\{[^{}]*\btimeout:/;
+  const waiting = filesUnder(['test'], /\.ts$/).filter((file) => own.test(readText(file)));
+  expect(waiting).toEqual(['test/support/eventually.ts']);
+});

@@ -7,6 +7,7 @@ import { runSync } from '../../../src/child-process.ts';
 import type { Station } from '../../../src/lab/probing/station.ts';
 import type { Address } from '../../../src/model/address.ts';
 import { BpfError, netlink, netns, socket } from '../../../src/native.ts';
+import { PATIENCE } from '../../support/patience.ts';
 
 export const GATEWAY = '10.66.0.1' as Address;
 /** Every pod listens there over UDP. */
@@ -189,7 +190,7 @@ export class SmallNode implements Disposable {
     this.#neighbours.add(pair);
   }
 
-  #receivedBeforeFence({ address, listener }: SmallPod, question: Buffer, patience = 5_000): boolean {
+  #receivedBeforeFence({ address, listener }: SmallPod, question: Buffer, patience = PATIENCE): boolean {
     const number = Buffer.concat([FENCE, Buffer.from(` ${asked++}`)]);
     const fd = netns.run(this.namespace, () => socket.open({ family: 4, type: 'udp', bind: { address: GATEWAY } }));
     try {

@@ -1,6 +1,7 @@
 /** Questions to a small node that are asked all the time, and connections that never fall silent, while something else happens. */
 import { retransmissions } from '../../support/kernel/retransmissions.ts';
 import { openStream, type Stream } from '../../support/kernel/stream.ts';
+import { PATIENCE } from '../../support/patience.ts';
 import type { SmallNode } from './small-node.ts';
 
 export interface TrafficOptions {
@@ -21,8 +22,6 @@ export interface TrafficReport {
 
 /** Between two rounds, in milliseconds. */
 const PAUSE = 2;
-/** For what is on its way in the end. */
-const PATIENCE = 3_000;
 const PORT = 9000;
 
 export class Traffic {

@@ -4,12 +4,13 @@ import { mkdtemp, readdir, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { parseReport } from '../../../src/bench/compare/report/saved-report.ts';
 import { type CommandError, type RunningCommand, run, start } from '../../../src/child-process.ts';
 import { knownLabs } from '../../../src/lab/lab-record.ts';
 import { labOf, pidOf } from '../../../src/lab/network/names.ts';
 import { listNamespaces } from '../../../src/lab/network/network.ts';
+import { eventually } from '../../support/eventually.ts';
 import { describeAsRoot, hiddenFromOthers } from '../../support/privilege.ts';
 
 const SELVEDGE = fileURLToPath(new URL('../../../bin/selvedge', import.meta.url));
@@ -45,7 +46,7 @@ const NOTHING = { labs: [], namespaces: [] };
 async function begun(args: readonly string[]): Promise<RunningCommand> {
   const command = start(SELVEDGE, ['bench', '--quick', ...args], { onLine: () => {} });
   running = command;
-  await vi.waitFor(() => expect(tracesOf(command).namespaces).not.toEqual([]), { timeout: 20_000 });
+  await eventually(() => expect(tracesOf(command).namespaces).not.toEqual([]));
   return command;
 }
 
@@ -72,14 +73,14 @@ describeAsRoot('selvedge bench', () => {
       'open connection against no program at all, both pods under policy',
     );
     expect(tracesOf(command)).toEqual(NOTHING);
-  }, 60_000);
+  });
 
   it('puts its labs away when it is interrupted', async () => {
     const command = await begun(['--engines', 'none,bpf,iptables-nft']);
     command.kill('SIGINT');
     expect(await command.ended).toBe('exited with 1');
     expect(tracesOf(command)).toEqual(NOTHING);
-  }, 60_000);
+  });
 
   it('leaves labs that `selvedge lab down` removes when it is killed', async () => {
     const command = await begun(['--engines', 'none,bpf']);
@@ -90,7 +91,7 @@ describeAsRoot('selvedge bench', () => {
     await run(SELVEDGE, ['lab', 'down', ...labs]);
     expect(tracesOf(command)).toEqual(NOTHING);
     for (const lab of labs) expect(existsSync(`/run/selvedge-lab/${lab}`)).toBe(false);
-  }, 60_000);
+  });
 
   it('tells what a run that was killed has left', async () => {
     const command = await begun(['--engines', 'none']);
@@ -105,7 +106,7 @@ describeAsRoot('selvedge bench', () => {
     expect(lines.find((line) => line.includes('selvedge lab down'))).toContain(labs[0]);
     await run(SELVEDGE, ['lab', 'down', ...labs]);
     expect(tracesOf(next)).toEqual(NOTHING);
-  }, 60_000);
+  });
 
   it('refuses a folder that cannot be written before it makes anything', async () => {
     const error = await refused(['bench', '--quick', '--report', '/proc/selvedge']);

@@ -1,15 +1,14 @@
 /** Loads between two real network namespaces: what they say is consistent, and a run that tells nothing says why. */
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Loads } from '../../../src/bench/compare/contract.ts';
 import { monotonicMs } from '../../../src/bench/compare/engines/monotonic.ts';
 import { LoadError } from '../../../src/bench/compare/loads/load-error.ts';
 import { openLoads } from '../../../src/bench/compare/loads/open-loads.ts';
+import { eventually } from '../../support/eventually.ts';
 import { describeAsRoot } from '../../support/privilege.ts';
 import { type Family, TwoEnds } from './support/two-ends.ts';
 
 const SECONDS = 0.05;
-/** Others may have the processors. */
-const PATIENCE = { timeout: 15_000 };
 const { signal } = new AbortController();
 let ends: TwoEnds;
 let loads: Loads;
@@ -33,7 +32,7 @@ describeAsRoot('loads between two namespaces', () => {
   afterEach(async () => {
     await loads[Symbol.asyncDispose]();
     // A server ends with its client.
-    await vi.waitFor(() => expect(ends.processes).toEqual([]), PATIENCE);
+    await eventually(() => expect(ends.processes).toEqual([]));
     ends[Symbol.dispose]();
   });
 
@@ -85,7 +84,7 @@ describeAsRoot('loads between two namespaces', () => {
       ['closed', () => ends.deny()],
     ] as const) {
       const felt = loads.until(ends.ends(), wanted, signal);
-      await vi.waitFor(() => expect(ends.processes).toHaveLength(2), PATIENCE);
+      await eventually(() => expect(ends.processes).toHaveLength(2));
       const before = monotonicMs();
       change();
       const at = await felt;
@@ -129,7 +128,7 @@ describeAsRoot('loads between two namespaces', () => {
             ? loads.throughput(between, 8, 20, caller.signal)
             : loads[name](between, 20, caller.signal);
       const outcome = run.catch((reason: unknown) => reason);
-      await vi.waitFor(() => expect(ends.processes).toHaveLength(2), PATIENCE);
+      await eventually(() => expect(ends.processes).toHaveLength(2));
       caller.abort(new Error('enough'));
       expect(await outcome).toEqual(new Error('enough'));
     },
@@ -143,7 +142,7 @@ describeAsRoot('loads between two namespaces', () => {
 
   it('ends all runs when it is closed', async () => {
     const run = failureOf(loads.latency(ends.ends(), 20, signal));
-    await vi.waitFor(() => expect(ends.processes).toHaveLength(2), PATIENCE);
+    await eventually(() => expect(ends.processes).toHaveLength(2));
     await loads[Symbol.asyncDispose]();
     expect(await run).toMatch('was ended by SIGKILL');
   });

@@ -29,7 +29,7 @@ export function callOn(fed: FedNode, { socket, command, pod, settings }: FedCall
   const path = netnsOn(fed, pod);
   const prevResult = resultOf(address, `v${pod}`, path);
   const fields = { name: 'cbr0', type: 'selvedge-cni', 'cni.dev/valid-attachments': null };
-  const config = { cniVersion: '1.0.0', ...fields, socket, timeout: 3, prevResult, ...more };
+  const config = { cniVersion: '1.0.0', ...fields, socket, timeout: 20, prevResult, ...more };
   const known = fed.server.storage.get('Pod', `shop/${pod}`)?.metadata.uid ?? '';
   const environment = environmentOf({ pod, netns: path, container, uid: uid ?? known });
   return callPlugin({ namespace: fed.node.namespace, command, config, environment });

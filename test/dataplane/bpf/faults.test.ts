@@ -11,7 +11,7 @@ const PAIRS = 2;
 
 test.each(['fails', 'is the last of its process'] as const)(
   'whichever write of an update %s, no verdict is of neither state, and the next agent ends in the new one',
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   async (fault) => {
     let faults = 0;
     for (const [first, second] of fc.sample(relatedStates, { numRuns: PAIRS, seed: 11 }) as DesiredState[][]) {

@@ -23,7 +23,7 @@ for (const variant of ['nft', 'legacy'] as const) {
       cluster = undefined;
     });
 
-    it('give real connections the oracle’s verdicts', { timeout: 60_000 }, async () => {
+    it('give real connections the oracle’s verdicts', async () => {
       const manifests = [...cast, ...admitting({ egress: [KEPT], ingress: [KEPT] })];
       cluster = await RealIpsetCluster.start(manifests, { variant });
       const pods = ['shop/web', 'shop/api', 'shop/db', 'audit/scan', 'audit/web'];
@@ -49,7 +49,7 @@ for (const variant of ['nft', 'legacy'] as const) {
       expect(asked.length).toBeGreaterThan(80);
     });
 
-    it('stop those that are revoked at their next packet, and others never notice', { timeout: 60_000 }, async () => {
+    it('stop those that are revoked at their next packet, and others never notice', async () => {
       cluster = await RealIpsetCluster.start(
         [...cast, ...admitting({ egress: [KEPT, REVOKED], ingress: [KEPT, REVOKED] })],
         { variant },

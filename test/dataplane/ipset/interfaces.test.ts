@@ -5,6 +5,7 @@ import { netlink, socket } from '../../../src/native.ts';
 import { policy } from '../../support/cases/case.ts';
 import { cast, NODE1 } from '../../support/cases/cast.ts';
 import { ipFrame, udpHeader } from '../../support/kernel/packets.ts';
+import { PATIENCE } from '../../support/patience.ts';
 import { describeAsRoot } from '../../support/privilege.ts';
 import { EnforcedNode } from './support/enforced-node.ts';
 import { macOfPort } from './support/packet-node.ts';
@@ -16,6 +17,8 @@ const WEB = '10.244.0.11' as Address;
 const API = '10.244.0.12' as Address;
 const OTHER = '10.244.0.15' as Address;
 const STRANGER = '203.0.113.10' as Address;
+/** Milliseconds without anything, where nothing is to come. */
+const SILENCE = 500;
 
 for (const variant of ['nft', 'legacy'] as const) {
   describeAsRoot(`ipset and iptables-${variant}`, () => {
@@ -38,7 +41,7 @@ for (const variant of ['nft', 'legacy'] as const) {
       expect(node.packets.passes(open, unknown, seats.other)).toBe(true);
       node.dataplane.guard(unknown);
       await node.dataplane.ready();
-      expect(() => node.packets.passes(frame, unknown, seats.other)).toThrow('nothing comes from port');
+      expect(() => node.packets.passes(frame, unknown, seats.other, SILENCE)).toThrow('nothing comes from port');
     });
 
     it('copy what they drop to a group of NFLOG when there is one', async () => {
@@ -67,7 +70,7 @@ for (const variant of ['nft', 'legacy'] as const) {
         frame.set(Buffer.from((link?.mac ?? '').replaceAll(':', ''), 'hex'), 0);
         node.packets.put(frame, web);
       }
-      expect(socket.receive(listener, 2_000)?.address).toBe(WEB);
+      expect(socket.receive(listener, PATIENCE)?.address).toBe(WEB);
       expect(socket.receive(listener, 0)).toBeUndefined();
       socket.close(listener);
       expect(await node.dataplane.damages()).toEqual([]);
@@ -92,7 +95,7 @@ for (const variant of ['nft', 'legacy'] as const) {
           frame.set(macOfPort(seats.web), 6);
           node.packets.put(frame, seats.web);
         }
-        expect(socket.receive(admitted, 2_000)).toBeDefined();
+        expect(socket.receive(admitted, PATIENCE)).toBeDefined();
         expect(socket.receive(denied, 0) === undefined).toBe(judgeOwnNode);
         for (const fd of [admitted, denied]) socket.close(fd);
       });

@@ -16,7 +16,7 @@ for (const variant of ['nft', 'legacy'] as const) {
 
     afterAll(() => site?.close());
 
-    it('judge packets of random worlds as the oracle does', { timeout: 60_000 + worlds * 2000 }, async () => {
+    it('judge packets of random worlds as the oracle does', { timeout: 120_000 + worlds * 2000 }, async () => {
       await judgeRandomWorlds(site, { worlds, questions: 300 });
     });
   });

@@ -92,7 +92,7 @@ for (const variant of ['nft', 'legacy'] as const) {
       return node;
     }
 
-    it('follow hints alone through random changes, and hold nothing else', { timeout: 60_000 }, async () => {
+    it('follow hints alone through random changes, and hold nothing else', async () => {
       const node = await open();
       for (const { before, after } of fc.sample(pairOfWorlds, { numRuns: 6, seed: 42 })) {
         for (const world of [before, after, before]) {
@@ -104,7 +104,7 @@ for (const variant of ['nft', 'legacy'] as const) {
     });
 
     for (const { name, states, passes } of PAIRS) {
-      it(`judge by whole states only: ${name}`, { timeout: 60_000 }, async () => {
+      it(`judge by whole states only: ${name}`, async () => {
         const node = await open();
         await node.apply(states[0]);
         const traffic = new Traffic(node, passes);

@@ -63,7 +63,7 @@ it('ends with its reader, also when nothing happens', async () => {
   const command = piped('true');
   const [code] = await once(command, 'close');
   expect(code).toBe(0);
-}, 20_000);
+});
 
 it('takes no more than its reader does, and hears a signal meanwhile', async () => {
   const command = piped('sleep 1000');
@@ -78,7 +78,7 @@ it('takes no more than its reader does, and hears a signal meanwhile', async () 
     if (sleeping !== undefined) process.kill(sleeping, 'SIGKILL');
   }
   await once(command, 'close');
-}, 30_000);
+});
 
 async function childrenOf(pid: number): Promise<number[]> {
   const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');

@@ -13,6 +13,7 @@ import {
   type TestDataplaneOptions,
 } from '../../support/kernel/dataplanes.ts';
 import type { ClusterObject } from '../../support/oracle/objects.ts';
+import { PATIENCE } from '../../support/patience.ts';
 import { NODE, objects, POD_NAMES, PODS, type PodName } from './cast.ts';
 import { Crossing, type OfferOptions, type Outcome } from './crossing.ts';
 import { makeTopology, removeTopology, type Seat, seatOf, type TopologyOptions } from './topology.ts';
@@ -20,9 +21,6 @@ import { makeTopology, removeTopology, type Seat, seatOf, type TopologyOptions }
 export interface BridgeNodeOptions extends TopologyOptions, Pick<TestDataplaneOptions, 'mapSizes' | 'constants'> {}
 
 type Bound = ReadonlyMap<number, Binding>;
-
-/** How long the bridge may take to carry a first frame, in milliseconds. */
-const PATIENCE = 10_000;
 
 let count = 0;
 

@@ -4,6 +4,7 @@
  * which neither is seen is known to be gone, not late.
  */
 import type { Frame, PacketSocket } from 'selvedge-libbpf';
+import { PATIENCE } from '../../support/patience.ts';
 import type { Member } from './cast.ts';
 import { arpFrame } from './wire.ts';
 
@@ -25,9 +26,11 @@ export interface CrossingParts {
   takeEvents(): readonly string[];
 }
 
-/** Milliseconds: until the sentinel is given up, and until a frame that was overtaken by it is, where it must be seen. */
-const SENTINEL_PATIENCE = 5_000;
-const OVERTAKEN = 100;
+/**
+ * Milliseconds until a frame that was overtaken by its sentinel is given up, where it must be seen: on another processor,
+ * it may have to wait for whoever else wants that.
+ */
+const OVERTAKEN = 5_000;
 
 export class Crossing {
   readonly #parts: CrossingParts;
@@ -47,7 +50,7 @@ export class Crossing {
     send();
     socketOf(from).send(sentinel);
     const seen: string[] = [];
-    let deadline = performance.now() + SENTINEL_PATIENCE;
+    let deadline = performance.now() + PATIENCE;
     let passed = false;
     for (;;) {
       const left = Math.max(0, Math.ceil(deadline - performance.now()));

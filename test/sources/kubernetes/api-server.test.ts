@@ -78,7 +78,7 @@ for (const [how, flags] of [
           return { status: response.status, body: await response.text() };
         },
       ];
-    }, 60_000);
+    });
 
     afterAll(async () => {
       await small?.[Symbol.asyncDispose]();
@@ -156,5 +156,5 @@ for (const [how, flags] of [
       expect(watched.events).toMatchObject([{ type: 'ERROR', code: 410 }]);
       const page = await both((ask) => ask(`/api/v1/pods?limit=1&continue=${encodeURIComponent(old(ask).continue)}`));
       expect(statusError(page.status, page).code).toBe('EXPIRED');
-    }, 60_000);
+    });
   });

@@ -17,7 +17,7 @@ describe('a report in a folder', () => {
   const folder = join(mkdtempSync(join(tmpdir(), 'selvedge-report-')), 'made', 'here');
   const read = (name: string) => readFileSync(join(folder, name), 'utf8');
 
-  beforeAll(() => writeReport(folder, report), 30_000);
+  beforeAll(() => writeReport(folder, report));
   afterAll(() => rmSync(join(folder, '../..'), { recursive: true, force: true }));
 
   it('is a page, Markdown, the figures, and each plot in two forms', () => {

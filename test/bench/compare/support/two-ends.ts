@@ -1,8 +1,9 @@
 /** Two network namespaces with a veth between them, in which everything passes until the server's side denies it. */
 import { execFileSync } from 'node:child_process';
-import { expect, vi } from 'vitest';
+import { expect } from 'vitest';
 import type { Ends } from '../../../../src/bench/compare/contract.ts';
 import { netns } from '../../../../src/native.ts';
+import { eventually } from '../../../support/eventually.ts';
 import { ip, TestNamespace } from '../../../support/kernel/test-namespace.ts';
 
 const ADDRESSES = {
@@ -18,7 +19,7 @@ export class TwoEnds implements Disposable {
   /** When it resolves both sides have a carrier, without which nobody learns an IPv6 neighbour. */
   static async start(): Promise<TwoEnds> {
     const ends = new TwoEnds();
-    await vi.waitFor(() => expect(ends.#states).toEqual(['UP', 'UP']), { timeout: 15_000 });
+    await eventually(() => expect(ends.#states).toEqual(['UP', 'UP']));
     return ends;
   }
 

@@ -1,13 +1,28 @@
-/** A bpffs directory and veth pairs for one test file on the real kernel, and packets to run through the programs. */
+/** A bpffs directory and veth pairs for one test on the real kernel, and packets to run through the programs. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { cleanupBpfDataplane, type OpenOptions } from '../../../../src/dataplane/bpf/open.ts';
 import { type Address, addressBytes, familyOf } from '../../../../src/model/address.ts';
-import { isBpffs, mountBpffs, netlink } from '../../../../src/native.ts';
+import { isBpffs, mountBpffs, netlink, netns } from '../../../../src/native.ts';
 
 export const OBJECT_PATH = fileURLToPath(new URL('../../../../build/policy.bpf.o', import.meta.url));
 const BPFFS = '/sys/fs/bpf';
+
+let entered = false;
+
+/**
+ * Puts this process into a network namespace of its own, once: in the machine's, an agent of somebody else attaches its
+ * programs to our interfaces too.
+ */
+function enterOwnNamespace(): void {
+  if (entered) return;
+  entered = true;
+  const name = `slv-${process.pid}-kernel`;
+  execFileSync('ip', ['netns', 'add', name]);
+  process.on('exit', () => execFileSync('ip', ['netns', 'delete', name]));
+  netns.enter(name);
+}
 
 export class KernelNode {
   readonly directory: string;
@@ -16,6 +31,7 @@ export class KernelNode {
 
   constructor(name: string) {
     if (!isBpffs(BPFFS)) mountBpffs(BPFFS);
+    enterOwnNamespace();
     this.directory = `${BPFFS}/selvedge-test-${process.pid}-${name}`;
     this.#prefix = `slv${process.pid % 100_000}${name.slice(0, 2)}`;
   }

@@ -11,6 +11,7 @@ import type { ObjectKey } from '../../../../src/model/cluster.ts';
 import { netlink, netns } from '../../../../src/native.ts';
 import type { SiteNode } from '../../../support/kernel/site.ts';
 import { ip, TestNamespace } from '../../../support/kernel/test-namespace.ts';
+import { PATIENCE } from '../../../support/patience.ts';
 
 export const SEATS = 20;
 const FIRST_INDEX = 100;
@@ -72,8 +73,11 @@ export class PacketNode implements SiteNode {
     return seat;
   }
 
-  /** Whether a frame that is sent from one port comes out at the other; its Ethernet addresses are set to theirs. */
-  passes(frame: Buffer, from: number, to: number): boolean {
+  /**
+   * Whether a frame that is sent from one port comes out at the other; its Ethernet addresses are set to theirs.
+   * @throws Error nothing comes out, not even what every policy admits
+   */
+  passes(frame: Buffer, from: number, to: number, patience = PATIENCE): boolean {
     const sent = addressed(frame, from, to);
     const marker = addressed(arpProbe(), from, to);
     const [source, target] = [this.#socket(from), this.#socket(to)];
@@ -81,7 +85,7 @@ export class PacketNode implements SiteNode {
     source.send(marker);
     let passed = false;
     for (;;) {
-      const arrived = target.receive(1_000);
+      const arrived = target.receive(patience);
       if (arrived === undefined) throw new Error(`nothing comes from port ${from} to port ${to}`);
       if (arrived.packetType === 'outgoing') continue;
       if (sameStart(arrived.data, marker)) return passed;
