@@ -2,6 +2,7 @@
  * One direction of a NetworkPolicy → the rules of a ruleset. Peers become sets; named ports become numbers,
  * at the holder for ingress, at each destination for egress.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { Direction, NetworkPolicy, ObjectKey, Peer } from '../model/cluster.ts';
 import type { CompiledRule, PortRange, RuleRef, SetId } from '../model/compiled.ts';
 import type { NamedPort, PeerNode, PeerTable } from './peers.ts';
@@ -29,6 +30,8 @@ interface RuleTemplate {
   readonly names: readonly PortName[];
   /** Egress: named ports, of which the destinations say what they are. */
   readonly lookups: readonly NamedPort[];
+  /** What whoever asked last was given: rules that are the same again are the same objects, in every ruleset and state. */
+  last?: readonly CompiledRule[];
 }
 
 /** What a policy's rules hold of the peer table. */
@@ -45,6 +48,7 @@ export class ActivePolicy {
   #policy: NetworkPolicy;
   #uses: Uses = { nodes: [], lookups: [] };
   #templates: readonly RuleTemplate[];
+  #names: readonly PortName[];
 
   constructor(record: PolicyRecord, policy: NetworkPolicy, direction: Direction, peers: PeerTable) {
     this.record = record;
@@ -52,6 +56,7 @@ export class ActivePolicy {
     this.#peers = peers;
     this.#policy = policy;
     this.#templates = this.#compile();
+    this.#names = this.#templates.flatMap(({ names }) => names);
   }
 
   /** Takes the policy's new content; returns how to let go of what only the old one needed. */
@@ -60,11 +65,17 @@ export class ActivePolicy {
     this.#uses = { nodes: [], lookups: [] };
     this.#policy = policy;
     this.#templates = this.#compile();
+    this.#names = this.#templates.flatMap(({ names }) => names);
     return () => this.#release(old);
   }
 
   release(): void {
     this.#release(this.#uses);
+  }
+
+  /** Named ports of which the holders of its rulesets say what they are. */
+  get names(): readonly PortName[] {
+    return this.#names;
   }
 
   looksUp(any: ReadonlySet<NamedPort>): boolean {
@@ -111,8 +122,17 @@ export class ActivePolicy {
   }
 }
 
+function rulesOf(template: RuleTemplate, meanings: Meanings): readonly CompiledRule[] {
+  const { names, lookups, last } = template;
+  if (last !== undefined && names.length === 0 && lookups.length === 0) return last;
+  const rules = makeRules(template, meanings);
+  if (last !== undefined && isDeepStrictEqual(rules, last)) return last;
+  template.last = rules;
+  return rules;
+}
+
 /** A rule that admits nothing, because no pod knows its port's name, is left out: no ports must never look like every port. */
-function rulesOf(template: RuleTemplate, meanings: Meanings): CompiledRule[] {
+function makeRules(template: RuleTemplate, meanings: Meanings): CompiledRule[] {
   const { ref, peers, ranges } = template;
   if (ranges === 'every') return [{ ref, peers, ports: 'every' }];
   const ports = template.names.length === 0 ? ranges : mergeRanges([...ranges, ...namedRanges(template, meanings)]);

@@ -135,7 +135,9 @@ function build({ id, direction, policies, meanings }: RulesetRecord): Ruleset {
 
 /** What the named ports that the policies' ingress rules ask for mean on the pod. */
 function meaningsOn(pod: Pod, policies: readonly PolicyRecord[]): Map<string, number[]> {
-  const names = policies.flatMap(({ policy }) => policy?.ingress.flatMap((rule) => namesOf(rule.ports)) ?? []);
+  const names = policies.flatMap(({ policy, active }) => {
+    return active.get('ingress')?.names ?? policy?.ingress.flatMap((rule) => namesOf(rule.ports)) ?? [];
+  });
   return new Map(names.map((name: PortName) => [portKey(name), numbersOf(name, pod.ports)]));
 }
 
