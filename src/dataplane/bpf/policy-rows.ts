@@ -1,40 +1,47 @@
 /**
  * Rulesets and identities -> rows of the `policy` map. A row stands only where a pair's ports differ from the ruleset's
- * rules for anyone, which are the row of the world.
+ * rules for anyone, which are the row of the world. Rows are looked at again where an identity means something else, and
+ * where a rule that its sets are admitted by came or went; all others stay.
  */
 import type { CompiledRule, Ruleset, RulesetId } from '../../model/compiled.ts';
-import { flattenPorts, type NumberedRule, type PortProtocols } from './flatten-ports.ts';
 import type { Identity } from './identities.ts';
-import type { PortSet, PortSets } from './port-sets.ts';
-import type { RuleNumbers } from './rule-numbers.ts';
-import type { SetRecord, SetRecords } from './set-records.ts';
+import type { PortContent, PortSet, PortSets } from './port-sets.ts';
+import type { RuleRecord, RuleRecords } from './rule-records.ts';
+import type { SetRecord } from './set-records.ts';
 import type { Table } from './table.ts';
 import { type Extent, type PolicyKey, policyKey } from './tables.ts';
+
+/** A rule of one ruleset. */
+interface RankedRule {
+  readonly rule: CompiledRule;
+  readonly record: RuleRecord;
+  /** Where it stands in the ruleset: the first that admits gives its name to the verdict. */
+  rank: number;
+}
 
 /** A ruleset in force and its rows. */
 export interface RulesetRows {
   readonly number: number;
   ruleset: Ruleset;
-  rules: readonly NumberedRule[];
-  /** Indexes of the rules that admit a set, ascending; and of those that admit anyone. */
-  bySet: ReadonlyMap<SetRecord, readonly number[]>;
-  anyone: readonly number[];
+  rules: readonly RankedRule[];
+  /** The rules that admit a set, in any order. */
+  readonly bySet: Map<SetRecord, RankedRule[]>;
+  /** Those that admit anyone, in order. */
+  anyone: readonly RankedRule[];
   world: PortSet | undefined;
   readonly rows: Map<Identity, PortSet>;
 }
 
-/** Port sets by the rules that they come from; lives only while one ruleset is compared with many identities. */
-type Flattened = Map<string, PortSet>;
-
 export interface PolicyRowsParts {
   readonly table: Table<PolicyKey, Extent>;
   readonly portSets: PortSets;
-  readonly ruleNumbers: RuleNumbers;
-  readonly setRecords: SetRecords;
-  readonly protocols: PortProtocols;
+  readonly ruleRecords: RuleRecords;
   /** IDENTITY_WORLD */
   readonly world: number;
 }
+
+/** What rules admit together, by their ranks; lives only while one ruleset is compared with many identities. */
+type Flattened = Map<string, PortContent>;
 
 export class PolicyRows {
   readonly #parts: PolicyRowsParts;
@@ -57,20 +64,34 @@ export class PolicyRows {
     for (const { number, ruleset } of this.#rulesets.values()) yield [number, ruleset.policies];
   }
 
-  /** Puts a ruleset in, or its rules anew if it is known: all its rows are looked at. */
+  /** Puts a ruleset in or, if it is known, its rules as they are now: rows are looked at of whom a rule admits that came or went. */
   upsert(ruleset: Ruleset, number: number): RulesetRows {
-    let rows = this.#rulesets.get(ruleset.id);
-    const before = rows;
-    const beforeRules = rows?.ruleset.rules ?? [];
-    if (rows === undefined) {
-      rows = { number, ruleset, rules: [], bySet: new Map(), anyone: [], world: undefined, rows: new Map() };
-      this.#rulesets.set(ruleset.id, rows);
+    const known = this.#rulesets.get(ruleset.id);
+    const rows = known ?? {
+      number,
+      ruleset,
+      rules: [],
+      bySet: new Map(),
+      anyone: [],
+      world: undefined,
+      rows: new Map(),
+    };
+    this.#rulesets.set(ruleset.id, rows);
+    const { came, gone } = this.#take(rows, ruleset);
+    const changed = [...came, ...gone];
+    const concerned = new Set<Identity>();
+    if (changed.some(({ record }) => record.peers === 'anyone')) {
+      rows.anyone = rows.rules.filter(({ record }) => record.peers === 'anyone');
+      this.#putWorld(rows);
+      for (const set of rows.bySet.keys()) for (const identity of set.identities) concerned.add(identity);
     }
-    if (before !== undefined) for (const set of before.bySet.keys()) set.rulesets.delete(before);
-    this.#index(rows, ruleset);
-    // After the new ones are taken: a rule that stays keeps its number.
-    for (const { ref } of beforeRules) this.#parts.ruleNumbers.release(ref);
-    this.#refreshAll(rows);
+    for (const { record } of changed) {
+      for (const set of setsOf(record)) for (const identity of set.identities) concerned.add(identity);
+    }
+    const flattened: Flattened = new Map();
+    for (const identity of concerned) this.#put(rows, identity, flattened);
+    // After the new ones are taken: a rule that only became another object keeps its number.
+    for (const { record } of gone) this.#parts.ruleRecords.release(record);
     return rows;
   }
 
@@ -87,17 +108,17 @@ export class PolicyRows {
     if (rows === undefined) return;
     this.#rulesets.delete(id);
     for (const set of rows.bySet.keys()) set.rulesets.delete(rows);
-    for (const identity of [...rows.rows.keys()]) this.#put(rows, identity, undefined);
-    this.#putWorld(rows, undefined);
-    for (const { ref } of rows.ruleset.rules) this.#parts.ruleNumbers.release(ref);
+    for (const [identity, ports] of rows.rows) this.#replace(rows, identity.number, ports, undefined);
+    this.#replace(rows, this.#parts.world, rows.world, undefined);
+    for (const { record } of rows.rules) this.#parts.ruleRecords.release(record);
   }
 
-  /** Looks again at the rows of identities whose meaning changed. */
+  /** Looks again at the rows of identities whose meaning changed, before rulesets do: each by the rules that its ruleset has yet. */
   refresh(meanings: ReadonlyMap<Identity, ReadonlySet<SetRecord>>): void {
     for (const [identity, sets] of meanings) {
       const concerned = new Set<RulesetRows>();
       for (const set of sets) for (const rows of set.rulesets) concerned.add(rows);
-      for (const rows of concerned) this.#put(rows, identity, this.#portsOf(rows, identity));
+      for (const rows of concerned) this.#put(rows, identity);
     }
   }
 
@@ -111,90 +132,107 @@ export class PolicyRows {
     }
   }
 
-  #index(rows: RulesetRows, ruleset: Ruleset): void {
-    const bySet = new Map<SetRecord, number[]>();
-    const anyone: number[] = [];
-    for (const [index, { peers }] of ruleset.rules.entries()) {
-      if (peers === 'anyone') {
-        anyone.push(index);
-        continue;
+  /** Makes the ruleset's rules those of the rows, without looking at any row. @returns which are new, and which there are no more */
+  #take(rows: RulesetRows, ruleset: Ruleset): { came: RankedRule[]; gone: RankedRule[] } {
+    const before = new Map(rows.rules.map((ranked) => [ranked.rule, ranked]));
+    const kept = new Set<RankedRule>();
+    const came: RankedRule[] = [];
+    let last = -1;
+    const rules = ruleset.rules.map((rule) => {
+      const known = before.get(rule);
+      // One that has changed places with another is as good as new.
+      if (known !== undefined && known.rank > last) {
+        last = known.rank;
+        kept.add(known);
+        return known;
       }
-      for (const id of peers) {
-        const record = this.#parts.setRecords.of(id);
-        const indexes = bySet.get(record);
-        if (indexes === undefined) bySet.set(record, [index]);
-        else indexes.push(index);
-      }
-    }
-    for (const record of bySet.keys()) record.rulesets.add(rows);
+      const fresh = { rule, record: this.#parts.ruleRecords.take(rule), rank: 0 };
+      came.push(fresh);
+      return fresh;
+    });
+    const gone = rows.rules.filter((ranked) => !kept.has(ranked));
+    rules.forEach((ranked, rank) => {
+      ranked.rank = rank;
+    });
     rows.ruleset = ruleset;
-    rows.rules = ruleset.rules.map((rule: CompiledRule) => ({
-      number: this.#parts.ruleNumbers.take(rule.ref),
-      ports: rule.ports,
-    }));
-    rows.bySet = bySet;
-    rows.anyone = anyone;
+    rows.rules = rules;
+    unlink(rows, gone);
+    link(rows, came);
+    return { came, gone };
   }
 
-  #refreshAll(rows: RulesetRows): void {
-    this.#putWorld(rows, this.#take(rows, rows.anyone));
-    const concerned = new Set<Identity>();
-    for (const set of rows.bySet.keys()) for (const identity of set.identities) concerned.add(identity);
-    for (const identity of [...rows.rows.keys()]) if (!concerned.has(identity)) this.#put(rows, identity, undefined);
-    const flattened: Flattened = new Map();
-    for (const identity of concerned) this.#put(rows, identity, this.#portsOf(rows, identity, flattened));
-    for (const ports of flattened.values()) this.#parts.portSets.release(ports);
-  }
-
-  /** The ports of a pair, taken; undefined where they are those for anyone. */
-  #portsOf(rows: RulesetRows, identity: Identity, flattened?: Flattened): PortSet | undefined {
-    if (identity.holders === 0) return undefined;
-    const indexes: number[] = [];
-    for (const set of identity.sets) for (const index of rows.bySet.get(set) ?? []) indexes.push(index);
-    if (indexes.length === 0) return undefined;
-    for (const index of rows.anyone) indexes.push(index);
-    const ascending = [...new Set(indexes)].sort((a, b) => a - b);
-    const ports = flattened === undefined ? this.#take(rows, ascending) : this.#takeOnce(rows, ascending, flattened);
-    if (ports === undefined || ports !== rows.world) return ports;
-    this.#parts.portSets.release(ports);
-    return undefined;
-  }
-
-  #takeOnce(rows: RulesetRows, indexes: readonly number[], flattened: Flattened): PortSet | undefined {
-    const key = indexes.join();
-    const known = flattened.get(key);
-    if (known !== undefined) return this.#parts.portSets.take(known.ranges);
-    const ports = this.#take(rows, indexes);
-    if (ports !== undefined) flattened.set(key, this.#parts.portSets.take(ports.ranges));
-    return ports;
-  }
-
-  #take(rows: RulesetRows, indexes: readonly number[]): PortSet | undefined {
-    const rules = indexes.map((index) => rows.rules[index] as NumberedRule);
-    const ranges = flattenPorts(rules, this.#parts.protocols);
-    return ranges.length === 0 ? undefined : this.#parts.portSets.take(ranges);
-  }
-
-  /** Sets or, without ports, removes a row; `ports` was taken for it. */
-  #put(rows: RulesetRows, identity: Identity, ports: PortSet | undefined): void {
+  /** Sets the row of a pair or, where its ports are those for anyone, removes it. */
+  #put(rows: RulesetRows, identity: Identity, flattened?: Flattened): void {
+    const ports = this.#portsOf(rows, identity, flattened);
     const before = rows.rows.get(identity);
-    const key = policyKey(rows.number, identity.number);
-    if (ports === undefined) {
+    if (ports === undefined || ports.ranges.length === 0 || ports.key === rows.world?.key) {
       rows.rows.delete(identity);
-      if (before !== undefined) this.#parts.table.delete(key);
+      this.#replace(rows, identity.number, before, undefined);
     } else {
-      rows.rows.set(identity, ports);
-      this.#parts.table.set(key, ports.extent);
+      const after = this.#parts.portSets.take(ports);
+      rows.rows.set(identity, after);
+      this.#replace(rows, identity.number, before, after);
     }
-    if (before !== undefined) this.#parts.portSets.release(before);
   }
 
-  #putWorld(rows: RulesetRows, ports: PortSet | undefined): void {
+  #putWorld(rows: RulesetRows): void {
     const before = rows.world;
-    const key = policyKey(rows.number, this.#parts.world);
-    rows.world = ports;
-    if (ports !== undefined) this.#parts.table.set(key, ports.extent);
+    const ports = this.#parts.ruleRecords.portsOf(rows.anyone.map(({ record }) => record));
+    rows.world = ports.ranges.length === 0 ? undefined : this.#parts.portSets.take(ports);
+    this.#replace(rows, this.#parts.world, before, rows.world);
+  }
+
+  #replace({ number }: RulesetRows, identity: number, before: PortSet | undefined, after: PortSet | undefined): void {
+    const key = policyKey(number, identity);
+    if (after !== undefined) this.#parts.table.set(key, after.extent);
     else if (before !== undefined) this.#parts.table.delete(key);
     if (before !== undefined) this.#parts.portSets.release(before);
+  }
+
+  /** What a pair's rules admit; undefined where that is nothing but what anyone may. */
+  #portsOf(rows: RulesetRows, identity: Identity, flattened?: Flattened): PortContent | undefined {
+    if (identity.holders === 0) return undefined;
+    const rules: RankedRule[] = [];
+    for (const set of identity.sets) for (const ranked of rows.bySet.get(set) ?? []) rules.push(ranked);
+    if (rules.length === 0) return undefined;
+    const { ruleRecords } = this.#parts;
+    const [first] = rules;
+    if (rules.length === 1 && rows.anyone.length === 0) return ruleRecords.portsOf([(first as RankedRule).record]);
+    const inOrder = [...new Set([...rules, ...rows.anyone])].sort((a, b) => a.rank - b.rank);
+    const key = inOrder.map(({ rank }) => rank).join();
+    const ports = flattened?.get(key) ?? ruleRecords.portsOf(inOrder.map(({ record }) => record));
+    flattened?.set(key, ports);
+    return ports;
+  }
+}
+
+function setsOf({ peers }: RuleRecord): readonly SetRecord[] {
+  return peers === 'anyone' ? [] : peers;
+}
+
+function link(rows: RulesetRows, came: readonly RankedRule[]): void {
+  for (const ranked of came) {
+    for (const set of setsOf(ranked.record)) {
+      const rules = rows.bySet.get(set);
+      if (rules !== undefined) {
+        rules.push(ranked);
+        continue;
+      }
+      rows.bySet.set(set, [ranked]);
+      set.rulesets.add(rows);
+    }
+  }
+}
+
+function unlink(rows: RulesetRows, list: readonly RankedRule[]): void {
+  const gone = new Set(list);
+  for (const set of new Set(list.flatMap(({ record }) => setsOf(record)))) {
+    const rest = rows.bySet.get(set)?.filter((ranked) => !gone.has(ranked)) ?? [];
+    if (rest.length > 0) {
+      rows.bySet.set(set, rest);
+      continue;
+    }
+    rows.bySet.delete(set);
+    set.rulesets.delete(rows);
   }
 }

@@ -1,22 +1,30 @@
 /**
- * Port sets -> extents of the `ports` map. Equal sets share one extent, whoever uses them; an extent that nobody uses is
- * free at once, because no copy is in force before it is whole.
+ * Port sets -> extents of the `ports` map. Equal sets share one extent, whoever uses them. One that nobody uses stands until
+ * the update is over: what is wanted again by then is where it was and need not be written.
  */
 import { FreeExtents } from './free-extents.ts';
 import type { Table } from './table.ts';
 import type { AdmittedRange, Extent } from './tables.ts';
 
-/** An interned set of ranges; two sets are equal when they are the same object. */
-export interface PortSet {
+/** Ranges with one text for equal ones. */
+export interface PortContent {
   readonly ranges: readonly AdmittedRange[];
+  readonly key: string;
+}
+
+/** An interned set of ranges; two sets are equal when they are the same object. */
+export interface PortSet extends PortContent {
   /** Moves when the extents are packed. */
   readonly extent: Extent;
 }
 
 interface Interned extends PortSet {
   extent: Extent;
-  readonly key: string;
   uses: number;
+}
+
+export function contentOf(ranges: readonly AdmittedRange[]): PortContent {
+  return { ranges, key: ranges.map(({ protocol, from, to, rule }) => `${protocol}:${from}-${to}=${rule}`).join(' ') };
 }
 
 export class PortSets {
@@ -25,6 +33,7 @@ export class PortSets {
   #free = new FreeExtents();
   /** Extents that the copy in force has for sets that may be wanted again; kept free of others until `settle`. */
   readonly #adopted = new Map<string, Extent>();
+  readonly #unused = new Set<Interned>();
 
   constructor(table: Table<number, AdmittedRange>) {
     this.#table = table;
@@ -32,35 +41,37 @@ export class PortSets {
 
   /** Where a set stood before a restart, so that it stands there again. */
   adopt(ranges: readonly AdmittedRange[], extent: Extent): void {
-    const key = keyOf(ranges);
+    const { key } = contentOf(ranges);
     if (!this.#adopted.has(key) && this.#free.reserve(extent)) this.#adopted.set(key, extent);
   }
 
-  /** Frees what was adopted and then not wanted. */
+  /** The update is over: frees what is not wanted, also of what was adopted. */
   settle(): void {
+    for (const set of this.#unused) {
+      this.#sets.delete(set.key);
+      this.#clear(set);
+      this.#free.give(set.extent);
+    }
+    this.#unused.clear();
     for (const extent of this.#adopted.values()) this.#free.give(extent);
     this.#adopted.clear();
   }
 
   /** The interned set; each `take` needs one `release`. Ranges are sorted, disjoint and at least one. */
-  take(ranges: readonly AdmittedRange[]): PortSet {
-    const key = keyOf(ranges);
+  take({ key, ranges }: PortContent): PortSet {
     let set = this.#sets.get(key);
     if (set === undefined) {
       set = { key, ranges, extent: this.#place(key, ranges.length), uses: 0 };
       this.#sets.set(key, set);
       this.#fill(set);
     }
-    set.uses++;
+    if (set.uses++ === 0) this.#unused.delete(set);
     return set;
   }
 
   release(portSet: PortSet): void {
     const set = portSet as Interned;
-    if (--set.uses > 0) return;
-    this.#sets.delete(set.key);
-    this.#clear(set);
-    this.#free.give(set.extent);
+    if (--set.uses === 0) this.#unused.add(set);
   }
 
   /** How many elements the map must have. */
@@ -92,8 +103,4 @@ export class PortSets {
   #clear({ extent }: PortSet): void {
     for (let i = 0; i < extent.count; i++) this.#table.delete(extent.first + i);
   }
-}
-
-function keyOf(ranges: readonly AdmittedRange[]): string {
-  return ranges.map(({ protocol, from, to, rule }) => `${protocol}:${from}-${to}=${rule}`).join(' ');
 }

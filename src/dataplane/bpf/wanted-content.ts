@@ -1,6 +1,6 @@
 /**
  * The wanted state -> the wanted content of every map, incrementally: what a change names is looked at, and what depends
- * on it. The order of steps is that of dependence: blocks, identities, rulesets, rows, endpoints.
+ * on it. The order of steps is that of dependence: blocks, identities, their rows, rulesets and theirs, endpoints.
  */
 import { type Address, familyOf, type Prefix } from '../../model/address.ts';
 import type { Direction, ObjectKey } from '../../model/cluster.ts';
@@ -15,6 +15,7 @@ import { NumberPool } from './number-pool.ts';
 import { PolicyRows } from './policy-rows.ts';
 import { PortSets } from './port-sets.ts';
 import type { RuleNumbers } from './rule-numbers.ts';
+import { RuleRecords } from './rule-records.ts';
 import { type SetRecord, SetRecords } from './set-records.ts';
 import type { SlotPool } from './slot-pool.ts';
 import { type IpcacheEntry, makeTables, type Settings, type Tables } from './tables.ts';
@@ -71,9 +72,11 @@ export class WantedContent {
     this.rows = new PolicyRows({
       table: this.tables.policy,
       portSets: this.portSets,
-      ruleNumbers: parts.ruleNumbers,
-      setRecords: this.#sets,
-      protocols: { any: abi.numbers.PORTS_ANY, other: abi.numbers.PORTS_OTHER },
+      ruleRecords: new RuleRecords({
+        ruleNumbers: parts.ruleNumbers,
+        setRecords: this.#sets,
+        protocols: { any: abi.numbers.PORTS_ANY, other: abi.numbers.PORTS_OTHER },
+      }),
       world: abi.numbers.IDENTITY_WORLD,
     });
     this.endpoints = new Endpoints({
@@ -99,8 +102,8 @@ export class WantedContent {
     const meanings = this.#identities.move(this.#setsOf(dirty, state), (place) => this.#adopted?.identityOf(place));
     const entries = new Map<number, IpcacheEntry>();
     for (const place of dirty) this.#writePlace(place, entries);
-    this.#updateRulesets(state, hint, before);
     this.rows.refresh(meanings);
+    this.#updateRulesets(state, hint, before);
     this.endpoints.update(state, hint && { pods: hint.endpoints, places: dirty }, this.#adopted);
     this.tables.settings.set(0, this.#parts.settings(state));
     this.#identities.settle();
