@@ -10,7 +10,7 @@ import { DEFAULT_MARK_FIELD, fieldMask, type MarkField } from './mark-field.ts';
 import { type Hook, rulesetChain, type Side } from './names.ts';
 import { boundBefore, lookAround, type OpenOptions, type Surroundings } from './open.ts';
 import { guardedLinks, PortGuard } from './port-guard.ts';
-import { takeSnapshot } from './snapshot.ts';
+import { holdsPods, takeSnapshot } from './snapshot.ts';
 import { type Compared, differencesOf, expectedOf, WHOLE } from './verify.ts';
 import { wantedOf } from './wanted.ts';
 
@@ -113,7 +113,8 @@ export class IpsetDryRun implements Dataplane {
     const [rules, sets] = await Promise.all([chosen.saveRules(family), chosen.saveSets()]);
     const numbers = numbersLike(rules, state.compiled, side, field);
     const wanted = wantedOf(state, numbers);
-    const options = { side, family, hooks, field, ...(nflogGroup !== undefined && { nflogGroup }) };
+    const podsMet = holdsPods(sets, side, family);
+    const options = { side, family, hooks, field, podsMet, ...(nflogGroup !== undefined && { nflogGroup }) };
     const compared = differencesOf(expectedOf(wanted, options), { rules, sets });
     return { ...compared, family, inForce: snapshot.inForce !== undefined && snapshot.hooks.size > 0 };
   }

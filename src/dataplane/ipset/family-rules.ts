@@ -1,6 +1,6 @@
 /**
- * The rules and sets of one family on both sides. An update is written to the idle side alone, as three steps: members,
- * rules, flip. Whatever fails before the flip leaves the side in force whole, and the idle one is built anew next time.
+ * The rules and sets of one family on both sides. An update is written to the idle side alone, as three steps: sets,
+ * rules, members and the flip. Whatever fails before the flip leaves the side in force whole, and the idle one is built anew next time.
  */
 import type { Family } from '../../model/address.ts';
 import type { Hint } from '../contract.ts';
@@ -18,6 +18,8 @@ import { type Compared, differencesOf, expectedOf } from './verify.ts';
 
 /** So many chains are read one by one, 5-8 ms each; the whole table takes 30-55 ms with 3,600 rules. */
 const READ_ALONE = 6;
+/** As many members are written with the flip, by one program less; more of them while it is not yet waited for. */
+const FEW_MEMBERS = 100;
 
 export interface FamilyOptions extends Omit<SideOptions, 'side' | 'family'> {
   readonly family: Family;
@@ -36,6 +38,16 @@ export interface Draft {
   readonly content: SideContent;
   readonly chainsBefore: ReadonlyMap<string, readonly ChainRule[]>;
   readonly script: Script;
+}
+
+/** Lines for `ipset restore`. */
+export interface Written {
+  /** Before it is put in force: what was left for then. */
+  readonly members: readonly string[];
+  /** Puts it in force. */
+  readonly flip: string;
+  /** Afterwards. */
+  readonly removals: readonly string[];
 }
 
 export class FamilyRules {
@@ -68,23 +80,31 @@ export class FamilyRules {
     this.#sides[side] ??= { content: this.#newContent(side), behind: undefined };
   }
 
+  /** Whether there is so much that nobody comes to any more, on the idle side, that it should be cleared away at once. */
+  get isOvergrown(): boolean {
+    return this.#sides[otherSide(this.#inForce as Side)]?.content.hasManyRetired ?? false;
+  }
+
   /** What brings the idle side to the wanted state. Blocking, so that a state that changes meanwhile cannot be seen half. */
-  draft(wanted: Wanted): Draft {
+  draft(wanted: Wanted, options: { readonly clears?: boolean } = {}): Draft {
     const side = otherSide(this.#inForce as Side);
     const { content, behind } = this.#sides[side] as Known;
     const chainsBefore = new Map(content.chains);
     // Unknown until the update has ended well.
     delete this.#sides[side];
-    return { content, chainsBefore, script: content.update(wanted, behind), side };
+    return { content, chainsBefore, script: content.update(wanted, behind, options), side };
   }
 
-  /** Writes everything but the flip. @returns lines for `ipset restore` that put it in force */
-  async write({ content, chainsBefore, script, side }: Draft): Promise<readonly string[]> {
+  /** Writes everything but the flip, and a few members. */
+  async write({ content, chainsBefore, script, side }: Draft): Promise<Written> {
     const { programs } = this.#options;
-    await settledAll([programs.restoreSets(script.members), this.#harvest(chainsBefore, script.declarations)]);
+    const { sets, members, removals } = script;
+    const isFew = members.length <= FEW_MEMBERS;
+    const first = isFew ? sets : [...sets, ...members];
+    await settledAll([programs.restoreSets(first), this.#harvest(chainsBefore, script.declarations)]);
     await programs.restoreRules(this.family, tableText(script));
     this.#sides[side] = { content, behind: NOTHING };
-    return [flipLine(this.family), ...script.removals];
+    return { members: isFew ? members : [], flip: flipLine(this.family), removals };
   }
 
   /** The flip happened. */
@@ -116,6 +136,7 @@ export class FamilyRules {
   /** All that is in force against the wanted state, which is read before anything is waited for. */
   async verify(wanted: Wanted): Promise<Compared> {
     const { programs, hooks, field, nflogGroup } = this.#options;
+    const contentOf = (side: Side) => this.#sides[side]?.content;
     // After a failure nobody here knows which side it is: then the kernel says so.
     const expected = (side: Side) => {
       return expectedOf(wanted, {
@@ -123,13 +144,14 @@ export class FamilyRules {
         family: this.family,
         hooks,
         field,
+        podsMet: contentOf(side)?.podsMet ?? false,
         ...(nflogGroup !== undefined && { nflogGroup }),
       });
     };
     const known = this.#inForce === undefined ? undefined : expected(this.#inForce);
     const [rules, sets] = await Promise.all([programs.saveRules(this.family), programs.saveSets()]);
     const side = known === undefined ? ((await takeSnapshot(programs, this.family)).inForce ?? 'L') : known.side;
-    const retired = this.#sides[side]?.content.retired;
+    const retired = contentOf(side)?.retired;
     return differencesOf({ ...(known ?? expected(side)), ...(retired && { retired }) }, { rules, sets });
   }
 

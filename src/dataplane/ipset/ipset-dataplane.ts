@@ -197,32 +197,33 @@ export class IpsetDataplane implements Dataplane {
       this.#drops.follow(state);
       const written = settledAll(drafts.map(({ family, draft }) => family.write(draft)));
       const [guards = 0] = await settledAll([this.#guard.prepare(links), written.then(() => 0)]);
-      const flips = await written;
-      await this.#programs.restoreSets(flips.flat());
+      const lines = await written;
+      const flips = [...lines.map(({ flip }) => flip), ...lines.flatMap(({ removals }) => removals)];
+      await this.#programs.restoreSets([...lines.flatMap(({ members }) => members), ...flips]);
       for (const { family } of drafts) family.flipped();
       this.#generation++;
       const writes = drafts.reduce((sum, { draft }) => sum + linesOf(draft.script), 0);
+      const { catchUpAfter = REST } = this.#options;
       const catchUp = () => void this.#inTurn(() => this.#catchUp()).catch(() => {});
-      const rest = this.#options.catchUpAfter ?? REST;
-      if (rest > 0) this.#rest = setTimeout(catchUp, rest).unref();
-      if (writes > LARGE) catchUp();
-      return writes + guards + flips.flat().length + (await this.#guard.finish(links));
+      if (catchUpAfter > 0) this.#rest = setTimeout(catchUp, catchUpAfter).unref();
+      if (writes > LARGE || this.#families.some((family) => family.isOvergrown)) catchUp();
+      return writes + guards + flips.length + (await this.#guard.finish(links));
     } catch (error) {
       this.#forget();
       throw error;
     }
   }
 
-  /** Brings the idle sides to the state in force. What fails here the next update meets again, and tells. */
+  /** Brings the idle sides to the state in force, and clears them of what it needs no more. What fails here the next update meets again, and tells. */
   async #catchUp(): Promise<void> {
     if (this.#closed || this.#state === undefined) return;
     try {
       await settledAll(this.#families.map((family) => family.ready()));
       // With the state that waits comes what may differ in it: this one may be changed already.
       if (this.#waiting > 0) return;
-      const { drafts } = this.#draft(this.#state);
-      const flips = await settledAll(drafts.map(({ family, draft }) => family.write(draft)));
-      await this.#programs.restoreSets(flips.flatMap(([, ...removals]) => removals));
+      const { drafts } = this.#draft(this.#state, { clears: true });
+      const lines = await settledAll(drafts.map(({ family, draft }) => family.write(draft)));
+      await this.#programs.restoreSets(lines.flatMap(({ members, removals }) => [...members, ...removals]));
     } catch (error) {
       this.#forget();
       throw error;
@@ -230,9 +231,9 @@ export class IpsetDataplane implements Dataplane {
   }
 
   /** All of it in one go: an audit's state may change as soon as this waits. */
-  #draft(state: DesiredState) {
+  #draft(state: DesiredState, options: { readonly clears?: boolean } = {}) {
     const { wanted, links } = this.#wanted(state);
-    return { drafts: this.#families.map((family) => ({ family, draft: family.draft(wanted) })), links };
+    return { drafts: this.#families.map((family) => ({ family, draft: family.draft(wanted, options) })), links };
   }
 
   #wanted(state: DesiredState): { wanted: Wanted; links: readonly GuardedLink[] } {

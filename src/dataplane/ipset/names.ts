@@ -84,6 +84,7 @@ export function generationSets(family: Family): { readonly inForce: string; read
   return { inForce: `${SET_PREFIX}right${family}`, spare: `${SET_PREFIX}spare${family}` };
 }
 
-function digest(text: string, characters: number): string {
+/** Of what is told apart by what it says. */
+export function digest(text: string, characters: number): string {
   return createHash('sha256').update(text).digest('hex').slice(0, characters);
 }

@@ -5,11 +5,13 @@
  */
 import type { Protocol } from '../../model/cluster.ts';
 import type { PortRange } from '../../model/compiled.ts';
-import type { Way } from './names.ts';
+import { digest, type Way } from './names.ts';
 import { portMatches } from './port-matches.ts';
 
 /** What some rule admits, whatever its peers are: rules for those are made for any ports. */
 export interface Admission<R> {
+  /** Its own: what has the same number is the same. */
+  readonly number: number;
   readonly ports: readonly PortRange[] | 'every';
   /** The iptables rules that admit it behind this match of ports; the empty text matches all. */
   readonly rules: (ports: string) => readonly R[];
@@ -37,35 +39,14 @@ export const LEAF = 16;
 const PROTOCOLS: readonly Protocol[] = ['TCP', 'UDP', 'SCTP'];
 const BITS = 4;
 const ALL_PORTS = { from: 0, to: 65_535 };
+/** Parts of trees, before those that were not met again since as many others are forgotten. */
+const MOST_KEPT = 8_192;
 
 type Ports = Pick<PortRange, 'from' | 'to'>;
 
-/** In each chain the admissions keep their order. */
-export function portTree<R>(admissions: readonly Admission<R>[], options: PortTreeOptions<R>): PortTree<R> {
-  const chains = new Map<string, readonly R[]>();
-  const { plain, end } = options;
-  const everywhere = admissions.filter(({ ports }) => ports === 'every');
-  const protocols = PROTOCOLS.filter((protocol) => {
-    return admissions.some(({ ports }) => ports !== 'every' && ports.some((range) => range.protocol === protocol));
-  });
-  const jumps = protocols.map((protocol) => {
-    const own = admissions.flatMap((one) => ownOf(one, protocol));
-    const name = grow(chains, { protocol, ports: ALL_PORTS, own }, options);
-    return plain(`-p ${protocol.toLowerCase()} -g ${name}`);
-  });
-  return { root: [...jumps, ...everywhere.flatMap(({ rules }) => rules('')), ...end], chains };
-}
-
 /** What an admission has of one protocol. */
-interface Own<R> {
+interface Own<R> extends Pick<Admission<R>, 'number' | 'rules'> {
   readonly ranges: readonly Ports[];
-  readonly rules: Admission<R>['rules'];
-}
-
-function ownOf<R>({ ports, rules }: Admission<R>, protocol: Protocol): Own<R>[] {
-  if (ports === 'every') return [{ ranges: [ALL_PORTS], rules }];
-  const ranges = ports.filter((range) => range.protocol === protocol);
-  return ranges.length === 0 ? [] : [{ ranges, rules }];
 }
 
 interface Branch<R> {
@@ -75,27 +56,89 @@ interface Branch<R> {
   readonly own: readonly Own<R>[];
 }
 
-/** @returns the name of the branch's chain */
-function grow<R>(chains: Map<string, readonly R[]>, branch: Branch<R>, options: PortTreeOptions<R>): string {
-  const { protocol, ports, own } = branch;
-  const put = (rules: readonly R[]) => {
-    const all = [...rules, ...options.end];
-    const name = options.nameOf(all);
-    chains.set(name, all);
-    return name;
-  };
-  const whole = own.filter(({ ranges }) => ranges.some((range) => holds(range, ports))).length;
-  // What admits all of these ports would stand in every leaf: with many of them nothing is won by leaves.
-  if (own.length - whole <= LEAF || whole > LEAF) {
-    return put(own.flatMap((one) => ownRules(one, branch, options.way)));
+/** A chain and those that it leads to. */
+interface Part<R> {
+  readonly key: string;
+  readonly name: string;
+  readonly rules: readonly R[];
+  readonly parts: readonly Part<R>[];
+}
+
+/**
+ * Trees one after the other, each mostly like one before it: a part is made of nothing but its range of ports and its
+ * admissions, so the part of an earlier tree with the same ones serves again.
+ */
+export class PortTrees<R> {
+  readonly #options: PortTreeOptions<R>;
+  #kept = new Map<string, Part<R>>();
+  #older = new Map<string, Part<R>>();
+
+  constructor(options: PortTreeOptions<R>) {
+    this.#options = options;
   }
-  const jumps = partsOf(ports).flatMap((part) => {
-    const within = own.filter(({ ranges }) => ranges.some((range) => meet(range, part)));
-    if (within.length === 0) return [];
-    const [match = ''] = portMatches([{ protocol, ...part }], options.way);
-    return options.plain(`${match} -g ${grow(chains, { protocol, ports: part, own: within }, options)}`);
-  });
-  return put(jumps);
+
+  /** In each chain the admissions keep their order. */
+  of(admissions: readonly Admission<R>[]): PortTree<R> {
+    const { plain, end } = this.#options;
+    const everywhere = admissions.filter(({ ports }) => ports === 'every');
+    const protocols = PROTOCOLS.filter((protocol) => {
+      return admissions.some(({ ports }) => ports !== 'every' && ports.some((range) => range.protocol === protocol));
+    });
+    const chains = new Map<string, readonly R[]>();
+    const jumps = protocols.map((protocol) => {
+      const own = admissions.flatMap((one) => ownOf(one, protocol));
+      const part = this.#grow({ protocol, ports: ALL_PORTS, own });
+      this.#collect(part, chains);
+      return plain(`-p ${protocol.toLowerCase()} -g ${part.name}`);
+    });
+    if (this.#kept.size > MOST_KEPT) [this.#kept, this.#older] = [new Map(), this.#kept];
+    return { root: [...jumps, ...everywhere.flatMap(({ rules }) => rules('')), ...end], chains };
+  }
+
+  #grow(branch: Branch<R>): Part<R> {
+    const { protocol, ports, own } = branch;
+    const key = digest(`${protocol} ${ports.from} ${own.map(({ number }) => number)} ${ports.to}`, 32);
+    return this.#kept.get(key) ?? this.#older.get(key) ?? this.#make(key, branch);
+  }
+
+  #make(key: string, branch: Branch<R>): Part<R> {
+    const { protocol, ports, own } = branch;
+    const { way, nameOf, plain, end } = this.#options;
+    const put = (made: readonly R[], parts: readonly Part<R>[]): Part<R> => {
+      const rules = [...made, ...end];
+      return { key, name: nameOf(rules), rules, parts };
+    };
+    const whole = own.filter(({ ranges }) => ranges.some((range) => holds(range, ports))).length;
+    // What admits all of these ports would stand in every leaf: with many of them nothing is won by leaves.
+    if (own.length - whole <= LEAF || whole > LEAF) {
+      return put(
+        own.flatMap((one) => ownRules(one, branch, way)),
+        [],
+      );
+    }
+    const below = partsOf(ports).flatMap((range) => {
+      const within = own.filter(({ ranges }) => ranges.some((one) => meet(one, range)));
+      if (within.length === 0) return [];
+      const [match = ''] = portMatches([{ protocol, ...range }], way);
+      return { match, part: this.#grow({ protocol, ports: range, own: within }) };
+    });
+    return put(
+      below.map(({ match, part }) => plain(`${match} -g ${part.name}`)),
+      below.map(({ part }) => part),
+    );
+  }
+
+  #collect(part: Part<R>, chains: Map<string, readonly R[]>): void {
+    this.#kept.set(part.key, part);
+    for (const one of part.parts) this.#collect(one, chains);
+    chains.set(part.name, part.rules);
+  }
+}
+
+function ownOf<R>({ number, ports, rules }: Admission<R>, protocol: Protocol): Own<R>[] {
+  if (ports === 'every') return [{ number, ranges: [ALL_PORTS], rules }];
+  const ranges = ports.filter((range) => range.protocol === protocol);
+  return ranges.length === 0 ? [] : [{ number, ranges, rules }];
 }
 
 function ownRules<R>({ ranges, rules }: Own<R>, { protocol, ports }: Branch<R>, way: Way): readonly R[] {

@@ -3,58 +3,74 @@
  * chain is entered by `-g` from the dispatch, so the packet goes on behind the jump that led there. What comes to the end is
  * dropped.
  */
-import { type Family, familyOf } from '../../model/address.ts';
-import type { CompiledRule, CompiledState, IpSet, RuleRef, Ruleset } from '../../model/compiled.ts';
-import { needsSet } from './block-members.ts';
-import type { Counted } from './counters.ts';
+import type { Family } from '../../model/address.ts';
+import type { Direction } from '../../model/cluster.ts';
+import type { CompiledState, Ruleset } from '../../model/compiled.ts';
+import { type AdmissionOptions, Admissions, type ChainRule, commentOf } from './admissions.ts';
 import { LOGGED_BYTES } from './guard-text.ts';
-import {
-  dispatchRole,
-  partChain,
-  rulesetChain,
-  rulesetEnd,
-  rulesetName,
-  type Side,
-  setName,
-  sideChain,
-  type Way,
-} from './names.ts';
+import { dispatchRole, partChain, rulesetChain, rulesetEnd, rulesetName, sideChain, WAYS, type Way } from './names.ts';
 import { portMatches } from './port-matches.ts';
-import { type Admission, LEAF, portTree } from './port-tree.ts';
+import { LEAF, PortTrees } from './port-tree.ts';
 
-/** One iptables rule, without the `-A CHAIN` before it, and what its counter counts. */
-export interface ChainRule {
-  readonly text: string;
-  readonly counts?: Counted;
-}
+export type { ChainRule };
 
-export interface ChainOptions {
-  readonly side: Side;
-  readonly family: Family;
-  readonly way: Way;
+export interface RulesetOptions extends AdmissionOptions {
   /** Group to which dropped packets are copied; absent: none are. */
   readonly nflogGroup?: number;
 }
 
-/** By name; the first is the one that the dispatch leads to. */
+export interface ChainOptions extends RulesetOptions {
+  readonly way: Way;
+}
+
+type ChainsByName = ReadonlyMap<string, readonly ChainRule[]>;
+
+/** Of all rulesets on one side: what they have in common with earlier ones is not worked out again. */
+export class RulesetChains {
+  readonly #options: RulesetOptions;
+  readonly #admissions: Readonly<Record<Way, Admissions>>;
+  readonly #trees = new Map<string, PortTrees<ChainRule>>();
+
+  constructor(options: RulesetOptions) {
+    this.#options = options;
+    const [request, reply] = WAYS.map((way) => new Admissions({ ...options, way })) as [Admissions, Admissions];
+    this.#admissions = { request, reply };
+  }
+
+  /** By name; the first is the one that the dispatch leads to. */
+  of(ruleset: Ruleset, sets: CompiledState['sets'], way: Way): ChainsByName {
+    const { side } = this.#options;
+    const admissions = ruleset.rules.flatMap((rule) => this.#admissions[way].of(rule, sets) ?? []);
+    const entry = rulesetChain(side, ruleset.id, way);
+    const end = endOf(ruleset, { ...this.#options, way });
+    if (admissions.length <= LEAF) {
+      const rules = admissions.flatMap((one) => portMatches(one.ports, way).flatMap(one.rules));
+      return new Map([[entry, [...rules, ...end]]]);
+    }
+    const tree = this.#treesOf(ruleset.direction, way).of(admissions);
+    return new Map([[entry, tree.root], ...tree.chains, [rulesetEnd(side, ruleset.id, way), end]]);
+  }
+
+  #treesOf(direction: Direction, way: Way): PortTrees<ChainRule> {
+    const role = `${dispatchRole(direction, way)}END` as const;
+    const known = this.#trees.get(role);
+    if (known !== undefined) return known;
+    const { side } = this.#options;
+    const plain = (text: string): ChainRule => ({ text });
+    const nameOf = (rules: readonly ChainRule[]) => partChain(side, JSON.stringify(rules));
+    const trees = new PortTrees({ way, nameOf, plain, end: [plain(`-g ${sideChain(side, role)}`)] });
+    this.#trees.set(role, trees);
+    return trees;
+  }
+}
+
+/** The same of a single one, from nothing. */
 export function rulesetChains(
   ruleset: Ruleset,
   sets: CompiledState['sets'],
-  options: ChainOptions,
-): ReadonlyMap<string, readonly ChainRule[]> {
-  const { side, way } = options;
-  const admissions = ruleset.rules.flatMap((rule) => admissionOf(rule, sets, options));
-  const entry = rulesetChain(side, ruleset.id, way);
-  const end = endOf(ruleset, options);
-  if (admissions.length <= LEAF) {
-    const rules = admissions.flatMap((one) => portMatches(one.ports, way).flatMap(one.rules));
-    return new Map([[entry, [...rules, ...end]]]);
-  }
-  const role = `${dispatchRole(ruleset.direction, way)}END` as const;
-  const plain = (text: string): ChainRule => ({ text });
-  const nameOf = (rules: readonly ChainRule[]) => partChain(side, JSON.stringify(rules));
-  const tree = portTree(admissions, { way, nameOf, plain, end: [plain(`-g ${sideChain(side, role)}`)] });
-  return new Map([[entry, tree.root], ...tree.chains, [rulesetEnd(side, ruleset.id, way), end]]);
+  { way, ...options }: ChainOptions,
+): ChainsByName {
+  return new RulesetChains(options).of(ruleset, sets, way);
 }
 
 /** What becomes of a packet that no rule admits. */
@@ -88,34 +104,6 @@ export function logPrefix({ id, direction }: Pick<Ruleset, 'id' | 'direction'>, 
 }
 
 /**
- * The port stands before the peers: it is the cheaper question, and spares most packets the look-ups.
- * A rule counts the requests that it admits. Nothing where no peer can have an address of this family.
- */
-function admissionOf(rule: CompiledRule, sets: CompiledState['sets'], options: ChainOptions): Admission<ChainRule>[] {
-  const { ref, ports } = rule;
-  const peers = rule.peers === 'anyone' ? [''] : rule.peers.flatMap((id) => peerMatch(sets.get(id), ref, options));
-  if (peers.length === 0) return [];
-  const comment = commentOf(`${ref.policy} ${ref.direction} ${ref.index}`);
-  const rules = (match: string) =>
-    peers.map((peer): ChainRule => {
-      const text = [match, peer, comment, '-j RETURN'].filter((part) => part !== '').join(' ');
-      return options.way === 'reply' ? { text } : { text, counts: { verdict: 'allow', rule: ref } };
-    });
-  return [{ ports, rules }];
-}
-
-/** Nothing where the set can have no member of this family. */
-function peerMatch(set: IpSet | undefined, { direction }: RuleRef, { side, family, way }: ChainOptions): string[] {
-  if (set === undefined) return [];
-  const [flag, option] = (direction === 'ingress') === (way === 'request') ? ['src', '-s'] : ['dst', '-d'];
-  if (set.kind === 'ipBlock') {
-    if (familyOf(set.cidr) !== family) return [];
-    if (!needsSet(set)) return set.cidr.endsWith('/0') ? [''] : [`${option} ${set.cidr}`];
-  }
-  return [`-m set --match-set ${setName(side, family, set.id)} ${flag}`];
-}
-
-/**
  * What passes although no rule admits it. They stand behind the rules, since only what would be dropped needs them:
  * a pod reaches itself through a Service, ICMP errors of admitted connections pass in both directions (one about a reply
  * counts as of the original direction), and neighbours find each other.
@@ -143,9 +131,4 @@ function sameEndsProgram(family: Family): string {
   ]);
   const program = [...compare.flat(), '6 0 0 1', '6 0 0 0'];
   return [program.length, ...program].join(',');
-}
-
-/** At most 255 bytes, and a policy's name may have more. Names hold neither quotes nor spaces. */
-function commentOf(text: string): string {
-  return `-m comment --comment "${text.length > 250 ? `${text.slice(0, 247)}...` : text}"`;
 }

@@ -1,7 +1,9 @@
 /** What of ours is in the kernel in one family: read at the start, after a failure, and to see whether somebody touched it. */
 import type { Family } from '../../model/address.ts';
-import { CHAIN_PREFIX, generationSets, HOOKS, type Hook, SET_PREFIX, type Side } from './names.ts';
+import { CHAIN_PREFIX, generationSets, HOOKS, type Hook, mapName, SET_PREFIX, type Side, sidePrefix } from './names.ts';
 import type { Programs } from './programs.ts';
+
+const DIRECTIONS = ['egress', 'ingress'] as const;
 
 export interface Snapshot {
   /** Our chains with their numbers of rules. */
@@ -20,6 +22,13 @@ export async function takeSnapshot(programs: Programs, family: Family): Promise<
   const [rules, sets] = await Promise.all([programs.saveRules(family), programs.listSets()]);
   const ours = new Map([...sets].filter(([name]) => name.startsWith(SET_PREFIX)));
   return { ...parseRules(rules), sets: ours, inForce: sideInForce(ours, family) };
+}
+
+/** Whether there is a set of pods, in what `ipset save` prints: those of blocks are of another kind. */
+export function holdsPods(sets: string, side: Side, family: Family): boolean {
+  const names = DIRECTIONS.map((direction) => mapName(side, family, direction));
+  const found = sets.matchAll(/^create (\S+) hash:ip /gm);
+  return found.some(([, name = '']) => name.startsWith(sidePrefix(side, family)) && !names.includes(name));
 }
 
 export function parseRules(text: string): Pick<Snapshot, 'chains' | 'hooks' | 'overtaken'> {

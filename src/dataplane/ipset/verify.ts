@@ -22,7 +22,7 @@ export interface Expected {
   readonly hooks: readonly Hook[];
   readonly chains: ReadonlyMap<string, readonly string[]>;
   readonly sets: ReadonlyMap<string, ReadonlyMap<string, string>>;
-  /** Chains that may be there without being wanted. */
+  /** Chains and sets that may be there without being wanted. */
   readonly retired?: ReadonlySet<string>;
   /** What a chain or set of ours stands for, in the API objects' own names. */
   readonly meanings: ReadonlyMap<string, string>;
@@ -55,7 +55,7 @@ export function expectedOf(wanted: Wanted, options: SideOptions & Pick<Expected,
       rules.map(({ text }) => text),
     );
   const meanings = meaningsOf(wanted.state, content.chainsOfRulesets, options);
-  return { side, family, hooks, chains, sets: savedSets(script.members), meanings };
+  return { side, family, hooks, chains, sets: savedSets([...script.sets, ...script.members]), meanings };
 }
 
 export function differencesOf(expected: Expected, found: Found): Compared {
@@ -171,6 +171,7 @@ function* leftovers(expected: Expected, chains: Iterable<string>, sets: Iterable
   }
   for (const name of sets) {
     if (!name.startsWith(sidePrefix(expected.side, expected.family)) || expected.sets.has(name)) continue;
+    if (expected.retired?.has(name)) continue;
     yield { place: placeOf('set', name, expected), key: WHOLE, found: 'there' };
   }
 }
