@@ -3,20 +3,14 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { type RunningCommand, start } from '../../child-process.ts';
-import { type DataplaneChoice, type DataplaneKind, KINDS } from '../../dataplane/select.ts';
+import { type DataplaneKind, KINDS } from '../../dataplane/select.ts';
 import type { ObjectKey } from '../../model/cluster.ts';
 import { netns } from '../../native.ts';
+import { type AgentArguments, agentArguments } from './arguments.ts';
 
-export interface AgentOptions {
-  readonly node: string;
+export interface AgentOptions extends AgentArguments {
   /** The node's network namespace. */
   readonly namespace: string;
-  readonly manifests: readonly string[];
-  /** In a bpffs. */
-  readonly pinDir: string;
-  /** Of its API; in a folder that all namespaces of this machine share. */
-  readonly socket: string;
-  readonly dataplane: DataplaneChoice;
   /** The script that is run with `agent` and its options: `selvedge` of this checkout when absent. */
   readonly script?: string | undefined;
 }
@@ -60,16 +54,13 @@ export class AgentProcess {
 
   /** `onNews` is called whenever what `missing` says may have changed. */
   constructor(options: AgentOptions, onNews: () => void) {
-    const { node, namespace, manifests, pinDir, socket, dataplane, script = MAIN } = options;
+    const { node, namespace, pinDir, socket, script = MAIN } = options;
     this.node = node;
     this.pinDir = pinDir;
     this.socket = socket;
     this.#onNews = onNews;
-    const agent = [script, 'agent', '--manifests', ...manifests, '--node-name', node, '--pin-dir', pinDir];
-    // The namespace is the lab's own, so are its settings.
-    agent.push('--dataplane', dataplane, '--set-sysctls', '--socket', this.socket);
     // An agent must not outlive a lab that is killed: the kernel sees to it.
-    const args = ['--pdeathsig', 'KILL', process.execPath, ...agent];
+    const args = ['--pdeathsig', 'KILL', process.execPath, script, ...agentArguments(options)];
     this.#command = netns.run(namespace, () => start('setpriv', args, { onLine: (line) => this.#read(line) }));
     void this.#command.ended.then((how) => {
       this.#ended = how;
