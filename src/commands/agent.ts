@@ -18,6 +18,7 @@ import { type CniOptions, cniOptions, keepPlugin, openClaims } from './cni.ts';
 import { dryRun } from './dry-run.ts';
 import { type EventsChoice, openDataplane } from './open-dataplane.ts';
 import { dataplaneOption, pinDirOption, socketOption } from './options.ts';
+import { requirePaths } from './read-cluster.ts';
 import { serve } from './serve.ts';
 import { stopSignal } from './stop-signal.ts';
 
@@ -116,6 +117,7 @@ export function agentCommand(): Command {
 }
 
 async function run(options: Options): Promise<void> {
+  if (options.dryRun) requireInputs(options);
   const log = openLog(options.logLevel);
   using stop = stopSignal();
   const claims = openClaims(options, log);
@@ -154,6 +156,12 @@ async function run(options: Options): Promise<void> {
   log.info({ event: 'stopped' }, 'stopped; what is in force stays in force');
   // An exec plugin that never answers would keep the process.
   setTimeout(() => process.exit(), LAST_WORDS_MS).unref();
+}
+
+/** An agent waits for what is not there yet; who only asks would wait in vain. @throws {UsageError} */
+function requireInputs({ manifests = [], kubeconfig }: Options): void {
+  requirePaths('--manifests', manifests);
+  if (kubeconfig !== undefined) requirePaths('--kubeconfig', [kubeconfig]);
 }
 
 function healthAddress(text: string): Options['healthAddress'] {

@@ -12,13 +12,24 @@ export function benchCommand(): Command {
   );
   addClusterOptions(addCompareOptions(bench))
     .addHelpText('after', HELP)
-    .action((options: Options, command: Command) =>
-      options.cluster ? printClusterManifests(options, command) : runCompare(options),
-    )
+    .action((options: Options, command: Command) => {
+      refuse(command, options.cluster ? OF_THE_LAB : OF_CLUSTER, options.cluster ? 'not with' : 'only with');
+      return options.cluster ? printClusterManifests(options, command) : runCompare(options);
+    })
     .addCommand(pathCommand())
     .addCommand(reportCommand());
   for (const command of clusterCommands()) bench.addCommand(command, { hidden: true });
   return bench;
+}
+
+/** What means nothing without --cluster, and with it. */
+const OF_CLUSTER = ['namespace', 'image', 'nodes', 'name'];
+const OF_THE_LAB = ['output', 'quick', 'engines'];
+
+/** An option that would be passed over: a run of half an hour is not what was asked for. */
+function refuse(command: Command, options: readonly string[], when: string): void {
+  const given = options.find((name) => command.getOptionValueSource(name) === 'cli');
+  if (given !== undefined) command.error(`error: --${given} goes ${when} --cluster`, { exitCode: 2 });
 }
 
 type Options = CompareCommandOptions & PrintOptions & { readonly cluster?: true };

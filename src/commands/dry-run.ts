@@ -65,17 +65,34 @@ export function dryRunText(report: DryRunReport): string {
       links.map(({ ifindex, name, role }) => `${step} programs: ${name ?? 'gone'} (${ifindex}), ${role}`),
     ),
     ...interfaces.map(({ ifindex, name, text }) => `interface ${name ?? 'gone'} (${ifindex}): ${text}`),
-    ...rulesets.map((ruleset) => `rows of ${rulesetName(ruleset)}: ${counts(ruleset)}`),
+    ...[...Map.groupBy(rulesets, rulesetName)].map(([name, them]) => `rows of ${name}: ${counts(sum(them))}`),
     ...maps.map((map) => `map ${map.name}: ${counts(map)}`),
   ];
   if (lines.length === 1) lines.push('nothing would be written');
   return lines.map((line) => `${line}${EOL}`).join('');
 }
 
-function rulesetName({ direction, policies }: RulesetDifference): string {
-  return policies.length === 0 ? 'policies that are gone' : `${policies.join(', ')} (${direction})`;
+/** A ruleset is known by the interfaces that have it: rows without a name are of pods that have none here, any more or yet. */
+function rulesetName({ direction, policies, sets }: RulesetDifference): string {
+  if (policies.length > 0) return `${policies.join(', ')} (${direction})`;
+  return sets > 0 ? 'pods whose interface is not here yet' : 'policies that are gone';
 }
 
-function counts({ sets, deletions }: { readonly sets: number; readonly deletions: number }): string {
+function sum(rulesets: readonly RulesetDifference[]): Amounts {
+  return rulesets.reduce(
+    (all, { sets, deletions }) => ({ sets: all.sets + sets, deletions: all.deletions + deletions }),
+    {
+      sets: 0,
+      deletions: 0,
+    },
+  );
+}
+
+interface Amounts {
+  readonly sets: number;
+  readonly deletions: number;
+}
+
+function counts({ sets, deletions }: Amounts): string {
   return `${sets} to set, ${deletions} to delete`;
 }

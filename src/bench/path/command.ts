@@ -1,9 +1,10 @@
 /** `selvedge bench path`: nanoseconds of the packet path for one packet, by the kernel's test-run, against an empty program. */
 import { fileURLToPath } from 'node:url';
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { BPF_OBJECT } from '../../commands/options.ts';
 import { stopSignal } from '../../commands/stop-signal.ts';
 import { terminal } from '../../commands/terminal.ts';
+import { UsageError } from '../../commands/usage-error.ts';
 import { requireRoot } from '../../privilege.ts';
 import { tellLeftovers } from '../leftovers.ts';
 import type { Case } from './case.ts';
@@ -33,11 +34,7 @@ export function pathCommand(): Command {
     )
     .addOption(new Option('-o, --output <format>').choices(['table', 'json']).default('table'))
     .option('--quick', 'fewer rounds, and not the largest worlds', false)
-    .option(
-      '--only <regexp>',
-      'only what matches this by group, hook, family, name or scale',
-      (text) => new RegExp(text),
-    )
+    .option('--only <regexp>', 'only what matches this by group, hook, family, name or scale', pattern)
     .action(async (options: Options) => {
       requireRoot('selvedge bench path');
       using stop = stopSignal();
@@ -47,6 +44,14 @@ export function pathCommand(): Command {
         options.output === 'json' ? `${JSON.stringify(report, null, 2)}\n` : formatReport(report, terminal().colour),
       );
     });
+}
+
+function pattern(text: string): RegExp {
+  try {
+    return new RegExp(text);
+  } catch (error) {
+    throw new InvalidArgumentError(`${(error as Error).message}.`);
+  }
 }
 
 interface World {
@@ -125,7 +130,7 @@ export async function benchPath({ quick, only }: Options, signal: AbortSignal): 
         ...namespace.run(() => [...of(new Cases(testbed, scale))]).filter((one) => !only || only.test(textOf(one))),
       );
     }
-    if (cases.length === 0) throw new Error(`nothing to measure matches ${only}`);
+    if (cases.length === 0) throw new UsageError(`nothing to measure matches ${only}`);
     const rounds = quick ? 25 : 100;
     const onRound = (round: number) => progress(`${cases.length} cases, round ${round + 1} of ${rounds}`);
     const measured = await measure(cases, { namespace, rounds, signal, onRound });

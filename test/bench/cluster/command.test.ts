@@ -22,10 +22,17 @@ it.each([
   [['--namespace', 'Not_A_Name'], /Not_A_Name is no name of a namespace/],
   [['--nodes', 'all'], /Allowed choices are same, other, both/],
   [['--name', '<b>'], /<b> is no name/],
+  [['--quick'], /--quick goes not with --cluster/],
 ])('says what is wrong with %j', async (args, message) => {
   const { code, stdout, stderr } = await selvedge(['bench', '--cluster', ...args]);
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
   expect(stderr).toMatch(message);
+});
+
+it('does not begin a run with what is of --cluster alone', async () => {
+  const { code, stdout, stderr } = await selvedge(['bench', '--namespace', 'here']);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+  expect(stderr).toContain('--namespace goes only with --cluster');
 });
 
 it('draws the logs of jobs', async () => {
