@@ -95,8 +95,9 @@ describeAsRoot('policies and labels rewritten under traffic', () => {
 
     const start = performance.now();
     let turn = 0;
-    // It ends in the state in which it began.
-    while (turn < (seconds * 1000) / CHANGE_MS || turn % 2 !== 0) {
+    const states = () => Number(cluster.node('node1').dataplane.generation - first);
+    // It ends in the state in which it began. On a loaded machine a state takes in many changes: then there are more of these.
+    while (turn < (seconds * 1000) / CHANGE_MS || states() < seconds * 5 || turn % 2 !== 0) {
       const due = Math.floor((performance.now() - start) / CHANGE_MS);
       const events: ClusterEvent[] = [];
       while (turn < due) events.push(...(turns[++turn % 2] as readonly ClusterEvent[]));
@@ -106,13 +107,11 @@ describeAsRoot('policies and labels rewritten under traffic', () => {
     for (const timer of [talking, trying]) clearInterval(timer);
     await Promise.all(streams.map((stream) => stream.arrived(stream.sent)));
 
-    const states = Number(cluster.node('node1').dataplane.generation - first);
     const messages = streams.reduce((sum, { sent }) => sum + sent, 0);
-    console.log(`${turn} changes in ${states} states, ${messages} messages on ${connections} connections`);
+    console.log(`${turn} changes in ${states()} states, ${messages} messages on ${connections} connections`);
     expect(streams.flatMap((stream) => retransmissions(stream))).toEqual([]);
     expect(streams.filter(({ sent, received }) => sent !== received).map(({ name }) => name)).toEqual([]);
     expect(denied.filter(({ passed }) => passed > 0).map(({ name, passed }) => ({ name, passed }))).toEqual([]);
-    expect(states).toBeGreaterThan(seconds * 5);
 
     // That they were denied says something only if they get through when they may.
     await cluster.update(cast);

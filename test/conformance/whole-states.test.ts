@@ -25,6 +25,9 @@ import { objectsOf } from '../support/worlds/world.ts';
 const seconds = Number(process.env.SELVEDGE_MIX_SECONDS ?? 6);
 const seed = Number(process.env.SELVEDGE_SEED ?? 20264);
 const THREADS = 2;
+/** Of each pair of states, however long a loaded machine's grace periods are. */
+const LEAST_FLIPS = 10;
+const LEAST_PAIRS = 4;
 
 const web = { matchLabels: { app: 'web' } };
 const api = { matchLabels: { app: 'api' } };
@@ -88,7 +91,6 @@ describeAsRoot('the kernel, while states change', () => {
       console.log(`${name}: ${flips} states, ${runs} verdicts`);
       expect([...new Set(verdicts)]).toEqual([verdict]);
       expect(mixed).toEqual([]);
-      expect(flips).toBeGreaterThan(10);
     });
   }
 
@@ -97,7 +99,7 @@ describeAsRoot('the kernel, while states change', () => {
     const pairs = fc.sample(pairOfWorlds, { seed, numRuns: 200 });
     const total = { pairs: 0, flips: 0, runs: 0, questions: 0 };
     for (const { before, after } of pairs) {
-      if (performance.now() > end) break;
+      if (performance.now() > end && total.pairs >= LEAST_PAIRS) break;
       const states: [ClusterObject[], ClusterObject[]] = [objectsOf(before), objectsOf(after)];
       const questions = questionsOfBoth(before, after, { atMost: 300 });
       const { flips, runs, mixed, verdicts } = await hammer(site, states, questions, 150);
@@ -111,7 +113,7 @@ describeAsRoot('the kernel, while states change', () => {
     console.log(
       `${total.pairs} pairs of worlds, ${total.questions} questions, ${total.flips} states, ${total.runs} verdicts`,
     );
-    expect(total.pairs).toBeGreaterThan(3);
+    expect(total.pairs).toBeGreaterThanOrEqual(LEAST_PAIRS);
   });
 });
 
@@ -157,7 +159,7 @@ async function hammer(
   const threads = await Hammer.start(THREADS, { namespace: site.namespace.name, steps });
   const end = performance.now() + milliseconds;
   let flips = 0;
-  while (performance.now() < end || flips < 4) await apply(++flips);
+  while (performance.now() < end || flips < LEAST_FLIPS) await apply(++flips);
   const { runs, counts } = await threads.end();
   const mixed = asked.flatMap(({ name, verdict }, index) => {
     const wrong = counts[index]?.[verdict === 'passed' ? 'dropped' : 'passed'] ?? 0;
