@@ -44,7 +44,7 @@ const SOURCE_RETRY_MS = 1_000;
 /** A state that takes longer to come into force makes the node not ready. */
 const PATIENCE_MS = 10_000;
 const STALE_RETRY_MS = 2_000;
-/** Longer than a container runtime is at a pod's network. */
+/** For what nothing waits for. Longer than a container runtime is at a pod's network. */
 const UNHURRIED_MS = 500;
 
 export class Agent implements AgentView {
@@ -189,13 +189,13 @@ export class Agent implements AgentView {
         if (isNew || links.missed) this.#guards.guard(link, role, isNew ? links.since : undefined);
       }
     }
-    if (isUrgent(before, links)) this.#mark();
-    else this.#reconciler.markLater(UNHURRIED_MS);
+    this.#mark(isUrgent(before, links));
   }
 
-  #mark(): void {
-    this.#behindSince ??= performance.now();
-    this.#reconciler.mark();
+  #mark(isUrgent: boolean): void {
+    if (isUrgent) this.#behindSince ??= performance.now();
+    if (isUrgent) this.#reconciler.mark();
+    else this.#reconciler.markLater(UNHURRIED_MS);
   }
 
   #onChange({ events, ...change }: ClusterChange): void {
@@ -203,9 +203,10 @@ export class Agent implements AgentView {
     for (const event of events) this.#arrived.push(event);
     this.names.noteEvents(events);
     this.#arrivals.noteEvents(events);
+    const isNew = !this.#change.synced || !change.synced || this.#change.revision !== change.revision;
     this.#change = change;
     this.#told.warnings(change.warnings);
-    this.#mark();
+    this.#mark(isNew || events.some((event) => this.#compiler.matters(event)));
   }
 
   async #apply(): Promise<void> {

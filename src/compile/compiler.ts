@@ -108,6 +108,21 @@ export class Compiler {
     }
   }
 
+  /**
+   * Whether the state may depend on an event, or on others' after it that it undoes; false for most that happens to pods
+   * elsewhere that have no address yet. Those may wait for one that matters.
+   */
+  matters(event: ClusterEvent): boolean {
+    const kind = event.type === 'upsert' ? event.object.kind : event.kind;
+    if (kind !== 'Pod') return kind === 'Namespace' || kind === 'NetworkPolicy';
+    const now = event.type === 'upsert' ? (event.object as Pod) : undefined;
+    const [namespace, name] =
+      now === undefined ? splitKey((event as { key: ObjectKey }).key) : [now.namespace, now.name];
+    const before = this.#namespaces.get(namespace)?.pods.get(name);
+    const counts = (pod: Pod | undefined) => pod !== undefined && (this.#isHere(pod) || claimedBy(pod).length > 0);
+    return counts(before) || counts(now);
+  }
+
   /** Applies the events as one step, in order. An object that is the same as before costs a comparison. */
   apply(events: readonly ClusterEvent[]): void {
     for (const event of events) {

@@ -7,6 +7,7 @@ import type { ClusterEvent, ClusterObject, ObjectKey, Warning } from '../../mode
 import { type ParseResult, parseObject } from '../parse/object.ts';
 import { ApiError } from './api-error.ts';
 import type { Interning } from './interning.ts';
+import { Repeats } from './repeats.ts';
 import { type RawObject, type Resource, rawKey } from './resources.ts';
 import { isSame } from './same.ts';
 
@@ -28,6 +29,7 @@ export class KnownObjects {
   /** Events of lists that are not whole yet; of one that broke off they wait for the next that does not. */
   #held: ClusterEvent[] = [];
   #synced = false;
+  readonly #repeats = new Repeats();
 
   constructor(parts: KnownParts) {
     this.resource = parts.resource;
@@ -63,11 +65,21 @@ export class KnownObjects {
     this.#parts.onEvents(events);
   }
 
-  /** @throws {ApiError} code MALFORMED: it is no object of this kind */
-  put(value: unknown): void {
+  /** Whether an object is known just as this text has it, so that putting it again would say nothing. */
+  knows(text: string): boolean {
+    return this.#seen === undefined && this.#repeats.has(text);
+  }
+
+  /**
+   * @param text that the value is parsed from, where it says all that is known of the object
+   * @throws {ApiError} code MALFORMED: it is no object of this kind
+   */
+  put(value: unknown, text?: string): void {
     const raw = this.#check(value);
     const key = rawKey(this.resource, raw);
     this.#seen?.add(key);
+    // While a list comes, all objects do, each once.
+    this.#repeats.note(key, this.#seen === undefined ? text : undefined);
     const { parsed, warnings }: ParseResult = parseObject(raw, {}, this.resource.type);
     if (warnings.length > 0 || this.#warnings.size > 0) this.#warn(key, warnings);
     // One that is not valid is absent.
@@ -92,6 +104,7 @@ export class KnownObjects {
   }
 
   #forget(key: ObjectKey): void {
+    this.#repeats.note(key, undefined);
     if (this.#objects.delete(key)) this.#tell({ type: 'delete', kind: this.resource.kind, key });
   }
 

@@ -11,7 +11,7 @@ import { eachLine } from './chunks.ts';
 import type { Faults } from './faults.ts';
 import type { KnownObjects } from './known-objects.ts';
 import { listPages } from './list-pages.ts';
-import { eventIn, type WatchEvent, watchQuery } from './watch-events.ts';
+import { eventIn, slimLine, versionIn, type WatchEvent, watchQuery } from './watch-events.ts';
 
 /** All in milliseconds. */
 export interface Timing {
@@ -124,28 +124,40 @@ export class ListAndWatch {
       objects.beginList();
     }
     const silence = () => (this.#version === undefined ? timing.listSilence : timing.watchSilence);
-    await eachLine(response, { silence, scheduler }, (line) => this.#take(eventIn(line, objects.resource)));
+    await eachLine(response, { silence, scheduler }, (line) => this.#takeLine(line));
     if (this.#version === undefined) throw new ApiError('CUT', 'a streamed list ended before it was whole');
     // "timeoutSeconds" ends a watch now and then; what ends at once must not be opened again in a tight loop.
     if (!this.#lasted) throw new ApiError('CUT', 'a watch ended as soon as it had begun');
   }
 
-  #take({ type, object, version, endsInitial }: WatchEvent): void {
+  #takeLine(line: Buffer): void {
     const { objects, onHeard } = this.#parts;
     onHeard(objects.resource.kind);
+    const slim = slimLine(line, objects.resource);
+    const version = slim && versionIn(slim);
+    if (this.#version !== undefined && version !== undefined && objects.knows(slim?.text as string))
+      this.#reach(version);
+    else this.#take(eventIn(line, slim), slim?.text);
+  }
+
+  #take({ type, object, version, endsInitial }: WatchEvent, text: string | undefined): void {
+    const { objects } = this.#parts;
     if (type === 'DELETED') objects.remove(object);
-    else if (type !== 'BOOKMARK') objects.put(object);
-    if (this.#version !== undefined) {
-      this.#version = version;
-      this.#quiet = false;
-      this.#proven();
-    } else if (endsInitial) {
+    else if (type !== 'BOOKMARK') objects.put(object, text);
+    if (this.#version !== undefined) this.#reach(version);
+    else if (endsInitial) {
       // Only this names the list's version: the objects bear those of their own last changes, in no order.
       objects.endList();
       this.#version = version;
       this.#listed();
       this.#watching();
     }
+  }
+
+  #reach(version: string): void {
+    this.#version = version;
+    this.#quiet = false;
+    this.#proven();
   }
 
   #listed(): void {

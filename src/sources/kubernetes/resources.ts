@@ -27,7 +27,7 @@ const POD: Shape = {
         name: 'all',
         namespace: 'all',
         labels: 'all',
-        resourceVersion: 'all',
+        resourceVersion: 'aside',
         uid: 'all',
       },
     },

@@ -4,11 +4,14 @@
  * brackets go. What is not plain to this is left to a whole parse.
  */
 
-/** What is kept of a value: all of it, some fields of an object, or of each element of a list the same. */
-export type Shape = 'all' | { readonly fields: Readonly<Record<string, Shape>> } | { readonly each: Shape };
+/**
+ * What is kept of a value: all of it, some fields of an object, or of each element of a list the same. What is put aside is
+ * no part of the text, and comes beside it: of what changes all the time, though nothing else does.
+ */
+export type Shape = 'all' | 'aside' | { readonly fields: Readonly<Record<string, Shape>> } | { readonly each: Shape };
 
 /** A shape with its fields' names as they stand in JSON: text would have to be made of each name that is met, and looked up. */
-type Plan = 'all' | { readonly fields: readonly Field[] } | { readonly each: Plan };
+type Plan = 'all' | 'aside' | { readonly fields: readonly Field[] } | { readonly each: Plan };
 
 interface Field {
   readonly name: Uint8Array;
@@ -19,7 +22,7 @@ const plans = new WeakMap<object, Plan>();
 
 /** The shapes of this program are few, and made once. */
 function planOf(shape: Shape): Plan {
-  if (shape === 'all') return 'all';
+  if (shape === 'all' || shape === 'aside') return shape;
   const known = plans.get(shape);
   if (known !== undefined) return known;
   const plan: Plan =
@@ -34,8 +37,15 @@ const [QUOTE, BACKSLASH, COMMA, COLON] = [0x22, 0x5c, 0x2c, 0x3a];
 const [OPEN_BRACE, CLOSE_BRACE, OPEN_BRACKET, CLOSE_BRACKET] = [0x7b, 0x7d, 0x5b, 0x5d];
 const SPACE = 0x20;
 
-/** @returns JSON of the same value with what is not kept left out; undefined: it has to be parsed whole */
-export function skim(json: Buffer, shape: Shape): string | undefined {
+export interface Skimmed {
+  /** JSON of the same value with what is not kept left out. */
+  readonly text: string;
+  /** JSON of the last value that was put aside. */
+  readonly aside?: string;
+}
+
+/** @returns undefined: it has to be parsed whole */
+export function skim(json: Buffer, shape: Shape): Skimmed | undefined {
   return new Skim(json).run(planOf(shape));
 }
 
@@ -48,6 +58,7 @@ class Skim {
   #length = 0;
   /** Something was not as it is in JSON, or nothing that this understands. */
   #lost = false;
+  #aside: string | undefined;
 
   constructor(json: Buffer) {
     this.#json = json;
@@ -55,17 +66,19 @@ class Skim {
     if (room.length < json.length) room = Buffer.allocUnsafe(json.length * 2);
   }
 
-  run(plan: Plan): string | undefined {
+  run(plan: Plan): Skimmed | undefined {
     this.#value(plan);
     this.#skipSpace();
-    return this.#lost || this.#at !== this.#json.length ? undefined : room.toString('utf8', 0, this.#length);
+    if (this.#lost || this.#at !== this.#json.length) return undefined;
+    const text = room.toString('utf8', 0, this.#length);
+    return this.#aside === undefined ? { text } : { text, aside: this.#aside };
   }
 
   #value(plan: Plan): void {
     this.#skipSpace();
     const first = this.#json[this.#at];
-    if (plan !== 'all' && 'fields' in plan && first === OPEN_BRACE) this.#object(plan.fields);
-    else if (plan !== 'all' && 'each' in plan && first === OPEN_BRACKET) this.#list(plan.each);
+    if (typeof plan === 'object' && 'fields' in plan && first === OPEN_BRACE) this.#object(plan.fields);
+    else if (typeof plan === 'object' && 'each' in plan && first === OPEN_BRACKET) this.#list(plan.each);
     else {
       const from = this.#at;
       this.#skip();
@@ -87,9 +100,11 @@ class Skim {
       if (this.#json[this.#at++] !== COLON) this.#lost = true;
       if (this.#lost) return;
       const field = this.#fieldAt(from + 1, to - 1, fields);
-      if (field === undefined) {
+      if (field === undefined || field.plan === 'aside') {
         this.#skipSpace();
+        const begin = this.#at;
         this.#skip();
+        if (field !== undefined) this.#aside = this.#json.toString('utf8', begin, this.#at);
       } else {
         if (!first) this.#write(COMMA);
         first = false;

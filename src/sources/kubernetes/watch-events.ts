@@ -2,7 +2,7 @@
 import type { Query } from './api-connection.ts';
 import { ApiError, type Status, statusError } from './api-error.ts';
 import type { RawObject, Resource } from './resources.ts';
-import { type Shape, skim } from './skim.ts';
+import { type Shape, type Skimmed, skim } from './skim.ts';
 
 export interface WatchEvent {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK';
@@ -36,12 +36,27 @@ export function watchQuery({ fieldSelector }: Resource, version: string | undefi
 /** So begins a line with an object of the collection, not with what the server says itself. */
 const WITH_OBJECT = /^\{"type":"(ADDED|MODIFIED|DELETED)",/;
 
-/** @throws {ApiError} what the server says in an event of type ERROR, or code MALFORMED */
-export function eventIn(line: Buffer, { kept }: Pick<Resource, 'kept'> = {}): WatchEvent {
-  const text = kept === undefined ? undefined : slimText(line, kept);
+/** What is kept of a line with an object of the collection; the version beside it. */
+export function slimLine(line: Buffer, { kept }: Pick<Resource, 'kept'>): Skimmed | undefined {
+  if (kept === undefined || !WITH_OBJECT.test(line.toString('latin1', 0, 24))) return undefined;
+  return skim(line, eventShapeOf(kept));
+}
+
+/** As far as it is plain to see. */
+export function versionIn({ aside = '' }: Skimmed): string | undefined {
+  return /^"([^"\\]+)"$/.exec(aside)?.[1];
+}
+
+/**
+ * @param slim what is kept of the line; absent: all of it
+ * @throws {ApiError} what the server says in an event of type ERROR, or code MALFORMED
+ */
+export function eventIn(line: Buffer, slim?: Skimmed): WatchEvent {
   let value: unknown;
+  let aside: unknown;
   try {
-    value = JSON.parse(text ?? line.toString('utf8'));
+    value = JSON.parse(slim?.text ?? line.toString('utf8'));
+    aside = slim?.aside && JSON.parse(slim.aside);
   } catch (cause) {
     throw new ApiError('MALFORMED', `a line that is no JSON: ${beginningOf(line)}`, { cause });
   }
@@ -50,7 +65,7 @@ export function eventIn(line: Buffer, { kept }: Pick<Resource, 'kept'> = {}): Wa
     throw new ApiError('MALFORMED', `a line that is no event: ${beginningOf(line)}`);
   }
   if (type === 'ERROR') throw statusError(Number(object.code) || 500, object);
-  const version = object.metadata?.resourceVersion;
+  const version = aside ?? object.metadata?.resourceVersion;
   if (!TYPES.includes(type) || typeof version !== 'string' || version === '') {
     throw new ApiError('MALFORMED', `an event ${JSON.stringify(type)} of version ${JSON.stringify(version)}`);
   }
@@ -62,15 +77,10 @@ export function eventIn(line: Buffer, { kept }: Pick<Resource, 'kept'> = {}): Wa
   };
 }
 
-function slimText(line: Buffer, kept: Shape): string | undefined {
-  if (!WITH_OBJECT.test(line.toString('latin1', 0, 24))) return undefined;
-  return skim(line, eventShapeOf(kept));
-}
-
-const eventShapes = new WeakMap<Exclude<Shape, 'all'>, Shape>();
+const eventShapes = new WeakMap<Exclude<Shape, string>, Shape>();
 
 function eventShapeOf(kept: Shape): Shape {
-  if (kept === 'all') return 'all';
+  if (typeof kept === 'string') return kept;
   const known = eventShapes.get(kept) ?? { fields: { type: 'all', object: kept } };
   eventShapes.set(kept, known);
   return known;

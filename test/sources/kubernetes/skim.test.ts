@@ -9,7 +9,7 @@ const shape: Shape = { fields: { a: 'all', b: { fields: { c: 'all' } }, d: { eac
 
 /** What `skim` is to leave, of the value itself. */
 function kept(value: unknown, of: Shape): unknown {
-  if (of === 'all' || typeof value !== 'object' || value === null) return value;
+  if (typeof of === 'string' || typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return 'each' in of ? value.map((one) => kept(one, of.each)) : value;
   if (!('fields' in of)) return value;
   const fields = Object.entries(value).flatMap(([key, one]) => {
@@ -37,7 +37,7 @@ const { value } = fc.letrec((tie) => ({
 test('what is kept is what the whole value has there, whatever the rest is', () => {
   fc.assert(
     fc.property(value, fc.constantFrom(undefined, 1, '\t'), (whole, indent) => {
-      const left = skim(Buffer.from(JSON.stringify(whole, undefined, indent)), shape);
+      const left = skim(Buffer.from(JSON.stringify(whole, undefined, indent)), shape)?.text;
       // One with escapes in a name is left to a whole parse.
       fc.pre(left !== undefined);
       expect(JSON.parse(left as string)).toEqual(JSON.parse(JSON.stringify(kept(whole, shape))));
@@ -54,19 +54,27 @@ test('what is cut off anywhere is not taken for whole', () => {
     d: [{ a: true, e: 'é' }],
   });
   for (let length = 0; length < whole.length; length++) {
-    const left = skim(Buffer.from(whole.slice(0, length)), shape);
+    const left = skim(Buffer.from(whole.slice(0, length)), shape)?.text;
     if (left !== undefined) expect(() => JSON.parse(left)).toThrow();
   }
-  expect(JSON.parse(skim(Buffer.from(whole), shape) as string)).toEqual(kept(JSON.parse(whole), shape));
+  expect(JSON.parse(skim(Buffer.from(whole), shape)?.text as string)).toEqual(kept(JSON.parse(whole), shape));
 });
 
 test.each(['{"a":1}}', '{"a":1} x', '{"a" 1}', '{a:1}', '{"a":1,}', '[1 2]', '{"\\u0061":1}', '', ' '])(
   'what is not plain is left to a whole parse: %s',
   (text) => {
-    const left = skim(Buffer.from(text), shape);
+    const left = skim(Buffer.from(text), shape)?.text;
     if (left !== undefined) expect(() => JSON.parse(left)).toThrow();
   },
 );
+
+test('what is put aside is no part of the text', () => {
+  const aside: Shape = { fields: { a: 'aside', b: { fields: { c: 'aside' } }, d: 'all' } };
+  const skimmed = (value: object) => skim(Buffer.from(JSON.stringify(value)), aside);
+  expect(skimmed({ a: 'x"y', d: 1 })).toEqual({ text: '{"d":1}', aside: '"x\\"y"' });
+  expect(skimmed({ b: { c: [1] }, d: 1 })).toEqual({ text: '{"b":{},"d":1}', aside: '[1]' });
+  expect(skimmed({ d: 1 })).toEqual({ text: '{"d":1}' });
+});
 
 test('of a pod everything is kept that is looked at', () => {
   const resource = resourcesFor('node').find(({ kind }) => kind === 'Pod');
@@ -76,7 +84,7 @@ test('of a pod everything is kept that is looked at', () => {
   const more = { ...pod, spec: { ...(pod.spec as object), hostNetwork: true, initContainers: [sidecar] } };
   for (const one of [pod, more]) {
     const text = JSON.stringify(one);
-    const left = skim(Buffer.from(text), resource?.kept as Shape) as string;
+    const left = skim(Buffer.from(text), resource?.kept as Shape)?.text as string;
     expect(left.length).toBeLessThan(text.length / 3);
     const { owner: _, ...parsed } = parseObject(one).parsed as { owner?: string };
     expect(parseObject(JSON.parse(left))).toEqual({ parsed, warnings: [] });

@@ -1,0 +1,95 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { ClusterEvent, ObjectKey } from '../../../src/model/cluster.ts';
+import { Interning } from '../../../src/sources/kubernetes/interning.ts';
+import { KnownObjects } from '../../../src/sources/kubernetes/known-objects.ts';
+import { Repeats } from '../../../src/sources/kubernetes/repeats.ts';
+import { type Resource, resourcesFor } from '../../../src/sources/kubernetes/resources.ts';
+import { eventIn, slimLine } from '../../../src/sources/kubernetes/watch-events.ts';
+import { ApiServer } from '../../support/api-server/api-server.ts';
+import { Follower } from './follower.ts';
+import { pod, smallCluster } from './objects.ts';
+
+const resource = resourcesFor('node1').find(({ kind }) => kind === 'Pod') as Resource;
+
+function known(): { objects: KnownObjects; events: ClusterEvent[] } {
+  const events: ClusterEvent[] = [];
+  const onEvents = (more: readonly ClusterEvent[]) => events.push(...more);
+  const objects = new KnownObjects({ resource, interning: new Interning(), onEvents, onWarnings: () => {} });
+  return { objects, events };
+}
+
+const step = fc.record({
+  what: fc.constantFrom('MODIFIED', 'MODIFIED', 'MODIFIED', 'ADDED', 'DELETED', 'list'),
+  name: fc.constantFrom('a', 'b'),
+  address: fc.constantFrom('10.0.0.1', '10.0.0.2', 'not one', undefined),
+  beat: fc.nat(2),
+});
+
+describe('lines that repeat', () => {
+  it('are left out without a difference, whatever comes between', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+        const whole = known();
+        const quick = known();
+        let left = 0;
+        for (const [version, { what, name, address, beat }] of steps.entries()) {
+          const object = pod('shop', name, { ...(address !== undefined && { address }), beat });
+          if (what === 'list') {
+            for (const { objects } of [whole, quick]) {
+              objects.beginList();
+              objects.put(object);
+              objects.endList();
+            }
+            continue;
+          }
+          const metadata = { ...object.metadata, resourceVersion: `${version}` };
+          const line = Buffer.from(JSON.stringify({ type: what, object: { ...object, metadata } }));
+          const slim = slimLine(line, resource);
+          const event = eventIn(line, slim);
+          expect(event.version).toBe(`${version}`);
+          if (slim !== undefined && quick.objects.knows(slim.text)) left++;
+          else if (what === 'DELETED') quick.objects.remove(event.object);
+          else quick.objects.put(event.object, slim?.text);
+          if (what === 'DELETED') whole.objects.remove(event.object);
+          else whole.objects.put(event.object);
+          expect(quick.events).toEqual(whole.events);
+          expect(quick.objects.warnings()).toEqual(whole.objects.warnings());
+        }
+        fc.pre(left > 0);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('are heard all the same: a watch is resumed behind them', async () => {
+    await using server = await ApiServer.listen();
+    server.put(...smallCluster());
+    using follower = new Follower(server);
+    await follower.synced();
+    const before = follower.changes.length;
+    for (let beat = 1; beat <= 5; beat++) server.put(pod('shop', 'web-1', { beat }));
+    server.put(pod('shop', 'web-1', { address: '10.244.0.9' }), pod('shop', 'web-1'), pod('shop', 'web-2'));
+    // A last line that says nothing new.
+    server.put(pod('shop', 'web-2', { beat: 1 }));
+    const version = server.storage.version;
+    await follower.until(({ objects }) => objects.has('Pod shop/web-2'));
+    const events = follower.changes.slice(before).flatMap((change) => change.events);
+    expect(
+      events.map((event) => (event.type === 'upsert' && 'addresses' in event.object ? event.object.addresses : event)),
+    ).toEqual([[], ['10.244.0.9'], [], []]);
+    const reopened = server.request(({ resource, verb }) => resource === 'pods' && verb === 'watch');
+    for (const watch of server.watches('pods')) watch.end();
+    expect((await reopened).query.resourceVersion).toBe(`${version}`);
+  });
+
+  it('are remembered of the objects of late', () => {
+    const repeats = new Repeats();
+    const text = (i: number) => `text ${i}`;
+    for (let i = 0; i < 5000; i++) repeats.note(`shop/${i}` as ObjectKey, text(i));
+    expect(repeats.has(text(4999))).toBe(true);
+    expect(repeats.has(text(0))).toBe(false);
+    repeats.note('shop/4999' as ObjectKey, undefined);
+    expect(repeats.has(text(4999))).toBe(false);
+  });
+});
