@@ -9,7 +9,7 @@ export type FieldValue = number | bigint | Uint8Array;
 /** A record of a struct with the fields F. */
 export type StructRecord<F extends string> = Readonly<Record<F, FieldValue>>;
 
-const MACHINE_IS_LITTLE = endianness() === 'LE';
+export const MACHINE_IS_LITTLE = endianness() === 'LE';
 
 export class StructCodec<F extends string = string> {
   readonly name: string;
@@ -26,9 +26,13 @@ export class StructCodec<F extends string = string> {
   /** @throws RangeError when bytes do not have exactly the field's length */
   encode(record: StructRecord<F>): Uint8Array {
     const bytes = new Uint8Array(this.size);
-    const view = new DataView(bytes.buffer);
-    for (const member of this.#members) write(view, member, record[member.name as F]);
+    this.write(record, new DataView(bytes.buffer), 0);
     return bytes;
+  }
+
+  /** Puts the record's bytes at a place of which all bytes are zero. @throws RangeError as `encode` does */
+  write(record: StructRecord<F>, into: DataView, at: number): void {
+    for (const member of this.#members) write(into, at + member.offset, member, record[member.name as F]);
   }
 
   decode(bytes: Uint8Array): Record<F, FieldValue> {
@@ -44,19 +48,19 @@ function isBytes(member: Member): boolean {
   return member.kind === 'array' || member.kind === 'struct' || (member.bigEndian && member.size >= 4);
 }
 
-function write(view: DataView, member: Member, value: FieldValue): void {
+function write(view: DataView, at: number, member: Member, value: FieldValue): void {
   if (value instanceof Uint8Array) {
     if (value.length !== member.size) {
       throw new RangeError(`${member.name}: ${value.length} bytes for a field of ${member.size}`);
     }
-    new Uint8Array(view.buffer).set(value, member.offset);
+    new Uint8Array(view.buffer, view.byteOffset).set(value, at);
     return;
   }
   const little = MACHINE_IS_LITTLE && !member.bigEndian;
-  if (member.size === 1) view.setUint8(member.offset, Number(value));
-  else if (member.size === 2) view.setUint16(member.offset, Number(value), little);
-  else if (member.size === 4) view.setUint32(member.offset, Number(value), little);
-  else if (member.size === 8) view.setBigUint64(member.offset, BigInt(value), little);
+  if (member.size === 1) view.setUint8(at, Number(value));
+  else if (member.size === 2) view.setUint16(at, Number(value), little);
+  else if (member.size === 4) view.setUint32(at, Number(value), little);
+  else if (member.size === 8) view.setBigUint64(at, BigInt(value), little);
   else throw new RangeError(`${member.name}: a number for a field of ${member.size} bytes`);
 }
 

@@ -18,12 +18,14 @@ export interface TableCodec<K, V> {
    * `pool`: an array in which nobody looks at what is not wanted; it is left as it is.
    */
   readonly kind: 'hash' | 'array' | 'pool';
-  encodeKey(key: K): Uint8Array;
+  /** Bytes. */
+  readonly keySize: number;
+  readonly valueSize: number;
+  /** Puts the bytes at a place of which all bytes are zero. */
+  writeKey(key: K, into: DataView, at: number): void;
   decodeKey(bytes: Uint8Array): K;
-  encodeValue(value: V): Uint8Array;
+  writeValue(value: V, into: DataView, at: number): void;
   decodeValue(bytes: Uint8Array): V;
-  /** What an array holds where nothing was written. */
-  zero(): Uint8Array;
   same(a: V, b: V): boolean;
 }
 

@@ -1,6 +1,7 @@
 /** All maps of the two copies with the keys and values that user space thinks in; bytes are made after the object's layout. */
 import { type Address, addressBytes, addressOf, type Family, type Prefix, splitPrefix } from '../../model/address.ts';
 import type { Abi } from './abi.ts';
+import { MACHINE_IS_LITTLE } from './struct-codec.ts';
 import { Table, type TableCodec } from './table.ts';
 
 export interface IpcacheEntry {
@@ -74,16 +75,23 @@ export function makeTables(abi: Abi) {
   };
 }
 
+/** Keys of array maps, in the machine's byte order. */
+const INDEX = {
+  keySize: 4,
+  writeKey: (key: number, into: DataView, at: number) => into.setUint32(at, key, MACHINE_IS_LITTLE),
+  decodeKey: u32Of,
+} as const;
+
 const PENDING = { open: 'PENDING_OPEN', closed: 'PENDING_CLOSED' } as const;
 
 function settingsCodec({ codecs, numbers }: Abi): TableCodec<number, Settings> {
   return {
     name: 'settings',
     kind: 'array',
-    encodeKey: u32Bytes,
-    decodeKey: u32Of,
-    encodeValue: ({ pending, judgeOwnNode }) =>
-      codecs.settings.encode({ pending: numbers[PENDING[pending]], judge_own_node: judgeOwnNode ? 1 : 0 }),
+    ...INDEX,
+    valueSize: codecs.settings.size,
+    writeValue: ({ pending, judgeOwnNode }, into, at) =>
+      codecs.settings.write({ pending: numbers[PENDING[pending]], judge_own_node: judgeOwnNode ? 1 : 0 }, into, at),
     decodeValue: (bytes) => {
       const record = codecs.settings.decode(bytes);
       return {
@@ -91,7 +99,6 @@ function settingsCodec({ codecs, numbers }: Abi): TableCodec<number, Settings> {
         judgeOwnNode: record.judge_own_node !== 0,
       };
     },
-    zero: () => new Uint8Array(codecs.settings.size),
     same: (a, b) => a.pending === b.pending && a.judgeOwnNode === b.judgeOwnNode,
   };
 }
@@ -100,9 +107,10 @@ function slotsCodec({ codecs, numbers }: Abi, name: 'slots' | 'slots_beyond'): T
   return {
     name,
     kind: name === 'slots' ? 'array' : 'hash',
-    encodeKey: u32Bytes,
-    decodeKey: u32Of,
-    encodeValue: ({ slot, pending }) => codecs.slot.encode({ slot, pending: numbers[PENDING[pending]] }),
+    ...INDEX,
+    valueSize: codecs.slot.size,
+    writeValue: ({ slot, pending }, into, at) =>
+      codecs.slot.write({ slot, pending: numbers[PENDING[pending]] }, into, at),
     decodeValue: (bytes) => {
       const record = codecs.slot.decode(bytes);
       return {
@@ -110,7 +118,6 @@ function slotsCodec({ codecs, numbers }: Abi, name: 'slots' | 'slots_beyond'): T
         pending: record.pending === numbers.PENDING_CLOSED ? 'closed' : 'open',
       };
     },
-    zero: () => new Uint8Array(codecs.slot.size),
     same: (a, b) => a.slot === b.slot && a.pending === b.pending,
   };
 }
@@ -125,10 +132,10 @@ function endpointsCodec({ codecs, numbers }: Abi): TableCodec<number, EndpointRe
   return {
     name: 'endpoints',
     kind: 'array',
-    encodeKey: u32Bytes,
-    decodeKey: u32Of,
-    encodeValue: (endpoint) =>
-      codecs.endpoint.encode({
+    ...INDEX,
+    valueSize: codecs.endpoint.size,
+    writeValue: (endpoint, into, at) => {
+      const record = {
         ifindex: endpoint.ifindex,
         flags: fields.reduce((flags, field) => flags | (endpoint[field] === undefined ? 0 : flagOf[field]), 0),
         ingress_ruleset: endpoint.ingress,
@@ -138,7 +145,9 @@ function endpointsCodec({ codecs, numbers }: Abi): TableCodec<number, EndpointRe
         address4: bytesOr(endpoint.address4, 4),
         address6: bytesOr(endpoint.address6, 16),
         link_local6: bytesOr(endpoint.linkLocal6, 16),
-      }),
+      };
+      codecs.endpoint.write(record, into, at);
+    },
     decodeValue: (bytes) => {
       const record = codecs.endpoint.decode(bytes);
       const has = (flag: number): boolean => (Number(record.flags) & flag) !== 0;
@@ -153,7 +162,6 @@ function endpointsCodec({ codecs, numbers }: Abi): TableCodec<number, EndpointRe
         egress: Number(record.egress_ruleset),
       };
     },
-    zero: () => new Uint8Array(codecs.endpoint.size),
     same: (a, b) =>
       a.ifindex === b.ifindex &&
       a.ingress === b.ingress &&
@@ -169,15 +177,16 @@ function ipcacheCodec({ codecs, numbers }: Abi, family: Family): TableCodec<Addr
   return {
     name: `ipcache${family}`,
     kind: 'hash',
-    encodeKey: (address) => key.encode({ address: addressBytes(address) }),
+    keySize: key.size,
+    writeKey: (address, into, at) => key.write({ address: addressBytes(address) }, into, at),
     decodeKey: (bytes) => addressOf(key.decode(bytes).address as Uint8Array),
-    encodeValue: ({ identity, ownNode }) =>
-      codecs.ipcache_entry.encode({ identity, flags: ownNode ? numbers.ADDRESS_OWN_NODE : 0 }),
+    valueSize: codecs.ipcache_entry.size,
+    writeValue: ({ identity, ownNode }, into, at) =>
+      codecs.ipcache_entry.write({ identity, flags: ownNode ? numbers.ADDRESS_OWN_NODE : 0 }, into, at),
     decodeValue: (bytes) => {
       const record = codecs.ipcache_entry.decode(bytes);
       return { identity: Number(record.identity), ownNode: record.flags === numbers.ADDRESS_OWN_NODE };
     },
-    zero: () => new Uint8Array(codecs.ipcache_entry.size),
     same: (a, b) => a.identity === b.identity && a.ownNode === b.ownNode,
   };
 }
@@ -187,17 +196,18 @@ function cidrsCodec({ codecs }: Abi, family: Family): TableCodec<Prefix, number>
   return {
     name: `cidrs${family}`,
     kind: 'hash',
-    encodeKey: (prefix) => {
+    keySize: key.size,
+    writeKey: (prefix, into, at) => {
       const { address, length } = splitPrefix(prefix);
-      return key.encode({ length, address: addressBytes(address) });
+      key.write({ length, address: addressBytes(address) }, into, at);
     },
     decodeKey: (bytes) => {
       const record = key.decode(bytes);
       return `${addressOf(record.address as Uint8Array)}/${record.length}` as Prefix;
     },
-    encodeValue: (identity) => codecs.cidr_entry.encode({ identity }),
+    valueSize: codecs.cidr_entry.size,
+    writeValue: (identity, into, at) => codecs.cidr_entry.write({ identity }, into, at),
     decodeValue: (bytes) => Number(codecs.cidr_entry.decode(bytes).identity),
-    zero: () => new Uint8Array(codecs.cidr_entry.size),
     same: (a, b) => a === b,
   };
 }
@@ -206,17 +216,18 @@ function policyCodec({ codecs }: Abi): TableCodec<PolicyKey, Extent> {
   return {
     name: 'policy',
     kind: 'hash',
-    encodeKey: (key) => codecs.policy_key.encode(splitPolicyKey(key)),
+    keySize: codecs.policy_key.size,
+    writeKey: (key, into, at) => codecs.policy_key.write(splitPolicyKey(key), into, at),
     decodeKey: (bytes) => {
       const { ruleset, identity } = codecs.policy_key.decode(bytes);
       return policyKey(Number(ruleset), Number(identity));
     },
-    encodeValue: ({ first, count }) => codecs.policy_entry.encode({ first, count }),
+    valueSize: codecs.policy_entry.size,
+    writeValue: ({ first, count }, into, at) => codecs.policy_entry.write({ first, count }, into, at),
     decodeValue: (bytes) => {
       const { first, count } = codecs.policy_entry.decode(bytes);
       return { first: Number(first), count: Number(count) };
     },
-    zero: () => new Uint8Array(codecs.policy_entry.size),
     same: (a, b) => a.first === b.first && a.count === b.count,
   };
 }
@@ -225,19 +236,18 @@ function portsCodec({ codecs, numbers }: Abi): TableCodec<number, AdmittedRange>
   return {
     name: 'ports',
     kind: 'pool',
-    encodeKey: u32Bytes,
-    decodeKey: u32Of,
-    encodeValue: (range) => codecs.port_range.encode({ ...range, verdict: numbers.VERDICT_ALLOW }),
+    ...INDEX,
+    valueSize: codecs.port_range.size,
+    writeValue: (range, into, at) => codecs.port_range.write({ ...range, verdict: numbers.VERDICT_ALLOW }, into, at),
     decodeValue: (bytes) => {
       const { protocol, from, to, rule } = codecs.port_range.decode(bytes);
       return { protocol: Number(protocol), from: Number(from), to: Number(to), rule: Number(rule) };
     },
-    zero: () => new Uint8Array(codecs.port_range.size),
     same: (a, b) => a.rule === b.rule && a.from === b.from && a.to === b.to && a.protocol === b.protocol,
   };
 }
 
-/** Keys of array maps, in the machine's byte order. */
+/** As a key of an array map. */
 export function u32Bytes(value: number): Uint8Array {
   return new Uint8Array(Uint32Array.of(value).buffer);
 }

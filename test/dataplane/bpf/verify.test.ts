@@ -3,6 +3,7 @@ import { unlinkSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { BpfDataplane } from '../../../src/dataplane/bpf/bpf-dataplane.ts';
+import { encodeKeys, encodeWanted } from '../../../src/dataplane/bpf/copies.ts';
 import type { OpenedBpfDataplane } from '../../../src/dataplane/bpf/open.ts';
 import type { Table } from '../../../src/dataplane/bpf/table.ts';
 import {
@@ -99,10 +100,12 @@ describeAsRoot('maps of this kernel', () => {
 
   /** Writes into the copy in force, as nobody should. */
   function write<N extends keyof Tables>(name: N, key: TableKey<N>, value: TableValue<N> | undefined): void {
-    const { codec } = makeTables(abiFromHeader())[name] as unknown as Table<TableKey<N>, TableValue<N>>;
+    const table = makeTables(abiFromHeader())[name] as unknown as Table<TableKey<N>, TableValue<N>>;
     const map = dataplane.object.map(`${name}_${dataplane.generation % 2n === 0n ? 'left' : 'right'}`);
-    if (value === undefined) map.delete(codec.encodeKey(key));
-    else map.set(codec.encodeKey(key), codec.encodeValue(value));
+    if (value !== undefined) table.set(key, value);
+    const bytes = encodeKeys(table, [key]);
+    if (value === undefined) map.delete(bytes);
+    else map.set(bytes, encodeWanted(table, [key]));
   }
 
   test('are all looked at, and every entry that is not as the state says is named by what it is for', async () => {
@@ -193,10 +196,11 @@ describeAsRoot('maps of this kernel', () => {
   });
 
   function restore(tables: Tables): void {
-    for (const { codec, wanted } of Object.values(tables) as Table<unknown, unknown>[]) {
+    for (const table of Object.values(tables) as Table<unknown, unknown>[]) {
+      const { codec, wanted } = table;
       const map = dataplane.object.map(`${codec.name}_${dataplane.generation % 2n === 0n ? 'left' : 'right'}`);
       if (codec.kind === 'hash') for (const key of map.keys()) map.delete(key);
-      for (const [key, value] of wanted) map.set(codec.encodeKey(key), codec.encodeValue(value));
+      for (const key of wanted.keys()) map.set(encodeKeys(table, [key]), encodeWanted(table, [key]));
     }
   }
 
