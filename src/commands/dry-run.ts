@@ -6,6 +6,7 @@ import { DryRun, type DryRunReport, type RulesetDifference } from '../dataplane/
 import { IpsetDryRun, type IpsetDryRunReport, type PlaceDifference } from '../dataplane/ipset/dry-run.ts';
 import { NFLOG_GROUP } from '../dataplane/ipset/ipset-dataplane.ts';
 import type { DataplaneChoice } from '../dataplane/select.ts';
+import { explainRefusal } from '../privilege.ts';
 import type { EventsChoice } from './open-dataplane.ts';
 import { BPF_OBJECT } from './options.ts';
 import { writeOutput } from './output.ts';
@@ -25,10 +26,7 @@ export async function dryRun(options: DryRunOptions, signal: AbortSignal): Promi
   // That a state is in force, and the like, is not so.
   parts.log.level = 'warn';
   const nflog = events === 'none' ? {} : { nflogGroup: NFLOG_GROUP };
-  const dataplane =
-    choice === 'ipset'
-      ? await IpsetDryRun.open({ setSysctls, ...nflog })
-      : new DryRun({ path: BPF_OBJECT, directory: pinDir });
+  const dataplane = choice === 'ipset' ? await IpsetDryRun.open({ setSysctls, ...nflog }) : openBpfDryRun(pinDir);
   const agent = new Agent({ ...parts, dataplane });
   const stopped = new Promise<undefined>((resolve) => signal.addEventListener('abort', () => resolve(undefined)));
   await agent.start();
@@ -37,6 +35,15 @@ export async function dryRun(options: DryRunOptions, signal: AbortSignal): Promi
     if (report !== undefined) await writeOutput(['places' in report ? ipsetText(report) : dryRunText(report)]);
   } finally {
     await agent.close();
+  }
+}
+
+/** @throws {PrivilegeError} */
+function openBpfDryRun(directory: string): DryRun {
+  try {
+    return new DryRun({ path: BPF_OBJECT, directory });
+  } catch (error) {
+    throw explainRefusal(error);
   }
 }
 

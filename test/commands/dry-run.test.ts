@@ -1,8 +1,14 @@
 /** What `selvedge agent --dry-run` prints: in the names of the API, and no name where there is none. */
+import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
+import { runSync } from '../../src/child-process.ts';
 import { dryRunText } from '../../src/commands/dry-run.ts';
+import type { DryRunReport } from '../../src/dataplane/bpf/dry-run.ts';
 import { selvedge } from '../observe/command.ts';
+import { describeAsRoot, hiddenFromOthers } from '../support/privilege.ts';
 
+const fromRoot = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
+const SELVEDGE = fromRoot('bin/selvedge');
 const NOTHING = { generation: 0, maps: [], programs: [], interfaces: [], rulesets: [] };
 
 it('a first run tells of pods without an interface, and of no policy that would be gone', () => {
@@ -13,8 +19,8 @@ it('a first run tells of pods without an interface, and of no policy that would 
 });
 
 it('rows go by their policies, and those of policies that are gone are one line', () => {
-  const rulesets = [
-    { direction: 'ingress' as const, policies: ['shop/web'] as const, sets: 1, deletions: 2 },
+  const rulesets: DryRunReport['rulesets'] = [
+    { direction: 'ingress', policies: ['shop/web'], sets: 1, deletions: 2 },
     { policies: [], sets: 0, deletions: 1 },
     { policies: [], sets: 0, deletions: 4 },
   ];
@@ -38,3 +44,11 @@ it.each(['--manifests', '--kubeconfig'])(
     });
   },
 );
+
+describeAsRoot('a dry run', () => {
+  it.skipIf(hiddenFromOthers !== undefined)(`says without root what is missing [${hiddenFromOthers ?? 'run'}]`, () => {
+    const nobody = ['--reuid=65534', '--regid=65534', '--clear-groups'];
+    const dry = [SELVEDGE, 'agent', '--dry-run', '--manifests', fromRoot('examples/shop')];
+    expect(() => runSync('setpriv', [...nobody, ...dry])).toThrow('missing here: CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON');
+  });
+});
