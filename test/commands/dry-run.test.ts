@@ -4,6 +4,7 @@ import { expect, it } from 'vitest';
 import { runSync } from '../../src/child-process.ts';
 import { dryRunText } from '../../src/commands/dry-run.ts';
 import type { DryRunReport } from '../../src/dataplane/bpf/dry-run.ts';
+import type { ObjectKey } from '../../src/model/cluster.ts';
 import { selvedge } from '../observe/command.ts';
 import { describeAsRoot, hiddenFromOthers } from '../support/privilege.ts';
 
@@ -20,7 +21,7 @@ it('a first run tells of pods without an interface, and of no policy that would 
 
 it('rows go by their policies, and those of policies that are gone are one line', () => {
   const rulesets: DryRunReport['rulesets'] = [
-    { direction: 'ingress', policies: ['shop/web'], sets: 1, deletions: 2 },
+    { direction: 'ingress', policies: ['shop/web' as ObjectKey], sets: 1, deletions: 2 },
     { policies: [], sets: 0, deletions: 1 },
     { policies: [], sets: 0, deletions: 4 },
   ];
