@@ -31,7 +31,12 @@ export interface PathOptions {
   readonly object?: string;
   /** Sets of each flow table, as a power of 2. */
   readonly flowSetBits?: number;
+  /** Another one whose tables of flows this one's programs use too, as in an upgrade; its states have numbers above. */
+  readonly after?: PacketPath;
 }
+
+/** States of a test are fewer. */
+const STATES_BEFORE = 1n << 20n;
 
 export class PacketPath {
   readonly object: BpfObject;
@@ -47,8 +52,9 @@ export class PacketPath {
   #inForce = 0n;
 
   constructor(purpose: string, options: PathOptions = {}) {
-    const { rodata = {}, object = OBJECT, flowSetBits = FLOW_SET_BITS } = options;
+    const { rodata = {}, object = OBJECT, flowSetBits = FLOW_SET_BITS, after } = options;
     this.#flowSetBits = flowSetBits;
+    if (after !== undefined) this.#inForce = STATES_BEFORE;
     this.namespace = new TestNamespace(purpose, ['uplink', 'webv', 'apiv', 'dbv', 'newv']);
     this.object = BpfObject.open(object);
     this.#codecs = new Map([...this.object.layout.structs].map(([name, layout]) => [name, new StructCodec(layout)]));
@@ -67,7 +73,7 @@ export class PacketPath {
     this.seedFlows(1);
     this.#generation = this.object.map('generation').mmap();
     for (const { slot } of Object.values(ENDPOINTS)) {
-      for (const family of [4, 6] as const) this.#addTable(slot, family);
+      for (const family of [4, 6] as const) this.#addTable(slot, family, after);
     }
     this.#ring = new RingBuffer(this.object.map('events'), (record) => this.#events.push(this.decode('event', record)));
     this.#ring.unref();
@@ -236,9 +242,11 @@ export class PacketPath {
     for (const key of map.keys()) map.delete(key);
   }
 
-  #addTable(slot: number, family: 4 | 6): void {
+  #addTable(slot: number, family: 4 | 6, after: PacketPath | undefined): void {
     const valueSize = this.#codec(`flow${family}_set`).size;
-    const table = BpfMap.create({ type: 'array', keySize: 4, valueSize, maxEntries: 2 ** this.#flowSetBits });
+    const shape = { type: 'array', keySize: 4, valueSize, maxEntries: 2 ** this.#flowSetBits };
+    const shared = after?.object.map(`flows${family}`).getInner(u32Bytes(slot));
+    const table = shared ?? BpfMap.create(shape);
     this.object.map(`flows${family}`).setInner(u32Bytes(slot), table);
     this.#tables.set(`${slot} ${family}`, table);
   }
