@@ -220,7 +220,11 @@ function attempt(table: AnyTable, copy: CopyIndex, keys: readonly unknown[], wri
 export function encodeKeys<K, V>({ codec }: Table<K, V>, keys: readonly K[]): Uint8Array {
   const bytes = new Uint8Array(codec.keySize * keys.length);
   const view = new DataView(bytes.buffer);
-  for (const [i, key] of keys.entries()) codec.writeKey(key, view, i * codec.keySize);
+  let at = 0;
+  for (const key of keys) {
+    codec.writeKey(key, view, at);
+    at += codec.keySize;
+  }
   return bytes;
 }
 
@@ -228,9 +232,11 @@ export function encodeKeys<K, V>({ codec }: Table<K, V>, keys: readonly K[]): Ui
 export function encodeWanted<K, V>({ codec, wanted }: Table<K, V>, keys: readonly K[]): Uint8Array {
   const bytes = new Uint8Array(codec.valueSize * keys.length);
   const view = new DataView(bytes.buffer);
-  for (const [i, key] of keys.entries()) {
+  let at = 0;
+  for (const key of keys) {
     const value = wanted.get(key);
-    if (value !== undefined) codec.writeValue(value, view, i * codec.valueSize);
+    if (value !== undefined) codec.writeValue(value, view, at);
+    at += codec.valueSize;
   }
   return bytes;
 }
