@@ -7,9 +7,9 @@
 import type { Address, Family } from '../../model/address.ts';
 import type { RulesetId } from '../../model/compiled.ts';
 import type { Verification } from '../../model/observation.ts';
-import { type NflogPacket, NflogReader, netlink } from '../../native.ts';
+import { type NflogPacket, NflogReader } from '../../native.ts';
 import type { Applied, Dataplane, DesiredState, Hint, LinkRole, Unprotected } from '../contract.ts';
-import { missingBridgeSysctls, setBridgeSysctls } from './bridge-sysctls.ts';
+import { BridgePorts } from './bridge-ports.ts';
 import { CountSums, type RuleCount, untoldOf } from './counters.ts';
 import { DropDecoder } from './drop-events.ts';
 import { FamilyRules } from './family-rules.ts';
@@ -44,6 +44,7 @@ export class IpsetDataplane implements Dataplane {
   readonly #options: IpsetDataplaneOptions;
   readonly #families: readonly FamilyRules[];
   readonly #guard: PortGuard;
+  readonly #ports: BridgePorts;
   readonly #numbers: MarkNumbers<RulesetId>;
   readonly #drops = new DropDecoder();
   #reader: NflogReader | undefined;
@@ -53,7 +54,6 @@ export class IpsetDataplane implements Dataplane {
   #steps = 0;
   #state: DesiredState | undefined;
   #generation = 0n;
-  #unprotected: readonly Unprotected[] = [];
   #closed = false;
   /** States that wait for their turn. */
   #waiting = 0;
@@ -68,6 +68,7 @@ export class IpsetDataplane implements Dataplane {
     this.#options = options;
     this.#numbers = new MarkNumbers(field);
     this.#guard = new PortGuard(programs, nflogGroup);
+    this.#ports = new BridgePorts(programs, options.families ?? FAMILIES, options);
     this.#families = (options.families ?? FAMILIES).map((family) => {
       return new FamilyRules({ family, hooks, programs, field, ...(nflogGroup !== undefined && { nflogGroup }) });
     });
@@ -82,7 +83,7 @@ export class IpsetDataplane implements Dataplane {
 
   /** As of the last update or audit; empty when all pods are enforced. */
   get unprotected(): readonly Unprotected[] {
-    return this.#unprotected;
+    return this.#ports.unprotected;
   }
 
   /** Goes on until the first state. */
@@ -110,7 +111,7 @@ export class IpsetDataplane implements Dataplane {
   /** Before the first state nothing is known of anybody, so nothing is closed: what an agent before left goes on. */
   guard(ifindex: number, role: LinkRole = 'pod'): void {
     if (role !== 'pod' || this.#closed || this.#state?.pending !== 'closed') return;
-    const link = this.#links().find((one) => one.ifindex === ifindex);
+    const link = this.#ports.links().find((one) => one.ifindex === ifindex);
     if (link === undefined) return;
     const { name, master } = link;
     this.#inTurn(() => this.#guard.close({ name, bridged: master !== undefined })).catch((error) => {
@@ -160,7 +161,7 @@ export class IpsetDataplane implements Dataplane {
     return this.#inTurn(async () => {
       const generation = Number(this.#generation);
       if (this.#state === undefined) return { generation, compared: 0, differences: [] };
-      const { wanted, links } = this.#wanted(this.#state);
+      const [wanted, links] = [this.#wanted(this.#state), this.#guardedLinks(this.#state)];
       const parts = [
         ...(await settledAll(this.#families.map((family) => family.verify(wanted)))),
         await this.#guard.verify(links),
@@ -189,15 +190,15 @@ export class IpsetDataplane implements Dataplane {
   }
 
   async #put(state: DesiredState): Promise<number> {
-    this.#checkBridge(state);
     try {
       await settledAll(this.#families.map((family) => family.ready()));
-      const { drafts, links } = this.#draft(state);
-      // Names first: an event may come before this call is over.
-      this.#drops.follow(state);
+      const drafts = this.#draft(state);
       const written = settledAll(drafts.map(({ family, draft }) => family.write(draft)));
-      const [guards = 0] = await settledAll([this.#guard.prepare(links), written.then(() => 0)]);
-      const lines = await written;
+      // While the programs run; and names before the flip: an event may come before this call is over.
+      const guarded = this.#prepareGuard(state);
+      this.#drops.follow(state);
+      await settledAll<unknown>([written, guarded]);
+      const [lines, { links, guards }] = [await written, await guarded];
       const flips = [...lines.map(({ flip }) => flip), ...lines.flatMap(({ removals }) => removals)];
       await this.#programs.restoreSets([...lines.flatMap(({ members }) => members), ...flips]);
       for (const { family } of drafts) family.flipped();
@@ -214,14 +215,17 @@ export class IpsetDataplane implements Dataplane {
     }
   }
 
-  /** Brings the idle sides to the state in force, and clears them of what it needs no more. What fails here the next update meets again, and tells. */
+  /**
+   * Brings the idle sides to the state in force, and clears them of what it needs no more. What fails here the next update
+   * meets again, and tells.
+   */
   async #catchUp(): Promise<void> {
     if (this.#closed || this.#state === undefined) return;
     try {
       await settledAll(this.#families.map((family) => family.ready()));
       // With the state that waits comes what may differ in it: this one may be changed already.
       if (this.#waiting > 0) return;
-      const { drafts } = this.#draft(this.#state, { clears: true });
+      const drafts = this.#draft(this.#state, { clears: true });
       const lines = await settledAll(drafts.map(({ family, draft }) => family.write(draft)));
       await this.#programs.restoreSets(lines.flatMap(({ members, removals }) => [...members, ...removals]));
     } catch (error) {
@@ -232,13 +236,21 @@ export class IpsetDataplane implements Dataplane {
 
   /** All of it in one go: an audit's state may change as soon as this waits. */
   #draft(state: DesiredState, options: { readonly clears?: boolean } = {}) {
-    const { wanted, links } = this.#wanted(state);
-    return { drafts: this.#families.map((family) => ({ family, draft: family.draft(wanted, options) })), links };
+    const wanted = this.#wanted(state);
+    return this.#families.map((family) => ({ family, draft: family.draft(wanted, options) }));
   }
 
-  #wanted(state: DesiredState): { wanted: Wanted; links: readonly GuardedLink[] } {
-    const numbers = this.#numbers.follow(state.compiled.rulesets.keys());
-    return { wanted: wantedOf(state, numbers), links: guardedLinks(state, this.#bridged()) };
+  #wanted(state: DesiredState): Wanted {
+    return wantedOf(state, this.#numbers.follow(state.compiled.rulesets.keys()));
+  }
+
+  async #prepareGuard(state: DesiredState) {
+    const links = this.#guardedLinks(state);
+    return { links, guards: await this.#guard.prepare(links) };
+  }
+
+  #guardedLinks(state: DesiredState): readonly GuardedLink[] {
+    return guardedLinks(state, this.#ports.look(state));
   }
 
   #forget(): void {
@@ -253,7 +265,7 @@ export class IpsetDataplane implements Dataplane {
 
   async #look(): Promise<string[]> {
     if (this.#closed || this.#state === undefined) return [];
-    this.#checkBridge(this.#state);
+    this.#ports.look(this.#state);
     return await this.#damages();
   }
 
@@ -265,30 +277,6 @@ export class IpsetDataplane implements Dataplane {
       }),
     );
     return [...found.flat(), ...(await this.#guard.damages())];
-  }
-
-  #checkBridge({ bindings }: DesiredState): void {
-    const bridged = this.#bridged();
-    const pods = [...bindings.values()].flatMap((binding) => {
-      return binding.kind === 'endpoint' && bridged.has(binding.link.name) ? [binding.pod] : [];
-    });
-    const families = this.#families.map(({ family }) => family);
-    const missing = this.#programs.within(() => {
-      if (this.#options.setSysctls) setBridgeSysctls(families);
-      return missingBridgeSysctls(families);
-    });
-    const reason = `packets between pods of one bridge are not judged: ${missing.join(' and ')} must be 1`;
-    const before = JSON.stringify(this.#unprotected);
-    this.#unprotected = missing.length === 0 || pods.length === 0 ? [] : [{ reason, pods }];
-    if (JSON.stringify(this.#unprotected) !== before) this.#options.onUnprotected?.(this.#unprotected);
-  }
-
-  #bridged(): ReadonlySet<string> {
-    return new Set(this.#links().flatMap(({ name, master }) => (master === undefined ? [] : [name])));
-  }
-
-  #links(): netlink.Link[] {
-    return this.#programs.within(() => netlink.links());
   }
 
   #inTurn<T>(step: () => Promise<T>): Promise<T> {

@@ -61,9 +61,16 @@ export function partChain(side: Side, rules: string): string {
   return `${CHAIN_PREFIX}${side}-P${digest(rules, 16)}`;
 }
 
+/** Those asked for lately: an id names all policies of a pod. */
+const rulesetNames = new Map<RulesetId, string>();
+const MOST_REMEMBERED = 1_000;
+
 /** Of a ruleset in names of chains and in what is logged. */
 export function rulesetName(id: RulesetId): string {
-  return digest(id, 14);
+  const name = rulesetNames.get(id) ?? digest(id, 14);
+  if (rulesetNames.size >= MOST_REMEMBERED) rulesetNames.clear();
+  rulesetNames.set(id, name);
+  return name;
 }
 
 export function setName(side: Side, family: Family, id: SetId): string {

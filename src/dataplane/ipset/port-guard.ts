@@ -19,17 +19,20 @@ export class PortGuard {
 
   /**
    * To be run before the flip: what both the old state and the new one allow. An address that moves from one interface to
-   * another is nobody's for that moment, since its packets would be judged as of the wrong pod, and what was closed
-   * stays so until there is a ruleset for it.
+   * another is nobody's for that moment, since its packets would be judged as of the wrong pod; what was closed, or strict,
+   * stays so until there is a ruleset for it, or none any more.
    */
   async prepare(wanted: readonly GuardedLink[]): Promise<number> {
     const before = this.#inForce?.links;
     if (before === undefined) return this.#put(wanted);
     const holders = new Map(before.flatMap(({ name, addresses }) => addresses.map((address) => [address, name])));
     const mayHold = (name: string) => (address: Address) => (holders.get(address) ?? name) === name;
-    const closed = new Map(before.filter(({ kind }) => kind === 'closed').map((link) => [link.name, link]));
+    const known = new Map(before.map((link) => [link.name, link]));
     const both = wanted.map((link) => {
-      return closed.get(link.name) ?? { ...link, addresses: link.addresses.filter(mayHold(link.name)) };
+      const old = known.get(link.name);
+      if (old?.kind === 'closed') return old;
+      const kind = old?.kind === 'strict' && link.kind === 'endpoint' ? 'strict' : link.kind;
+      return { ...link, kind, addresses: link.addresses.filter(mayHold(link.name)) };
     });
     const names = new Set(wanted.map(({ name }) => name));
     return this.#put([...both, ...before.filter(({ name }) => !names.has(name))]);

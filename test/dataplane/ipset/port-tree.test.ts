@@ -98,7 +98,8 @@ describe('a ruleset with many rules', () => {
             const { text } = walk(chains, packet, way);
             const wanted = firstOf(ruleset, packet);
             if (wanted === undefined) expect(text).toMatch(/-j DROP$/);
-            else expect(text).toContain(`"${wanted}" -j RETURN`);
+            // What answers is not counted, so it does not say whose rule it is.
+            else expect(text).toMatch(way === 'reply' ? /-j RETURN$/ : new RegExp(`"${wanted}" -j RETURN$`));
           }
         },
       ),

@@ -29,7 +29,8 @@ function ruleset(direction: 'ingress' | 'egress', ...rules: Omit<CompiledRule, '
 function admissions(of: Ruleset, sets: readonly IpSet[], way: 'request' | 'reply' = 'request', family: 4 | 6 = 4) {
   const chains = rulesetChains(of, new Map(sets.map((set) => [set.id, set])), { side: 'L', family, way });
   const rules = [...chains.values()].flat();
-  return rules.filter(({ text }) => /ingress|egress/.test(text)).map(({ text }) => text.replace(/ ?-m comment .*/, ''));
+  const own = rules.filter(({ text }) => / ?-j RETURN$/.test(text) && !/-m bpf |-p (ipv6-)?icmp /.test(text));
+  return own.map(({ text }) => text.replace(/ ?(-m comment .*)?-j RETURN$/, ''));
 }
 
 describe('a rule', () => {
