@@ -115,7 +115,7 @@ describeAsRoot('the agents of a lab', () => {
     agents = new Agents({ manifests: [folder], pinDir, script, onLost: told.resolve });
     await agents.follow(lab.interfaces());
     await agents.settled(view.revision);
-    const agent = readdirSync('/proc').find((name) => /^\d+$/.test(name) && commandOf(name).includes(pinDir));
+    const agent = readdirSync('/proc').find((name) => /^\d+$/.test(name) && commandOf(name).includes(`${pinDir}/`));
     process.kill(Number(agent), 'SIGKILL');
     expect(await told.promise).toBe(
       'the agent of node1 was ended by SIGKILL; what it put in force stays; started again',

@@ -57,7 +57,7 @@ function follow(...args: readonly string[]) {
   };
 }
 
-function tracesOf({ pid }: RunningCommand): unknown {
+function tracesOf({ pid }: RunningCommand) {
   const own = (lab: string | undefined) => lab !== undefined && Number.parseInt(lab, 10) === pid;
   return { labs: knownLabs().filter(own), namespaces: listNamespaces().filter((name) => own(labOf(name))) };
 }
@@ -140,7 +140,7 @@ describeAsRoot('selvedge lab', () => {
     copy('cluster.yaml', 'policies/1-default-deny.yaml');
     const { command, said } = follow();
     expect(await said(/reached/)).toMatch(/outside +✗ ✗ ✗ ✓ ✓ ✗ ✗/);
-    expect(listNamespaces().filter((name) => name.startsWith(`slv-${command.pid}`))).toHaveLength(4 + 6);
+    expect(tracesOf(command).namespaces).toHaveLength(4 + 6);
     const changed = said(/\* .* now reached/);
     copy('policies/5-customers-to-web.yaml');
     expect(await changed).toMatch(/outside +✗ ✗ ✗ ✓ ✓ ✓\*✓\*/);

@@ -5,7 +5,7 @@ import { afterEach, expect, it } from 'vitest';
 import { type RunningCommand, run, start } from '../../src/child-process.ts';
 import { Lab } from '../../src/lab/lab.ts';
 import { claimLab, deadLabs, knownLabs, removeLab } from '../../src/lab/lab-record.ts';
-import { type LabId, labOf } from '../../src/lab/network/names.ts';
+import { type LabId, labOf, pidOf } from '../../src/lab/network/names.ts';
 import { listNamespaces } from '../../src/lab/network/network.ts';
 import { isBpffs } from '../../src/native.ts';
 import { describeAsRoot } from '../support/privilege.ts';
@@ -79,14 +79,16 @@ describeAsRoot('a lab that ends', () => {
   });
 
   it('leaves nothing when it cannot be started', async () => {
-    const before = listNamespaces().filter(
-      (name) => labOf(name) !== undefined && name.startsWith(`slv-${process.pid}`),
-    );
+    const own = () => {
+      const labs = listNamespaces().map((name) => [name, labOf(name)] as const);
+      return labs.filter(([, lab]) => lab !== undefined && pidOf(lab) === process.pid).map(([name]) => name);
+    };
+    const before = own();
     const apart = [node(1, { addresses: ['172.30.0.2' as never] }), node(2, { addresses: ['fd00::3' as never] })];
     await expect(Lab.start({ cluster: { nodes: apart, pods: [] }, backend: 'vxlan' })).rejects.toThrow(
       'no address of the same',
     );
-    expect(listNamespaces().filter((name) => name.startsWith(`slv-${process.pid}`))).toEqual(before);
+    expect(own()).toEqual(before);
   });
 
   it('is one of several of its process', async () => {
