@@ -1,4 +1,5 @@
 // Who makes room for whom in a table of flows, where a connection stands in it, and what a table does that is of no use.
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { u32Bytes } from '../../src/dataplane/bpf/tables.ts';
 import type { FlowRecord } from '../support/kernel/flow-entries.ts';
@@ -10,6 +11,8 @@ import { FAMILIES, Traffic } from './support/traffic.ts';
 const { webEgress, webIngress } = RULESET;
 const WAYS = { 4: 'FLOW4_WAYS', 6: 'FLOW6_WAYS' } as const;
 const TICKS = 1000;
+/** Digests of where a hundred connections stand, by their ports. */
+const PLACES_OF_FORM_1 = { 4: 'b3423b72', 6: 'b084a701' };
 /** What web may send to remote. */
 const PORT = 8080;
 const STATE: State = {
@@ -201,6 +204,11 @@ describeAsRoot('a table of flows', () => {
         expect(one).toHaveLength(100);
         expect(places(1)).toEqual(one);
         expect(other.filter((place) => one.includes(place)).length).toBeLessThan(10);
+      });
+
+      it('place connections as other versions do: who changes that gives FLOW_FORM another number', () => {
+        const text = places(1).sort().join();
+        expect(createHash('sha256').update(text).digest('hex').slice(0, 8)).toBe(PLACES_OF_FORM_1[family]);
       });
 
       it('spread connections evenly: neighbouring ports do not meet', () => {

@@ -166,3 +166,27 @@ test('an unknown interface is as the settings say, without a row, and one that d
   await dataplane.settled();
   expect(kernel.violations).toEqual([]);
 });
+
+test('no state gets a number under which verdicts may stand in tables that came along, and each one is of the other copy', async () => {
+  for (const [inForce, taken] of [0n, 1n, 2n, 3n].flatMap((from) =>
+    [0n, 1n, 2n, 7n, 8n, 2n ** 40n].map((at) => [from, at] as const),
+  )) {
+    const kernel = new FakeKernel();
+    kernel.generation.store(inForce);
+    kernel.generation.taken = taken;
+    const dataplane = new BpfDataplane(kernel);
+    let before = inForce;
+    for (const port of [80, 81, 82]) {
+      const { generation } = await dataplane.apply(
+        worldState({ pods: [], rules: [{ peers: 'anyone', ports: [port] }] }),
+        undefined,
+      );
+      await dataplane.settled();
+      expect(generation).toBeGreaterThan(before > taken ? before : taken);
+      expect(generation - (before > taken ? before : taken)).toBeLessThanOrEqual(2n);
+      expect((generation - before) % 2n).toBe(1n);
+      before = generation;
+    }
+    expect(kernel.violations).toEqual([]);
+  }
+});
