@@ -14,7 +14,7 @@ import { Hearing } from '../observe/hearing.ts';
 import { directorySource } from '../sources/directory/directory-source.ts';
 import { warnUnlessNamed } from '../sources/directory/named-node.ts';
 import { kubernetesSource } from '../sources/kubernetes/kubernetes-source.ts';
-import { type CniOptions, cniOptions, keepPlugin, openClaims } from './cni.ts';
+import { type CniOptions, cniOptions, keepPlugin, openClaims, requirePluginOptions } from './cni.ts';
 import { dryRun } from './dry-run.ts';
 import { type EventsChoice, openDataplane } from './open-dataplane.ts';
 import { dataplaneOption, pinDirOption, socketOption } from './options.ts';
@@ -117,6 +117,7 @@ export function agentCommand(): Command {
 }
 
 async function run(options: Options): Promise<void> {
+  requirePluginOptions(options);
   if (options.dryRun) requireInputs(options);
   const log = openLog(options.logLevel);
   using stop = stopSignal();

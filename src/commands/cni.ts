@@ -1,4 +1,5 @@
 /** `selvedge cni install|uninstall`: puts the chained CNI plugin on this node, or takes it off. */
+import { isAbsolute } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Logger } from 'pino';
 import { CniClaims } from '../cni/claims.ts';
@@ -8,6 +9,7 @@ import { install, uninstall } from '../cni/install.ts';
 import { keepInstalled } from '../cni/keep-installed.ts';
 import { briefly } from '../log.ts';
 import { socketOption } from './options.ts';
+import { UsageError } from './usage-error.ts';
 
 export interface CniOptions {
   readonly cniConfDir?: string;
@@ -45,7 +47,18 @@ export function cniOptions(): Option[] {
 
 function installOptions(options: CniOptions & { readonly socket: string }) {
   const { cniConfDir: confDir = CONF_DIR, cniBinDir: binDir, cniTimeout: timeout, socket } = options;
+  requireSocket(socket);
   return { confDir, binDir, settings: { socket, timeout, onAgentDown: options.cniOnAgentDown } };
+}
+
+/** The container runtime runs the plugin, in a folder of its own: with any other path no pod would start. @throws {UsageError} */
+function requireSocket(socket: string): void {
+  if (!isAbsolute(socket)) throw new UsageError(`--socket '${socket}': the plugin needs an absolute path to ask at`);
+}
+
+/** Before the agent begins. @throws {UsageError} */
+export function requirePluginOptions({ cniConfDir, socket }: CniOptions & { readonly socket: string }): void {
+  if (cniConfDir !== undefined) requireSocket(socket);
 }
 
 /** While it lives the plugin is put back wherever others have rewritten the list; undefined where no folder is given. */

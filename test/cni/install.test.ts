@@ -49,6 +49,8 @@ let confDir: string;
 let binDir: string;
 let file: string;
 
+const places = () => ['--cni-conf-dir', confDir, '--cni-bin-dir', binDir];
+
 beforeEach(() => {
   const folder = mkdtempSync(join(tmpdir(), 'selvedge-cni-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
@@ -188,11 +190,10 @@ it('is put back when others write the list anew, and waits for a list that is no
 });
 
 it('by command: installed, installed already, taken off; exit codes', async () => {
-  const places = ['--cni-conf-dir', confDir, '--cni-bin-dir', binDir];
   const done = await selvedge([
     'cni',
     'install',
-    ...places,
+    ...places(),
     '--cni-timeout',
     '2',
     '--cni-on-agent-down',
@@ -207,17 +208,17 @@ it('by command: installed, installed already, taken off; exit codes', async () =
     timeout: 2,
     onAgentDown: 'open',
   });
-  expect((await selvedge(['cni', 'uninstall', ...places])).stdout).toContain(file);
-  expect((await selvedge(['cni', 'uninstall', ...places])).stdout).toBe('the plugin is not installed\n');
+  expect((await selvedge(['cni', 'uninstall', ...places()])).stdout).toContain(file);
+  expect((await selvedge(['cni', 'uninstall', ...places()])).stdout).toBe('the plugin is not installed\n');
   rmSync(file);
-  const none = await selvedge(['cni', 'install', ...places]);
+  const none = await selvedge(['cni', 'install', ...places(), '--socket', '/run/a.sock']);
   expect([none.code, none.stderr]).toEqual([1, expect.stringContaining('install the CNI first')]);
-  expect((await selvedge(['cni', 'install', ...places, '--cni-timeout', 'long'])).code).toBe(2);
+  expect((await selvedge(['cni', 'install', ...places(), '--cni-timeout', 'long'])).code).toBe(2);
 });
 
 it('installers at once, while the list is written anew, end with one plugin in a whole list, and leave nothing else', async () => {
-  const places = ['--cni-conf-dir', confDir, '--cni-bin-dir', binDir];
-  const installers = Array.from({ length: 4 }, () => selvedge(['cni', 'install', ...places]));
+  const args = ['cni', 'install', ...places(), '--socket', SETTINGS.socket];
+  const installers = Array.from({ length: 4 }, () => selvedge(args));
   for (let i = 0; i < 50; i++) {
     await setImmediate();
     writeFileSync(`${file}.new`, FLANNEL.replace('cbr0', `cbr${i}`));
@@ -242,6 +243,20 @@ it('what an installer that was killed has left goes with the next, but not what 
   writeFileSync(left, '{');
   uninstall({ confDir, binDir });
   expect(readdirSync(confDir)).toEqual(['10-flannel.conflist']);
+});
+
+it.each(['', 'run/agent.sock'])('a socket that no plugin could find is refused: %j', async (socket) => {
+  for (const command of [
+    ['cni', 'install'],
+    ['agent', '--dry-run'],
+  ]) {
+    const { code, stderr } = await selvedge([...command, '--socket', socket, ...places()]);
+    expect([code, stderr]).toEqual([
+      2,
+      `selvedge: --socket '${socket}': the plugin needs an absolute path to ask at\n`,
+    ]);
+  }
+  expect(readFileSync(file, 'utf8')).toBe(FLANNEL);
 });
 
 describeAsRoot('on file systems that refuse', () => {
