@@ -6,6 +6,7 @@ import { CHECKS } from '../../src/doctor/checks.ts';
 import { formatResults } from '../../src/doctor/format-results.ts';
 import { selvedge } from '../observe/command.ts';
 import { readText } from '../project/source-files.ts';
+import { eventually } from '../support/eventually.ts';
 import { describeAsRoot, hiddenFromOthers } from '../support/privilege.ts';
 import { ExaminedNode } from './support/examined-node.ts';
 
@@ -80,7 +81,12 @@ describeAsRoot('doctor', () => {
       'ip -o link; ip -o address; tc qdisc; iptables-save; ip6tables-save; nft list ruleset; ipset list',
       'cat /proc/net/ip_tables_names; mount -t bpf | grep -v /selvedge-; ls -d /sys/fs/bpf/selvedge; ls /run/selvedge; true',
     ];
-    const list = () => node.run('sh', ['-c', `(${listing.join('; ')}) 2>&1`]).replace(/^#.*\n| tentative/gm, '');
+    const list = () => node.run('sh', ['-c', `(${listing.join('; ')}) 2>&1`]).replace(/^#.*\n/gm, '');
+    // What the kernel itself still does with new links: carriers come, and addresses are looked for twice.
+    await eventually(() => {
+      expect(node.run('ip', ['-o', 'link']).match(/ state UP /g)).toHaveLength(2);
+      expect(node.run('ip', ['-o', '-6', 'address', 'show', '-tentative']).match(/ scope link /g)).toHaveLength(2);
+    });
     const before = list();
     const found = await node.find([], { root: '/' });
     expect([...found.values()].find(({ id }) => id === 'bpf')?.status).toBe('ok');

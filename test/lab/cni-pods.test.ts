@@ -16,6 +16,7 @@ import { directorySource } from '../../src/sources/directory/directory-source.ts
 import { FedNode } from '../agent/support/fed-node.ts';
 import { manifestText, selvedge } from '../observe/command.ts';
 import { policy } from '../sources/kubernetes/objects.ts';
+import { PATIENCE } from '../support/patience.ts';
 import { describeAsRoot } from '../support/privilege.ts';
 import { askAll } from './small-cluster.ts';
 
@@ -61,7 +62,6 @@ describeAsRoot('pods that CNI plugins add and remove', () => {
       // 9081 is the node's own, which no policy is about.
       expect(verdicts).toEqual(['allow', 'allow', 'deny', 'allow', 'deny', 'allow']);
     },
-    60_000,
   );
 
   it.each([
@@ -69,62 +69,58 @@ describeAsRoot('pods that CNI plugins add and remove', () => {
     ['ipset', 'vxlan'],
     ['bpf', 'host-gw'],
     ['ipset', 'host-gw'],
-  ] as const)(
-    'are judged by %s over %s, state after state',
-    async (dataplane, backend) => {
-      const manifests = [folder];
-      const podOf = (name: string, nodeName: string) => ({
-        apiVersion: 'v1',
-        kind: 'Pod',
-        metadata: { namespace: 'shop', name, labels: { app: name.replace(/\d/, '') } },
-        spec: { nodeName, containers: [{ name: 'main', image: 'x' }] },
-      });
-      const only = policy('shop', 'api', {
-        podSelector: { matchLabels: { app: 'api' } },
-        policyTypes: ['Ingress', 'Egress'],
-        ingress: [{ from: [{ podSelector: { matchLabels: { app: 'web' } } }] }],
-        egress: [{ to: [{ podSelector: { matchLabels: { app: 'db' } } }] }],
-      });
-      const [web1, api1, db1] = [podOf('web1', 'node1'), podOf('api1', 'node2'), podOf('db1', 'node1')];
-      const states = [
-        [web1, api1, db1],
-        [web1, api1, db1, podOf('api2', 'node1'), podOf('web2', 'node2')],
-        [api1, podOf('api2', 'node1'), podOf('web2', 'node2'), podOf('db2', 'node2'), podOf('idle', 'node1')],
-        [web1, api1],
-      ];
-      const denied: number[] = [];
-      const differences: (string | undefined)[] = [];
-      const stop = new AbortController();
-      const write = (pods: readonly object[]) => writeFileSync(join(folder, 'all.yaml'), manifestText([...pods, only]));
-      write(states[0] as object[]);
-      await runLiveLab(
-        {
-          source: directorySource(manifests),
-          backend,
-          cni: true,
-          enforcer: (started) => new Agents({ manifests, dataplane, pinDir: started.mountBpffs() }),
-          onProblem: (problem) => void differences.push(problem.message),
-          onSettled: async (settled, view) => {
-            const names = view.cluster.pods.map(({ name }) => name);
-            // A change between two looks at the folder would be two states.
-            if (names.length !== states[denied.length]?.length) return;
-            const queries = askAll(names);
-            const outcomes = await settled.probeAll(queries);
-            denied.push(outcomes.filter(({ verdict }) => verdict === 'deny').length);
-            differences.push(...answerDifferences({ view, queries, outcomes, services: false }).filter(Boolean));
-            const next = states[denied.length];
-            if (next === undefined) stop.abort();
-            else write(next);
-          },
+  ] as const)('are judged by %s over %s, state after state', async (dataplane, backend) => {
+    const manifests = [folder];
+    const podOf = (name: string, nodeName: string) => ({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { namespace: 'shop', name, labels: { app: name.replace(/\d/, '') } },
+      spec: { nodeName, containers: [{ name: 'main', image: 'x' }] },
+    });
+    const only = policy('shop', 'api', {
+      podSelector: { matchLabels: { app: 'api' } },
+      policyTypes: ['Ingress', 'Egress'],
+      ingress: [{ from: [{ podSelector: { matchLabels: { app: 'web' } } }] }],
+      egress: [{ to: [{ podSelector: { matchLabels: { app: 'db' } } }] }],
+    });
+    const [web1, api1, db1] = [podOf('web1', 'node1'), podOf('api1', 'node2'), podOf('db1', 'node1')];
+    const states = [
+      [web1, api1, db1],
+      [web1, api1, db1, podOf('api2', 'node1'), podOf('web2', 'node2')],
+      [api1, podOf('api2', 'node1'), podOf('web2', 'node2'), podOf('db2', 'node2'), podOf('idle', 'node1')],
+      [web1, api1],
+    ];
+    const denied: number[] = [];
+    const differences: (string | undefined)[] = [];
+    const stop = new AbortController();
+    const write = (pods: readonly object[]) => writeFileSync(join(folder, 'all.yaml'), manifestText([...pods, only]));
+    write(states[0] as object[]);
+    await runLiveLab(
+      {
+        source: directorySource(manifests),
+        backend,
+        cni: true,
+        enforcer: (started) => new Agents({ manifests, dataplane, pinDir: started.mountBpffs() }),
+        onProblem: (problem) => void differences.push(problem.message),
+        onSettled: async (settled, view) => {
+          const names = view.cluster.pods.map(({ name }) => name);
+          // A change between two looks at the folder would be two states.
+          if (names.length !== states[denied.length]?.length) return;
+          const queries = askAll(names);
+          const outcomes = await settled.probeAll(queries);
+          denied.push(outcomes.filter(({ verdict }) => verdict === 'deny').length);
+          differences.push(...answerDifferences({ view, queries, outcomes, services: false }).filter(Boolean));
+          const next = states[denied.length];
+          if (next === undefined) stop.abort();
+          else write(next);
         },
-        stop.signal,
-      );
-      expect(differences).toEqual([]);
-      expect(denied.every((count) => count > 0)).toBe(true);
-      expect(denied).toHaveLength(states.length);
-    },
-    120_000,
-  );
+      },
+      stop.signal,
+    );
+    expect(differences).toEqual([]);
+    expect(denied.every((count) => count > 0)).toBe(true);
+    expect(denied).toHaveLength(states.length);
+  });
 
   it.each(['bpf', 'ipset'])(
     'have their first packet judged by %s with selvedge-cni behind the plugins',
@@ -177,7 +173,7 @@ describeAsRoot('pods that CNI plugins add and remove', () => {
           const { address, listener } = fed.node.pod(to);
           const fd = netns.run(sandbox.namespace, () => socket.open({ family: 4, type: 'udp' }));
           socket.send(fd, Buffer.from('first'), { address, port: 7000 });
-          const came = socket.receive(listener, to === 'web' ? 5_000 : 300);
+          const came = socket.receive(listener, to === 'web' ? PATIENCE : 300);
           socket.close(fd);
           return came?.data.toString();
         };
@@ -189,6 +185,5 @@ describeAsRoot('pods that CNI plugins add and remove', () => {
         runSync('ip', ['netns', 'del', sandbox.namespace]);
       }
     },
-    60_000,
   );
 });
