@@ -1,5 +1,5 @@
 /** `selvedge cleanup`: takes every trace of both data planes off this node. */
-import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Command } from 'commander';
 import { claimsFileOf } from '../cni/claims-file.ts';
@@ -24,10 +24,10 @@ export function cleanupCommand(): Command {
     });
 }
 
-/** What a killed agent has left, and its folder when nothing else is in there. */
+/** What a killed agent has left, and its folder when nothing else is in there. Somebody's file that has the name stays. */
 function removeSocket(socket: string): void {
   if (socket === '') return;
-  rmSync(socket, { force: true });
+  if (lstatSync(socket, { throwIfNoEntry: false })?.isSocket()) rmSync(socket);
   rmSync(claimsFileOf(socket), { force: true });
   const folder = dirname(socket);
   if (existsSync(folder) && readdirSync(folder).length === 0) rmdirSync(folder);
