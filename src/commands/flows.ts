@@ -10,6 +10,7 @@ import { socketOption } from './options.ts';
 import { watchReader } from './output.ts';
 import { stopSignal } from './stop-signal.ts';
 import { terminal } from './terminal.ts';
+import { UsageError } from './usage-error.ts';
 
 interface Options {
   readonly follow: boolean;
@@ -79,7 +80,11 @@ async function run(options: Options & Readonly<Record<keyof typeof FILTERS, stri
     if (allNodes) return await everywhere(options, parameters, { onLine, signal });
     for await (const one of followAgent<FlowLine>(socket, PATHS.flows, { parameters, signal })) await onLine(one);
   } catch (error) {
-    if (!signal.aborted) throw error;
+    if (signal.aborted) return;
+    // The agent knows what can be asked.
+    if (error instanceof AgentError && error.code === 'FLOW_QUERY')
+      throw new UsageError(error.message, { cause: error });
+    throw error;
   } finally {
     // What nobody reads would hold the process for ever.
     if (signal.aborted && process.stdout.writableNeedDrain) process.exit();
@@ -124,7 +129,8 @@ async function everywhere(
     signal,
   }).catch((error: unknown) => {
     if (!(error instanceof NoPodsError)) throw error;
-    throw new AgentError('NO_AGENTS', `${error.message} (--agent-namespace, --agent-selector)`, { cause: error });
+    const others = error.cause === undefined ? ' (--agent-namespace, --agent-selector)' : '';
+    throw new AgentError('NO_AGENTS', `${error.message}${others}`, { cause: error });
   });
   if (failed > 0) process.exitCode = 1;
 }

@@ -1,5 +1,5 @@
 // `selvedge flows --all-nodes`: found through an API server, asked by its exec.
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import type { Flow } from '../../src/api/contract.ts';
 import { selvedge } from '../observe/command.ts';
 import { type AgentPod, ExecServer } from './exec-server.ts';
@@ -103,4 +103,12 @@ it('says where it has looked when there is no agent, and no API server', async (
   const absent = await selvedge(['flows', '--all-nodes', '--kubeconfig', '/nonexistent']);
   expect(absent.code).toBe(1);
   expect(absent.stderr).toContain('/nonexistent');
+});
+
+it('says that nobody has named an API server', async () => {
+  const nowhere = { KUBECONFIG: '', HOME: '/nonexistent', KUBERNETES_SERVICE_HOST: '' };
+  for (const [name, value] of Object.entries(nowhere)) vi.stubEnv(name, value);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const { code, stderr } = await selvedge(['flows', '--all-nodes']);
+  expect([code, stderr]).toEqual([1, expect.stringMatching(/^selvedge: neither --kubeconfig nor KUBECONFIG, /)]);
 });

@@ -3,10 +3,9 @@
  * pod that cannot be asked is told of, and the others go on.
  */
 import { Writable } from 'node:stream';
+import { openKubeconfig, type Whereabouts } from './credentials.ts';
 
-export interface Everywhere {
-  readonly kubeconfig?: string;
-  readonly context?: string;
+export interface Everywhere extends Whereabouts {
   /** Of the pods. */
   readonly namespace: string;
   /** Label selector of the pods. */
@@ -29,15 +28,11 @@ export class NoPodsError extends Error {
   }
 }
 
-/** Resolves when all have ended. @returns how many could not be asked, or failed @throws {NoPodsError} */
+/** Resolves when all have ended. @returns how many could not be asked, or failed @throws {NoPodsError} @throws Error where no API server is named */
 export async function execEverywhere(everywhere: Everywhere): Promise<number> {
-  // Takes half a second to load, which nobody else has to wait for.
-  const { CoreV1Api, Exec, KubeConfig } = await import('@kubernetes/client-node');
-  const config = new KubeConfig();
-  const { kubeconfig, context, namespace, selector } = everywhere;
-  if (kubeconfig === undefined) config.loadFromDefault();
-  else config.loadFromFile(kubeconfig);
-  if (context !== undefined) config.setCurrentContext(context);
+  const { namespace, selector } = everywhere;
+  const { config } = await openKubeconfig(everywhere);
+  const { CoreV1Api, Exec } = await import('@kubernetes/client-node');
   const pods = await podsOf(config.makeApiClient(CoreV1Api), namespace, selector);
   const asked = pods.map(async ({ pod, node }) => {
     try {
