@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import { BpfMap, type BpfObject, type MapSpec } from '../../native.ts';
 import type { Abi } from './abi.ts';
 import { readTable } from './copies.ts';
-import { type EarlierFlows, tableName } from './earlier-flows.ts';
+import type { FlowPins } from './flow-pins.ts';
 import type { FlowFamily, FlowTableId, FlowTableStore, NewFlowTable } from './kernel.ts';
 import { SIDES } from './object.ts';
 import { makeTables, u32Bytes, u32Of } from './tables.ts';
@@ -16,20 +16,29 @@ export interface NativeFlowTablesParts {
   readonly generation: () => bigint;
   /** Whether the kernel lists a map of maps at once. */
   readonly lists: boolean;
-  /** Tables of other layouts' maps. */
-  readonly earlier: EarlierFlows;
+  readonly pins: FlowPins;
+  /** Tables may come along from another layout's maps. */
+  readonly upgrades: boolean;
 }
 
 export class NativeFlowTables implements FlowTableStore {
   readonly #parts: NativeFlowTablesParts;
+  /** Those that are there, or perhaps, by family and slot. */
+  readonly #known = new Map<string, FlowTableId>();
 
   constructor(parts: NativeFlowTablesParts) {
     this.#parts = parts;
   }
 
   *existing(): Generator<FlowTableId> {
-    const { lists, earlier } = this.#parts;
-    if (!lists || earlier.any) return yield* this.#ofEndpoints();
+    const { lists, upgrades } = this.#parts;
+    for (const table of lists && !upgrades ? this.#listed() : this.#ofEndpoints()) {
+      this.#known.set(nameOf(table), table);
+      yield table;
+    }
+  }
+
+  *#listed(): Generator<FlowTableId> {
     for (const family of [4, 6] as const) {
       const { count, keys } = this.#outer(family).entriesBatch();
       for (let i = 0; i < count; i++) yield { family, slot: u32Of(keys.subarray(i * 4, i * 4 + 4)) };
@@ -52,21 +61,29 @@ export class NativeFlowTables implements FlowTableStore {
   }
 
   async create(tables: readonly NewFlowTable[]): Promise<void> {
+    for (const table of tables) this.#known.set(nameOf(table), table);
     await Promise.all(byFamily(tables).map(([family, ofFamily]) => this.#createIn(family, ofFamily)));
   }
 
   async delete(tables: readonly FlowTableId[]): Promise<void> {
+    this.#parts.pins.remove(tables);
+    for (const table of tables) this.#known.delete(nameOf(table));
     const deletions = byFamily(tables).map(([family, ofFamily]) =>
       this.#outer(family).deleteInnerBatch(keysOf(ofFamily), ofFamily.length),
     );
     await Promise.all(deletions);
   }
 
+  /** Pins go that nobody asks for any more: of tables that have not come along, or of an agent that was killed. */
+  forgetOthers(): void {
+    this.#parts.pins.keep(this.#known.values());
+  }
+
   async #createIn(family: FlowFamily, wanted: readonly NewFlowTable[]): Promise<void> {
     const outer = this.#outer(family);
     const tables: BpfMap[] = [];
     try {
-      for (const one of wanted) tables.push((await this.#earlierOf(one)) ?? this.#empty(one));
+      for (const one of wanted) tables.push(this.#make(one));
       const batch = outer.setInnerBatch(keysOf(wanted), tables);
       await whenIn({ outer, slot: wanted.at(-1)?.slot as number, table: tables.at(-1) as BpfMap, batch });
     } finally {
@@ -74,17 +91,20 @@ export class NativeFlowTables implements FlowTableStore {
     }
   }
 
-  async #earlierOf(table: NewFlowTable): Promise<BpfMap | undefined> {
-    const { earlier, specs } = this.#parts;
-    if (!earlier.any) return undefined;
-    // Where each look-up takes a grace period, other work comes in between.
-    await setImmediate();
-    return earlier.tableOf(table, specs.get(table.family) as MapSpec);
-  }
-
-  #empty(table: NewFlowTable): BpfMap {
-    const { type, keySize, valueSize, maxEntries, flags } = this.#parts.specs.get(table.family) as MapSpec;
-    return BpfMap.create({ type, keySize, valueSize, maxEntries, flags, name: tableName(table) });
+  #make(table: NewFlowTable): BpfMap {
+    const { pins, specs } = this.#parts;
+    const spec = specs.get(table.family) as MapSpec;
+    const before = pins.open(table, spec);
+    if (before !== undefined) return before;
+    const { type, keySize, valueSize, maxEntries, flags } = spec;
+    const made = BpfMap.create({ type, keySize, valueSize, maxEntries, flags, name: nameOf(table) });
+    try {
+      pins.pin(table, made);
+    } catch (error) {
+      made.close();
+      throw error;
+    }
+    return made;
   }
 
   #outer(family: FlowFamily): BpfMap {
@@ -94,6 +114,10 @@ export class NativeFlowTables implements FlowTableStore {
 
 export function outerName(family: FlowFamily): string {
   return `flows${family}`;
+}
+
+function nameOf({ family, slot }: FlowTableId): string {
+  return `flows${family}_${slot}`;
 }
 
 /** Families that have any, with theirs. */

@@ -8,7 +8,7 @@ import type { Losses } from './events.ts';
 import { type NativeKernel, type NativeKernelOptions, openNativeKernel } from './kernel-native.ts';
 import { lockDirectory } from './lock.ts';
 import { BpfObservation } from './observation.ts';
-import { linksDirectory, mapDirectories, removeDirectory } from './pins.ts';
+import { flowsDirectory, linksDirectory, mapDirectories, removeDirectory } from './pins.ts';
 import { clsactFilters, pinnedLinks, removeFilter, removePinned } from './tc-places.ts';
 
 export interface OpenOptions extends BpfDataplaneOptions, NativeKernelOptions {
@@ -87,7 +87,8 @@ export async function cleanupBpfDataplane(directory: string): Promise<void> {
   try {
     for (const { path } of [...pinnedLinks(linksDirectory(directory))]) removePinned(path);
     removeFiltersOf(directory);
-    for (const path of [linksDirectory(directory), ...mapDirectories(directory)]) removeDirectory(path);
+    for (const path of [linksDirectory(directory), flowsDirectory(directory), ...mapDirectories(directory)])
+      removeDirectory(path);
     if (readdirSync(directory).length === 0) rmdirSync(directory);
   } finally {
     lock.release();

@@ -1,5 +1,6 @@
 /**
- * The directory in bpffs that outlives the agent: DIRECTORY/maps-FINGERPRINT-FORM/NAME and DIRECTORY/links/PROGRAM_IFINDEX.
+ * The directory in bpffs that outlives the agent: DIRECTORY/maps-FINGERPRINT-FORM/NAME, DIRECTORY/links/PROGRAM_IFINDEX
+ * and the endpoints' tables of flows (see flow-pins.ts).
  * The fingerprint is of everything that the maps' bytes mean, so what lies under ours may be taken over as it is. The form is
  * that of the tables of flows alone: those under it may be taken over from other layouts.
  */
@@ -25,10 +26,14 @@ const MAPS = 'maps-';
 const UNFINISHED = '-unfinished';
 const BROKEN = '-broken';
 const DEFAULT_BPFFS = '/sys/fs/bpf';
-const PRIVATE = 0o700;
+export const PRIVATE = 0o700;
 
 export function linksDirectory(directory: string): string {
   return join(directory, 'links');
+}
+
+export function flowsDirectory(directory: string): string {
+  return join(directory, 'flows');
 }
 
 /** Somebody else could take the agent's lock, or put maps in place of its own. */
@@ -106,16 +111,17 @@ function parentOf(pid: number): number {
 export class PinnedMaps {
   readonly #directory: string;
   readonly #path: string;
-  readonly #form: string;
+  /** Of the tables of flows. */
+  readonly form: string;
   readonly #flowSpecs: ReadonlyMap<string, MapSpec>;
   /** Whether an agent before this one has left them, and all of them. */
   readonly existed: boolean;
 
   constructor(directory: string, object: BpfObject) {
     this.#directory = directory;
-    this.#form = flowForm(object);
+    this.form = flowForm(object);
     this.#flowSpecs = new Map(FLOW_MAPS.map((name) => [name, object.maps.get(name) as MapSpec]));
-    this.#path = join(directory, `${MAPS}${fingerprint(object)}-${this.#form}`);
+    this.#path = join(directory, `${MAPS}${fingerprint(object)}-${this.form}`);
     this.existed = existsSync(this.#path) && isWhole(this.#path, object);
   }
 
@@ -169,7 +175,7 @@ export class PinnedMaps {
       if ((path === this.#path && this.existed) || path.endsWith(UNFINISHED)) continue;
       const fits = (name: string, spec: MapSpec) => isMapLike(join(path, name), spec);
       if (!existsSync(join(path, 'flows4'))) continue;
-      if (formOf(path) === this.#form && [...this.#flowSpecs].every(([name, spec]) => fits(name, spec)))
+      if (formOf(path) === this.form && [...this.#flowSpecs].every(([name, spec]) => fits(name, spec)))
         alike.push(path);
       else unlike.push(path);
     }
@@ -205,7 +211,8 @@ function isWhole(directory: string, object: BpfObject): boolean {
   return mapNames(object).every((name) => isMapLike(join(directory, name), object.maps.get(name) as MapSpec));
 }
 
-function isMapLike(path: string, { type, keySize, valueSize }: MapSpec): boolean {
+/** A pinned map of that type and of such elements. @throws {BpfError} */
+export function isMapLike(path: string, { type, keySize, valueSize }: MapSpec): boolean {
   if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) return false;
   try {
     using map = BpfMap.openPinned(path);

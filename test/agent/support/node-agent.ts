@@ -15,6 +15,8 @@ export interface AgentOptions {
   readonly args: readonly string[];
   /** Of Node. */
   readonly flags?: readonly string[];
+  /** Capabilities that it does not have, as in a container: `sys_admin`. */
+  readonly without?: readonly string[];
 }
 
 /** A line of the log, and when it was read. */
@@ -30,7 +32,7 @@ export class NodeAgent {
   readonly #command: RunningCommand;
   readonly #checks = new Set<() => void>();
 
-  constructor({ namespace, node, pinDir, object, args, flags = [] }: AgentOptions) {
+  constructor({ namespace, node, pinDir, object, args, flags = [], without = [] }: AgentOptions) {
     const agent = [process.execPath, ...flags, MAIN, 'agent', '--node-name', node, '--pin-dir', pinDir];
     // The default is the machine's own agent's; `args` may name another.
     agent.push('--socket', '', ...args);
@@ -39,7 +41,8 @@ export class NodeAgent {
       for (const check of [...this.#checks]) check();
     };
     // It must not outlive a test run that is killed.
-    const command = ['--pdeathsig', 'KILL', ...agent];
+    const bounds = without.flatMap((capability) => ['--bounding-set', `-${capability}`]);
+    const command = ['--pdeathsig', 'KILL', ...bounds, ...agent];
     const env = object === undefined ? {} : { SELVEDGE_BPF_OBJECT: object };
     this.#command = netns.run(namespace, () => start('setpriv', command, { onLine, env }));
     void this.#command.ended.then((how) => {

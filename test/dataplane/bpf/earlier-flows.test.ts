@@ -1,4 +1,7 @@
 /** Connections of pods whose maps get another layout: they go on by the same tables, judged anew, or are left behind as a whole. */
+import { readdirSync, unlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { expect, onTestFinished, test } from 'vitest';
 import { BpfDataplane } from '../../../src/dataplane/bpf/bpf-dataplane.ts';
 import { type NativeKernel, openNativeKernel } from '../../../src/dataplane/bpf/kernel-native.ts';
@@ -23,6 +26,7 @@ const OTHER_LAYOUT = LAYOUTS[1];
 
 describeAsRoot('connections', () => {
   const fresh = new NodePerTest();
+  const pinned = () => readdirSync(join(fresh.node.directory, 'flows'));
   const open = (more = {}) => fresh.open({ constants: { conntrack: false }, ...more });
 
   test('keep their tables in another layout, and back, until it is another pod at the interface', async () => {
@@ -48,6 +52,10 @@ describeAsRoot('connections', () => {
     await last.settled();
     expect(tablesOf(last)).toHaveLength(1);
     expect(tablesOf(last)).not.toEqual(before?.tables);
+    expect(pinned()).toHaveLength(1);
+    await last.apply({ ...isolatedAt(ifindex, [80]), bindings: new Map() }, undefined);
+    await last.settled();
+    expect(pinned()).toEqual([]);
   });
 
   test.each([
@@ -110,9 +118,32 @@ describeAsRoot('connections', () => {
     expect(generation).toBe(1n);
     expect(tablesOf(second)).not.toEqual(before.tables);
     expect(seedOf(second)).not.toEqual(before.seed);
+    expect(pinned()).toHaveLength(1);
     const opening = { source: PEER, destination: POD, protocol: 'TCP' as const };
     const verdicts = [80, 81].map((port) => passes(second.object, 'to_pod', ifindex, { ...opening, port }));
     expect(verdicts).toEqual([CONTINUE, DROP]);
+  });
+
+  test.each([
+    ['keep their tables where pins of their own layout are missing', ['counters', 'ports_left'], {}, 'taken'],
+    ['stay behind where pins of the other layout are missing', ['flow_seed'], OTHER_LAYOUT, 'left'],
+  ] as const)('%s', async (_, missing, layout, becomes) => {
+    const ifindex = fresh.node.addVeth();
+    const state = isolatedAt(ifindex, [80]);
+    const first = await open();
+    await first.apply(state, undefined);
+    const before = tablesOf(first);
+    first.close();
+    const { directory } = fresh.node;
+    const maps = readdirSync(directory).find((name) => name.startsWith('maps-')) as string;
+    for (const name of missing) unlinkSync(join(directory, maps, name));
+    const second = await open(layout);
+    expect(second.earlierFlows).toBe(becomes);
+    await second.apply(state, undefined);
+    await second.settled();
+    expect(isDeepStrictEqual(tablesOf(second), before)).toBe(becomes === 'taken');
+    expect(await second.observation.verify(state)).toMatchObject({ differences: [] });
+    expect(readdirSync(directory).filter((name) => name.startsWith('maps-'))).toHaveLength(1);
   });
 
   test.each(['before', 'after'] as const)(
