@@ -1,45 +1,37 @@
 /** With the plugin a pod's first packet is judged: real plugin, real agent, veths as a CNI makes them, the API server still behind. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { claimsFileOf } from '../../src/cni/claims-file.ts';
 import { BUILT_PLUGIN } from '../../src/cni/install.ts';
 import { netns } from '../../src/native.ts';
-import { FedNode } from '../agent/support/fed-node.ts';
+import type { FedNode } from '../agent/support/fed-node.ts';
 import type { NodeAgent } from '../agent/support/node-agent.ts';
 import { policy } from '../sources/kubernetes/objects.ts';
 import { eventually } from '../support/eventually.ts';
 import { describeAsRoot } from '../support/privilege.ts';
-import { callOn, netnsOn, type Settings } from './support/fed-plugin.ts';
+import { netnsOn, PluggedNode } from './support/fed-plugin.ts';
 import { environmentOf, resultOf } from './support/plugin.ts';
 
 describeAsRoot('with the chained plugin', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'selvedge-cni-'));
-  const socket = join(folder, 'agent.sock');
+  let plugged: PluggedNode;
   let fed: FedNode;
   let agent: NodeAgent;
+  let socket: string;
 
   beforeAll(async () => {
-    fed = await FedNode.start();
+    plugged = await PluggedNode.start();
+    ({ fed, socket } = plugged);
     fed.admit('api', 'web');
-    // What comes is open as long as nobody says whose it is: so that it is the plugin that closes it.
-    agent = fed.agent({ args: ['--socket', socket, '--pending', 'open', '--health-address', ''] });
-    for (const [place, name] of ['web', 'api', 'db'].entries()) fed.start(name, `10.66.0.${place + 10}`);
-    await agent.enforced('web', 'api', 'db');
-    for (const name of ['web', 'api', 'db']) await fed.node.whenUp(name);
+    agent = await plugged.openAgent('web', 'api', 'db');
   });
 
-  afterAll(async () => {
-    await fed?.[Symbol.asyncDispose]();
-    rmSync(folder, { recursive: true, force: true });
-  });
+  afterAll(() => plugged?.[Symbol.asyncDispose]());
 
   const netnsOf = (pod: string) => netnsOn(fed, pod);
-  const call = (command: string, pod: string, settings: Settings = {}) =>
-    callOn(fed, { socket, command, pod, settings });
+  const call: PluggedNode['call'] = (...asked) => plugged.call(...asked);
 
   /** Only to web, and only web to it. */
   function isolate(name: string): void {
@@ -149,7 +141,7 @@ describeAsRoot('with the chained plugin', () => {
     fed.node.addPod('kept', '10.66.0.29');
     expect((await call('ADD', 'kept', { address: '10.66.0.29' })).code).toBe(0);
     await agent.end('SIGKILL');
-    agent = fed.agent({ args: ['--socket', socket, '--pending', 'open', '--health-address', ''] });
+    agent = plugged.agent('--pending', 'open');
     await agent.enforced('kept');
     expect([fed.node.reaches('kept', 'db'), fed.node.reaches('kept', 'web')]).toEqual([false, true]);
     expect((await call('CHECK', 'kept', { address: '10.66.0.29' })).code).toBe(0);
@@ -233,7 +225,7 @@ describeAsRoot('with the chained plugin', () => {
     for (const command of ['DEL', 'GC']) expect((await call(command, 'lonely', { cniVersion: '1.1.0' })).code).toBe(0);
     expect(await call('STATUS', 'lonely', { cniVersion: '1.1.0' })).toMatchObject({ code: 1, printed: { code: 50 } });
 
-    agent = fed.agent({ args: ['--socket', socket, '--health-address', ''] });
+    agent = plugged.agent();
     await agent.ready();
     expect((await call('ADD', 'lonely', { address: '10.66.0.26', timeout: 10 })).code).toBe(0);
     expect((await call('STATUS', 'lonely', { cniVersion: '1.1.0' })).code).toBe(0);
@@ -241,12 +233,10 @@ describeAsRoot('with the chained plugin', () => {
   });
 
   it('an agent that is told to keeps the plugin installed, and one that is installed works', async () => {
-    const [confDir, binDir] = [join(folder, 'net.d'), join(folder, 'bin')];
+    const [confDir, binDir] = [join(plugged.folder, 'net.d'), join(plugged.folder, 'bin')];
     mkdirSync(confDir);
     await agent.end('SIGTERM');
-    agent = fed.agent({
-      args: ['--socket', socket, '--health-address', '', '--cni-conf-dir', confDir, '--cni-bin-dir', binDir],
-    });
+    agent = plugged.agent('--cni-conf-dir', confDir, '--cni-bin-dir', binDir);
     await agent.until(
       ({ event, err }) => event === 'cni-failed' && String(JSON.stringify(err)).includes('install the CNI first'),
     );

@@ -1,44 +1,33 @@
 /** The plugin called as no runtime should: a hundred times at once, twice, out of order, and of an agent that stands still. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { FedNode } from '../agent/support/fed-node.ts';
+import type { FedNode } from '../agent/support/fed-node.ts';
 import type { NodeAgent } from '../agent/support/node-agent.ts';
 import { policy } from '../sources/kubernetes/objects.ts';
 import { describeAsRoot } from '../support/privilege.ts';
-import { callOn, netnsOn, type Settings } from './support/fed-plugin.ts';
+import { netnsOn, PluggedNode } from './support/fed-plugin.ts';
 import { resultOf } from './support/plugin.ts';
 
 /** More than the agent serves at once, and about as many as a node has pods at most. */
 const MANY = 100;
 
 describeAsRoot('the chained plugin, asked for too much', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'selvedge-cni-'));
-  const socket = join(folder, 'agent.sock');
+  let plugged: PluggedNode;
   let fed: FedNode;
   let agent: NodeAgent;
 
   beforeAll(async () => {
-    fed = await FedNode.start();
-    agent = fed.agent({ args: ['--socket', socket, '--pending', 'open', '--health-address', ''] });
-    for (const [place, name] of ['web', 'db'].entries()) fed.start(name, `10.66.0.${place + 10}`);
-    const web = [{ podSelector: { matchLabels: { app: 'web' } } }];
-    const egress = [{ to: web }];
+    plugged = await PluggedNode.start();
+    fed = plugged.fed;
+    const egress = [{ to: [{ podSelector: { matchLabels: { app: 'web' } } }] }];
     fed.server.put(
       policy('shop', 'only-web', { podSelector: { matchLabels: { app: 'many' } }, policyTypes: ['Egress'], egress }),
     );
-    await agent.enforced('web', 'db');
-    for (const name of ['web', 'db']) await fed.node.whenUp(name);
+    agent = await plugged.openAgent('web', 'db');
   });
 
-  afterAll(async () => {
-    await fed?.[Symbol.asyncDispose]();
-    rmSync(folder, { recursive: true, force: true });
-  });
+  afterAll(() => plugged?.[Symbol.asyncDispose]());
 
-  const call = (command: string, pod: string, settings: Settings = {}) =>
-    callOn(fed, { socket, command, pod, settings });
+  const call: PluggedNode['call'] = (...asked) => plugged.call(...asked);
   const begin = (pod: string, address: string) => {
     fed.record(pod, undefined, { app: 'many' });
     fed.node.addPod(pod, address);
