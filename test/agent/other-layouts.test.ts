@@ -28,8 +28,11 @@ describeAsRoot('an agent with another layout of maps', () => {
   let agent: NodeAgent;
   let traffic: Traffic | undefined;
   const objects = new OtherObjects();
+  /** Of another layout. */
+  let object: string;
 
   beforeAll(async () => {
+    object = await objects.compile('other-order', OTHER_ORDER);
     fed = await FedNode.start();
     fed.admit('api', 'web');
     // Replies to web and to db pass by their connections alone: conntrack tracks nothing here.
@@ -80,7 +83,6 @@ describeAsRoot('an agent with another layout of maps', () => {
   };
 
   it('fills new maps, takes the connections along, and goes back: nothing is lost, nothing let through', async () => {
-    const object = await objects.compile('other-order', OTHER_ORDER);
     const before = mapIds();
     const running = await begin();
     for (const [signal, next] of [
@@ -100,6 +102,24 @@ describeAsRoot('an agent with another layout of maps', () => {
     expect(mapIds().filter((id) => before.includes(id))).toEqual([]);
   });
 
+  it('is killed while it takes over, again and again, and either version comes next: nothing is lost', async () => {
+    const running = await begin();
+    const [old] = folders();
+    await agent.end('SIGKILL');
+    // Until it has opened its maps, or a bit longer.
+    for (const [turn, next] of [{ object }, {}, { object }, { object }, {}].entries()) {
+      agent = fed.agent(next);
+      await agent.until(({ event }) => event === 'dataplane');
+      await new Promise((resolve) => setTimeout(resolve, turn * 20));
+      await agent.end('SIGKILL');
+    }
+    agent = fed.agent({ object });
+    await taken(running, old);
+    const { rounds, wrong } = await running.end();
+    console.log(`killed between layouts: ${rounds} rounds`);
+    expect(wrong).toEqual([]);
+  });
+
   it('ends a connection that comes along and is no longer admitted, and no other', async () => {
     fed.admit('api', 'web', 'db');
     await eventually(() => expect(fed.node.reaches('db', 'api')).toBe(true));
@@ -115,7 +135,7 @@ describeAsRoot('an agent with another layout of maps', () => {
       fed.admit('api', 'web');
       withdrawn?.send();
       await withdrawn?.arrived(2);
-      agent = fed.agent({ object: await objects.compile('other-order-again', OTHER_ORDER) });
+      agent = fed.agent();
       await agent.ready();
       await eventually(() => expect(folders()).not.toContain(old));
       withdrawn?.send();
@@ -130,12 +150,12 @@ describeAsRoot('an agent with another layout of maps', () => {
   });
 
   it('leaves tables of another form behind, and says so: connections go on by what conntrack knows', async () => {
-    const object = await objects.compile('other-form', [OTHER_FORM]);
+    const otherForm = await objects.compile('other-form', [OTHER_FORM]);
     fed.node.track();
     const running = await begin();
     const [old] = folders();
     await agent.end('SIGTERM');
-    agent = fed.agent({ object });
+    agent = fed.agent({ object: otherForm });
     await taken(running, old);
     expect(saidOfTables()).toContain('tables of connections have another form and stay behind');
     expect((await running.end()).wrong).toEqual([]);

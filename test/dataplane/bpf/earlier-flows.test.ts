@@ -1,5 +1,5 @@
 /** Connections of pods whose maps get another layout: they go on by the same tables, judged anew, or are left behind as a whole. */
-import { readdirSync, unlinkSync } from 'node:fs';
+import { mkdirSync, readdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { expect, onTestFinished, test } from 'vitest';
@@ -11,7 +11,7 @@ import type { DesiredState } from '../../../src/dataplane/contract.ts';
 import type { Address } from '../../../src/model/address.ts';
 import type { ObjectKey } from '../../../src/model/cluster.ts';
 import type { Binding } from '../../../src/model/links.ts';
-import type { BpfObject } from '../../../src/native.ts';
+import { BpfMap, type BpfObject } from '../../../src/native.ts';
 import { describeAsRoot } from '../../support/privilege.ts';
 import { openingPacket } from './support/kernel-node.ts';
 import { isolatedAt, NodePerTest } from './support/on-kernel.ts';
@@ -144,6 +144,27 @@ describeAsRoot('connections', () => {
     expect(isDeepStrictEqual(tablesOf(second), before)).toBe(becomes === 'taken');
     expect(await second.observation.verify(state)).toMatchObject({ differences: [] });
     expect(readdirSync(directory).filter((name) => name.startsWith('maps-'))).toHaveLength(1);
+  });
+
+  test('stay behind where others have put something in place of their tables’ pins, and that goes', async () => {
+    const ifindex = fresh.node.addVeth();
+    const state = isolatedAt(ifindex, [80]);
+    const first = await open();
+    await first.apply(state, undefined);
+    const before = tablesOf(first);
+    first.close();
+    const folder = join(fresh.node.directory, 'flows');
+    const [name] = pinned();
+    unlinkSync(join(folder, `${name}`));
+    mkdirSync(join(folder, `${name}`, 'deep'), { recursive: true });
+    using map = BpfMap.create({ type: 'array', keySize: 4, valueSize: 8, maxEntries: 1 });
+    map.pin(join(folder, 'somebody'));
+    const second = await open(OTHER_LAYOUT);
+    await second.apply(state, undefined);
+    await second.settled();
+    expect(pinned()).toEqual([name]);
+    expect(tablesOf(second)).not.toEqual(before);
+    expect(tablesOf(second)).toHaveLength(1);
   });
 
   test.each(['before', 'after'] as const)(
