@@ -6,11 +6,12 @@ import { type BpfMap, features, netlink } from '../../native.ts';
 import type { LinkRole } from '../contract.ts';
 import type { CopiedMap } from './abi.ts';
 import { earlierSlots } from './earlier-slots.ts';
-import type { Attachments, FlowTableId, Kernel, KernelMap, LinkOf } from './kernel.ts';
+import type { Attachments, Kernel, KernelMap, LinkOf } from './kernel.ts';
 import type { NativeKernelOptions } from './kernel-native.ts';
+import { tablesOf } from './native-flow-tables.ts';
 import { openObject, SIDES } from './object.ts';
 import { linksDirectory, PinnedMaps } from './pins.ts';
-import { u32Bytes, u32Of } from './tables.ts';
+import { u32Bytes } from './tables.ts';
 import { clsactFilters, pinnedLinks } from './tc-places.ts';
 
 export interface MapWrites {
@@ -57,7 +58,11 @@ export function openDryKernel(options: NativeKernelOptions): DryKernel {
       taken: 0n,
     },
     flows: {
-      existing: () => existingTables(pins),
+      // Those of the endpoints alone: no map of maps is listed, which takes long on some kernels.
+      *existing() {
+        using endpoints = inForceOf(pins, generation, 'endpoints');
+        if (endpoints !== undefined) yield* tablesOf(endpoints, abi);
+      },
       create: async () => {},
       delete: async () => {},
     },
@@ -70,14 +75,14 @@ export function openDryKernel(options: NativeKernelOptions): DryKernel {
         return count;
       },
       entriesBatch: () => {
-        using map = pins.open(`${name}_${SIDES[Number(generation & 1n) as 0 | 1]}`);
+        using map = inForceOf(pins, generation, name);
         return map?.entriesBatch() ?? MISSING;
       },
     }),
     capacity: (name) => capacityOf(pins, object.maps, `${name}_${SIDES[0]}`),
     gracePeriod: async () => {},
     forgetCounts: () => {},
-    earlierSlots: () => earlierSlots(pins.others()),
+    earlierSlots: () => earlierSlots(pins.others(), false),
     removeOtherLayouts: () => {},
     close: () => object.close(),
   };
@@ -147,11 +152,9 @@ function readGeneration(pins: PinnedMaps): bigint {
   return bytes === undefined ? 0n : (new BigUint64Array(Uint8Array.from(bytes).buffer)[0] ?? 0n);
 }
 
-function* existingTables(pins: PinnedMaps): Generator<FlowTableId> {
-  for (const family of [4, 6] as const) {
-    using map = pins.open(`flows${family}`);
-    for (const key of map?.keys() ?? []) yield { family, slot: u32Of(key) };
-  }
+/** Absent where nobody has left any. */
+function inForceOf(pins: PinnedMaps, generation: bigint, name: CopiedMap): BpfMap | undefined {
+  return pins.open(`${name}_${SIDES[Number(generation & 1n) as 0 | 1]}`);
 }
 
 function capacityOf(pins: PinnedMaps, specs: ReadonlyMap<string, { maxEntries: number }>, name: string): number {

@@ -4,7 +4,7 @@ import { BpfMap, type BpfObject, type MapSpec } from '../../native.ts';
 import type { Abi } from './abi.ts';
 import { readTable } from './copies.ts';
 import type { FlowPins } from './flow-pins.ts';
-import type { FlowFamily, FlowTableId, FlowTableStore, NewFlowTable } from './kernel.ts';
+import type { FlowFamily, FlowTableId, FlowTableStore, KernelMap, NewFlowTable } from './kernel.ts';
 import { SIDES } from './object.ts';
 import { makeTables, u32Bytes, u32Of } from './tables.ts';
 
@@ -52,12 +52,7 @@ export class NativeFlowTables implements FlowTableStore {
    */
   *#ofEndpoints(): Generator<FlowTableId> {
     const { object, abi, generation } = this.#parts;
-    const { endpoints } = makeTables(abi);
-    const side = SIDES[Number(generation() & 1n)];
-    for (const [slot, { address4, address6 }] of readTable(object.map(`endpoints_${side}`), endpoints)) {
-      if (address4 !== undefined) yield { family: 4, slot };
-      if (address6 !== undefined) yield { family: 6, slot };
-    }
+    yield* tablesOf(object.map(`endpoints_${SIDES[Number(generation() & 1n)]}`), abi);
   }
 
   async create(tables: readonly NewFlowTable[]): Promise<void> {
@@ -109,6 +104,14 @@ export class NativeFlowTables implements FlowTableStore {
 
   #outer(family: FlowFamily): BpfMap {
     return this.#parts.object.map(outerName(family));
+  }
+}
+
+/** Those that the endpoints of a copy need. */
+export function* tablesOf(endpoints: KernelMap, abi: Abi): Generator<FlowTableId> {
+  for (const [slot, { address4, address6 }] of readTable(endpoints, makeTables(abi).endpoints)) {
+    if (address4 !== undefined) yield { family: 4, slot };
+    if (address6 !== undefined) yield { family: 6, slot };
   }
 }
 
