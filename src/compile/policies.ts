@@ -31,7 +31,7 @@ interface RuleTemplate {
   /** Egress: named ports, of which the destinations say what they are. */
   readonly lookups: readonly NamedPort[];
   /** What whoever asked last was given: rules that are the same again are the same objects, in every ruleset and state. */
-  last?: readonly CompiledRule[];
+  last: readonly CompiledRule[] | undefined;
 }
 
 /** What a policy's rules hold of the peer table. */
@@ -48,7 +48,6 @@ export class ActivePolicy {
   #policy: NetworkPolicy;
   #uses: Uses = { nodes: [], lookups: [] };
   #templates: readonly RuleTemplate[];
-  #names: readonly PortName[];
 
   constructor(record: PolicyRecord, policy: NetworkPolicy, direction: Direction, peers: PeerTable) {
     this.record = record;
@@ -56,7 +55,6 @@ export class ActivePolicy {
     this.#peers = peers;
     this.#policy = policy;
     this.#templates = this.#compile();
-    this.#names = this.#templates.flatMap(({ names }) => names);
   }
 
   /** Takes the policy's new content; returns how to let go of what only the old one needed. */
@@ -65,7 +63,6 @@ export class ActivePolicy {
     this.#uses = { nodes: [], lookups: [] };
     this.#policy = policy;
     this.#templates = this.#compile();
-    this.#names = this.#templates.flatMap(({ names }) => names);
     return () => this.#release(old);
   }
 
@@ -75,7 +72,7 @@ export class ActivePolicy {
 
   /** Named ports of which the holders of its rulesets say what they are. */
   get names(): readonly PortName[] {
-    return this.#names;
+    return this.#templates.flatMap(({ names }) => names);
   }
 
   looksUp(any: ReadonlySet<NamedPort>): boolean {
@@ -93,11 +90,12 @@ export class ActivePolicy {
       const names = namesOf(rule.ports);
       const ranges = rule.ports.length === 0 ? 'every' : mergeRanges(rangesOf(rule.ports));
       if (this.direction === 'ingress') {
-        return { ref, peers: this.#use(rule.peers, namespace), ranges, names, lookups: [] };
+        return { ref, peers: this.#use(rule.peers, namespace), ranges, names, lookups: [], last: undefined };
       }
       // The peers' own sets are needed only where a port is a number.
       const peers = ranges.length > 0 ? this.#use(rule.peers, namespace) : [];
-      return { ref, peers, ranges, names: [], lookups: this.#lookUp(rule.peers, names, namespace) };
+      const lookups = this.#lookUp(rule.peers, names, namespace);
+      return { ref, peers, ranges, names: [], lookups, last: undefined };
     });
   }
 

@@ -3,31 +3,22 @@
  * rules for anyone, which are the row of the world. Rows are looked at again where an identity means something else, and
  * where a rule that its sets are admitted by came or went; all others stay.
  */
-import type { CompiledRule, Ruleset, RulesetId } from '../../model/compiled.ts';
+import type { Ruleset, RulesetId } from '../../model/compiled.ts';
 import type { Identity } from './identities.ts';
 import type { PortContent, PortSet, PortSets } from './port-sets.ts';
-import type { RuleRecord, RuleRecords } from './rule-records.ts';
+import { type RuleRecord, type RuleRecords, setsOf } from './rule-records.ts';
 import type { SetRecord } from './set-records.ts';
 import type { Table } from './table.ts';
 import { type Extent, type PolicyKey, policyKey } from './tables.ts';
-
-/** A rule of one ruleset. */
-interface RankedRule {
-  readonly rule: CompiledRule;
-  readonly record: RuleRecord;
-  /** Where it stands in the ruleset: the first that admits gives its name to the verdict. */
-  rank: number;
-}
 
 /** A ruleset in force and its rows. */
 export interface RulesetRows {
   readonly number: number;
   ruleset: Ruleset;
-  rules: readonly RankedRule[];
-  /** The rules that admit a set, in any order. */
-  readonly bySet: Map<SetRecord, RankedRule[]>;
+  /** Its rules, each with where it stands: the first that admits gives its name to the verdict. In order. */
+  ranks: ReadonlyMap<RuleRecord, number>;
   /** Those that admit anyone, in order. */
-  anyone: readonly RankedRule[];
+  anyone: readonly RuleRecord[];
   world: PortSet | undefined;
   readonly rows: Map<Identity, PortSet>;
 }
@@ -66,32 +57,24 @@ export class PolicyRows {
 
   /** Puts a ruleset in or, if it is known, its rules as they are now: rows are looked at of whom a rule admits that came or went. */
   upsert(ruleset: Ruleset, number: number): RulesetRows {
-    const known = this.#rulesets.get(ruleset.id);
-    const rows = known ?? {
-      number,
-      ruleset,
-      rules: [],
-      bySet: new Map(),
-      anyone: [],
-      world: undefined,
-      rows: new Map(),
-    };
+    const rows = this.#rulesets.get(ruleset.id) ?? rowless(ruleset, number);
     this.#rulesets.set(ruleset.id, rows);
-    const { came, gone } = this.#take(rows, ruleset);
-    const changed = [...came, ...gone];
+    const before = rows.ranks;
+    const changed = this.#take(rows, ruleset);
     const concerned = new Set<Identity>();
-    if (changed.some(({ record }) => record.peers === 'anyone')) {
-      rows.anyone = rows.rules.filter(({ record }) => record.peers === 'anyone');
-      this.#putWorld(rows);
-      for (const set of rows.bySet.keys()) for (const identity of set.identities) concerned.add(identity);
-    }
-    for (const { record } of changed) {
+    const look = (record: RuleRecord): void => {
       for (const set of setsOf(record)) for (const identity of set.identities) concerned.add(identity);
+    };
+    for (const record of changed) look(record);
+    if (changed.some(({ peers }) => peers === 'anyone')) {
+      rows.anyone = [...rows.ranks.keys()].filter(({ peers }) => peers === 'anyone');
+      this.#putWorld(rows);
+      for (const record of rows.ranks.keys()) look(record);
     }
     const flattened: Flattened = new Map();
     for (const identity of concerned) this.#put(rows, identity, flattened);
-    // After the new ones are taken: a rule that only became another object keeps its number.
-    for (const { record } of gone) this.#parts.ruleRecords.release(record);
+    // After the new ones were taken: a rule that stays, or only became another object, keeps its number.
+    for (const record of before.keys()) this.#parts.ruleRecords.release(record);
     return rows;
   }
 
@@ -107,10 +90,10 @@ export class PolicyRows {
     const rows = this.#rulesets.get(id);
     if (rows === undefined) return;
     this.#rulesets.delete(id);
-    for (const set of rows.bySet.keys()) set.rulesets.delete(rows);
+    for (const record of rows.ranks.keys()) for (const set of setsOf(record)) set.rulesets.delete(rows);
     for (const [identity, ports] of rows.rows) this.#replace(rows, identity.number, ports, undefined);
     this.#replace(rows, this.#parts.world, rows.world, undefined);
-    for (const { record } of rows.rules) this.#parts.ruleRecords.release(record);
+    for (const record of rows.ranks.keys()) this.#parts.ruleRecords.release(record);
   }
 
   /** Looks again at the rows of identities whose meaning changed, before rulesets do: each by the rules that its ruleset has yet. */
@@ -132,33 +115,30 @@ export class PolicyRows {
     }
   }
 
-  /** Makes the ruleset's rules those of the rows, without looking at any row. @returns which are new, and which there are no more */
-  #take(rows: RulesetRows, ruleset: Ruleset): { came: RankedRule[]; gone: RankedRule[] } {
-    const before = new Map(rows.rules.map((ranked) => [ranked.rule, ranked]));
-    const kept = new Set<RankedRule>();
-    const came: RankedRule[] = [];
-    let last = -1;
-    const rules = ruleset.rules.map((rule) => {
-      const known = before.get(rule);
-      // One that has changed places with another is as good as new.
-      if (known !== undefined && known.rank > last) {
-        last = known.rank;
-        kept.add(known);
-        return known;
-      }
-      const fresh = { rule, record: this.#parts.ruleRecords.take(rule), rank: 0 };
-      came.push(fresh);
-      return fresh;
-    });
-    const gone = rows.rules.filter((ranked) => !kept.has(ranked));
-    rules.forEach((ranked, rank) => {
-      ranked.rank = rank;
-    });
+  /**
+   * Makes the ruleset's rules those of the rows, without looking at any row.
+   * @returns those that came, went, or changed places with another
+   */
+  #take(rows: RulesetRows, ruleset: Ruleset): RuleRecord[] {
+    const before = rows.ranks;
+    const ranks = new Map<RuleRecord, number>();
+    for (const rule of new Set(ruleset.rules)) ranks.set(this.#parts.ruleRecords.take(rule), ranks.size);
     rows.ruleset = ruleset;
-    rows.rules = rules;
-    unlink(rows, gone);
-    link(rows, came);
-    return { came, gone };
+    rows.ranks = ranks;
+    const changed: RuleRecord[] = [];
+    let last = -1;
+    for (const record of ranks.keys()) {
+      const rank = before.get(record) ?? -1;
+      if (rank > last) last = rank;
+      else changed.push(record);
+      if (rank < 0) for (const set of setsOf(record)) set.rulesets.add(rows);
+    }
+    for (const record of before.keys()) {
+      if (ranks.has(record)) continue;
+      changed.push(record);
+      for (const set of setsOf(record)) if (admitting(rows, [set]).length === 0) set.rulesets.delete(rows);
+    }
+    return changed;
   }
 
   /** Sets the row of a pair or, where its ports are those for anyone, removes it. */
@@ -177,7 +157,7 @@ export class PolicyRows {
 
   #putWorld(rows: RulesetRows): void {
     const before = rows.world;
-    const ports = this.#parts.ruleRecords.portsOf(rows.anyone.map(({ record }) => record));
+    const ports = this.#parts.ruleRecords.portsOf(rows.anyone);
     rows.world = ports.ranges.length === 0 ? undefined : this.#parts.portSets.take(ports);
     this.#replace(rows, this.#parts.world, before, rows.world);
   }
@@ -192,47 +172,32 @@ export class PolicyRows {
   /** What a pair's rules admit; undefined where that is nothing but what anyone may. */
   #portsOf(rows: RulesetRows, identity: Identity, flattened?: Flattened): PortContent | undefined {
     if (identity.holders === 0) return undefined;
-    const rules: RankedRule[] = [];
-    for (const set of identity.sets) for (const ranked of rows.bySet.get(set) ?? []) rules.push(ranked);
-    if (rules.length === 0) return undefined;
     const { ruleRecords } = this.#parts;
-    const [first] = rules;
-    if (rules.length === 1 && rows.anyone.length === 0) return ruleRecords.portsOf([(first as RankedRule).record]);
-    const inOrder = [...new Set([...rules, ...rows.anyone])].sort((a, b) => a.rank - b.rank);
-    const key = inOrder.map(({ rank }) => rank).join();
-    const ports = flattened?.get(key) ?? ruleRecords.portsOf(inOrder.map(({ record }) => record));
+    const { ranks, anyone } = rows;
+    const records = admitting(rows, identity.sets);
+    if (records.length === 0) return undefined;
+    if (records.length === 1 && anyone.length === 0) return ruleRecords.portsOf(records);
+    const rankOf = (record: RuleRecord): number => ranks.get(record) as number;
+    const inOrder = [...records, ...anyone].sort((a, b) => rankOf(a) - rankOf(b));
+    const key = inOrder.map(rankOf).join();
+    const ports = flattened?.get(key) ?? ruleRecords.portsOf(inOrder);
     flattened?.set(key, ports);
     return ports;
   }
 }
 
-function setsOf({ peers }: RuleRecord): readonly SetRecord[] {
-  return peers === 'anyone' ? [] : peers;
+function rowless(ruleset: Ruleset, number: number): RulesetRows {
+  return { number, ruleset, ranks: new Map(), anyone: [], world: undefined, rows: new Map() };
 }
 
-function link(rows: RulesetRows, came: readonly RankedRule[]): void {
-  for (const ranked of came) {
-    for (const set of setsOf(ranked.record)) {
-      const rules = rows.bySet.get(set);
-      if (rules !== undefined) {
-        rules.push(ranked);
-        continue;
-      }
-      rows.bySet.set(set, [ranked]);
-      set.rulesets.add(rows);
-    }
+/** The ruleset's rules that admit any of the sets, each once. They are found from whichever side there is less to look at. */
+function admitting({ ranks }: RulesetRows, sets: readonly SetRecord[]): RuleRecord[] {
+  const rules = sets.reduce((sum, set) => sum + set.rules.size, 0);
+  if (rules > ranks.size) {
+    const any = new Set(sets);
+    return [...ranks.keys()].filter((record) => setsOf(record).some((set) => any.has(set)));
   }
-}
-
-function unlink(rows: RulesetRows, list: readonly RankedRule[]): void {
-  const gone = new Set(list);
-  for (const set of new Set(list.flatMap(({ record }) => setsOf(record)))) {
-    const rest = rows.bySet.get(set)?.filter((ranked) => !gone.has(ranked)) ?? [];
-    if (rest.length > 0) {
-      rows.bySet.set(set, rest);
-      continue;
-    }
-    rows.bySet.delete(set);
-    set.rulesets.delete(rows);
-  }
+  const found: RuleRecord[] = [];
+  for (const set of sets) for (const record of set.rules) if (ranks.has(record)) found.push(record);
+  return sets.length === 1 ? found : [...new Set(found)];
 }

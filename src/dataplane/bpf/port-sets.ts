@@ -6,7 +6,7 @@ import { FreeExtents } from './free-extents.ts';
 import type { Table } from './table.ts';
 import type { AdmittedRange, Extent } from './tables.ts';
 
-/** Ranges with one text for equal ones. */
+/** Ranges with one text for equal ones; they have a place in the map only while they are taken. */
 export interface PortContent {
   readonly ranges: readonly AdmittedRange[];
   readonly key: string;
@@ -18,14 +18,19 @@ export interface PortSet extends PortContent {
   readonly extent: Extent;
 }
 
+/** Whoever brings a content first has it become the set. */
 interface Interned extends PortSet {
   extent: Extent;
   uses: number;
 }
 
 export function contentOf(ranges: readonly AdmittedRange[]): PortContent {
-  return { ranges, key: ranges.map(({ protocol, from, to, rule }) => `${protocol}:${from}-${to}=${rule}`).join(' ') };
+  const key = ranges.flatMap(({ protocol, from, to, rule }) => [protocol, from, to, rule]).join();
+  const content: Interned = { ranges, key, extent: NOWHERE, uses: 0 };
+  return content;
 }
+
+const NOWHERE: Extent = { first: 0, count: 0 };
 
 export class PortSets {
   readonly #table: Table<number, AdmittedRange>;
@@ -58,10 +63,13 @@ export class PortSets {
   }
 
   /** The interned set; each `take` needs one `release`. Ranges are sorted, disjoint and at least one. */
-  take({ key, ranges }: PortContent): PortSet {
-    let set = this.#sets.get(key);
+  take(content: PortContent): PortSet {
+    const { key, ranges } = content;
+    const candidate = content as Interned;
+    let set = candidate.uses > 0 ? candidate : this.#sets.get(key);
     if (set === undefined) {
-      set = { key, ranges, extent: this.#place(key, ranges.length), uses: 0 };
+      set = candidate;
+      set.extent = this.#place(key, ranges.length);
       this.#sets.set(key, set);
       this.#fill(set);
     }

@@ -19,7 +19,12 @@ interface Used extends RuleRecord {
   /** Rulesets that have it. */
   uses: number;
   /** Its ports where no other rule admits the peer, which is nearly everywhere; worked out when asked. */
-  alone?: PortContent;
+  alone: PortContent | undefined;
+}
+
+/** Of those that it admits; none where it admits anyone. */
+export function setsOf({ peers }: RuleRecord): readonly SetRecord[] {
+  return peers === 'anyone' ? [] : peers;
 }
 
 export interface RuleRecordsParts {
@@ -36,19 +41,15 @@ export class RuleRecords {
     this.#parts = parts;
   }
 
-  /** How many rules there are. */
-  get size(): number {
-    return this.#records.size;
-  }
-
   /** Each `take` needs one `release`; whoever has taken it keeps its sets' records from being swept. */
   take(rule: CompiledRule): RuleRecord {
     let record = this.#records.get(rule);
     if (record === undefined) {
       const { ruleNumbers, setRecords } = this.#parts;
       const peers = rule.peers === 'anyone' ? rule.peers : rule.peers.map((id) => setRecords.of(id));
-      record = { rule, number: ruleNumbers.take(rule.ref), ports: rule.ports, peers, uses: 0 };
+      record = { rule, number: ruleNumbers.take(rule.ref), ports: rule.ports, peers, uses: 0, alone: undefined };
       this.#records.set(rule, record);
+      for (const set of setsOf(record)) set.rules.add(record);
     }
     record.uses++;
     return record;
@@ -58,6 +59,7 @@ export class RuleRecords {
     const record = released as Used;
     if (--record.uses > 0) return;
     this.#records.delete(record.rule);
+    for (const set of setsOf(record)) set.rules.delete(record);
     this.#parts.ruleNumbers.release(record.rule.ref);
   }
 
