@@ -1,6 +1,6 @@
 /** A pod of this node: the policies that select it, the rulesets it holds, and the endpoint these make. */
 import { isDeepStrictEqual } from 'node:util';
-import type { NetworkPolicy, ObjectKey, Pod } from '../model/cluster.ts';
+import type { Direction, NetworkPolicy, ObjectKey, Pod } from '../model/cluster.ts';
 import type { Endpoint } from '../model/compiled.ts';
 import { matches } from '../model/selector.ts';
 import type { PolicyRecord } from './policies.ts';
@@ -16,8 +16,9 @@ export class LocalPod {
   /** Undefined once the pod is not this node's any more. */
   pod: Pod | undefined;
   readonly #policies = new Set<PolicyRecord>();
-  #ingress: RulesetRecord | undefined;
-  #egress: RulesetRecord | undefined;
+  readonly #held: Record<Direction, RulesetRecord | undefined> = { ingress: undefined, egress: undefined };
+  /** Whether it may have to hold another ruleset. */
+  readonly #touched: Record<Direction, boolean> = { ingress: false, egress: false };
 
   constructor(key: ObjectKey) {
     this.key = key;
@@ -28,6 +29,7 @@ export class LocalPod {
     this.pod = pod;
     this.#policies.clear();
     for (const record of policies) this.meet(record);
+    for (const direction of DIRECTIONS) this.#touched[direction] = true;
   }
 
   /** The policy is new, or another, or gone. Tells whether it selects the pod now or did before. */
@@ -35,15 +37,22 @@ export class LocalPod {
     const selected = this.pod !== undefined && record.policy !== undefined && selects(record.policy, this.pod);
     const before = selected ? this.#policies.has(record) : this.#policies.delete(record);
     if (selected) this.#policies.add(record);
-    return selected || before;
+    if (!selected && !before) return false;
+    for (const direction of record.policy?.policyTypes ?? []) this.#touched[direction] = true;
+    // Those of the policy as it was.
+    for (const direction of record.active.keys()) this.#touched[direction] = true;
+    return true;
   }
 
   /** Takes hold of the rulesets that it must have, and lets go of the others. */
   hold(rulesets: RulesetTable): void {
-    const before = [this.#ingress, this.#egress];
-    this.#ingress = this.pod && rulesets.acquire(this.#policies, 'ingress', this.pod);
-    this.#egress = this.pod && rulesets.acquire(this.#policies, 'egress', this.pod);
-    for (const ruleset of before) if (ruleset !== undefined) rulesets.release(ruleset);
+    for (const direction of DIRECTIONS) {
+      if (!this.#touched[direction]) continue;
+      this.#touched[direction] = false;
+      const before = this.#held[direction];
+      this.#held[direction] = this.pod && rulesets.acquire(this.#policies, direction, this.pod);
+      if (before !== undefined) rulesets.release(before);
+    }
   }
 
   /** Brings what is published of the pod up to date; tells whether it differs. */
@@ -55,19 +64,22 @@ export class LocalPod {
   }
 
   get #isolated(): boolean {
-    return this.#ingress !== undefined || this.#egress !== undefined;
+    return DIRECTIONS.some((direction) => this.#held[direction] !== undefined);
   }
 
   #endpoint(): Endpoint | undefined {
     if (this.pod === undefined || this.pod.addresses.length === 0) return undefined;
+    const { ingress, egress } = this.#held;
     return {
       pod: this.key,
       addresses: this.pod.addresses,
-      ...(this.#ingress && { ingress: this.#ingress.id }),
-      ...(this.#egress && { egress: this.#egress.id }),
+      ...(ingress && { ingress: ingress.id }),
+      ...(egress && { egress: egress.id }),
     };
   }
 }
+
+const DIRECTIONS = ['ingress', 'egress'] as const;
 
 function selects(policy: NetworkPolicy, pod: Pod): boolean {
   return matches(policy.podSelector, pod.labels);

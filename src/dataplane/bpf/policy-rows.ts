@@ -133,11 +133,13 @@ export class PolicyRows {
       else changed.push(record);
       if (rank < 0) for (const set of setsOf(record)) set.rulesets.add(rows);
     }
+    const lost = new Set<SetRecord>();
     for (const record of before.keys()) {
       if (ranks.has(record)) continue;
       changed.push(record);
-      for (const set of setsOf(record)) if (admitting(rows, [set]).length === 0) set.rulesets.delete(rows);
+      for (const set of setsOf(record)) lost.add(set);
     }
+    for (const set of lost) if (admitting(rows, [set]).length === 0) set.rulesets.delete(rows);
     return changed;
   }
 
