@@ -42,6 +42,8 @@ interface Outcome {
 export interface RunOptions {
   /** Given to the program's standard input; nothing when absent. */
   readonly input?: string;
+  /** Once it has said this the rest is not waited for: what it is still at concerns nobody. */
+  readonly until?: string;
 }
 
 /**
@@ -57,6 +59,7 @@ export function run(command: string, args: readonly string[], options: RunOption
     let failure: Error | undefined;
     child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       stdout += text;
+      if (options.until !== undefined && stdout.includes(options.until)) resolve(stdout);
     });
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       stderr += text;

@@ -102,7 +102,7 @@ export class FamilyRules {
     const isFew = members.length <= FEW_MEMBERS;
     const first = isFew ? sets : [...sets, ...members];
     await settledAll([programs.restoreSets(first), this.#harvest(chainsBefore, script.declarations)]);
-    await programs.restoreRules(this.family, tableText(script));
+    await programs.restoreRules(this.family, tableText(script), { soon: removals.length === 0 });
     this.#sides[side] = { content, behind: NOTHING };
     return { members: isFew ? members : [], flip: flipLine(this.family), removals };
   }

@@ -19,6 +19,14 @@ export type Within = <T>(start: () => T) => T;
 /** Seconds for which another holder of the xtables lock is waited for; only the legacy variant has one. */
 const LOCK_SECONDS = 30;
 
+/**
+ * `iptables-nft-restore -v` repeats comments as it comes to them, and this one stands behind COMMIT: the rules are in force
+ * then, and the program only waits until the kernel has let go of old ones (a grace period, 8-40 ms). It is longer than what
+ * the C library holds back of its output. Where it does not come, the end says the same.
+ */
+const IN_FORCE = '# selvedge: rules are in force';
+const SAYS_IN_FORCE = `${IN_FORCE} ${'.'.repeat(8_192)}\n`;
+
 export class Programs {
   readonly variant: Variant;
   readonly #within: Within;
@@ -35,10 +43,17 @@ export class Programs {
     return this.#within(start);
   }
 
-  /** All or nothing of each table; an empty text runs nothing. @throws {CommandError} */
-  async restoreRules(family: Family, text: string): Promise<void> {
+  /**
+   * All or nothing of each table; an empty text runs nothing.
+   * @param soon as soon as they are in force: sets that only old rules named may be in use for a while
+   * @throws {CommandError}
+   */
+  async restoreRules(family: Family, text: string, { soon = false } = {}): Promise<void> {
     if (text === '') return;
-    await this.#run(this.#iptables(family, 'restore'), ['--noflush', '-w', `${LOCK_SECONDS}`], text);
+    const args = ['--noflush', '-w', `${LOCK_SECONDS}`];
+    const name = this.#iptables(family, 'restore');
+    if (soon && this.variant === 'nft') await this.#run(name, [...args, '-v'], text + SAYS_IN_FORCE, IN_FORCE);
+    else await this.#run(name, args, text);
   }
 
   /** The mangle table in the format of iptables-save. */
@@ -102,8 +117,8 @@ export class Programs {
     return action === undefined ? name : `${name}-${action}`;
   }
 
-  #run(name: string, args: readonly string[], input?: string): Promise<string> {
-    const options = input === undefined ? {} : { input };
+  #run(name: string, args: readonly string[], input?: string, until?: string): Promise<string> {
+    const options = { ...(input !== undefined && { input }), ...(until !== undefined && { until }) };
     // The promise is wrapped: `within` may give back only what is not one.
     return this.#within(() => ({ output: run(this.#paths[name] ?? name, args, options) })).output;
   }
