@@ -20,6 +20,7 @@ import { policy } from '../support/cases/case.ts';
 import { cast } from '../support/cases/cast.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Attempts, openAttempts } from '../support/kernel/attempts.ts';
+import { makeTcpPatient } from '../support/kernel/patient-tcp.ts';
 import { retransmissions } from '../support/kernel/retransmissions.ts';
 import { openStream, type Stream } from '../support/kernel/stream.ts';
 import type { ClusterObject } from '../support/oracle/objects.ts';
@@ -52,10 +53,7 @@ describeAsRoot('agents started again with the other data plane', () => {
     folder = mkdtempSync(join(tmpdir(), `slv-${process.pid}-`));
     const { cluster } = await write([...cast, ...isolating]);
     lab = await Lab.start({ cluster, backend: 'vxlan', services: true });
-    for (const { name } of lab.namespaces) {
-      // See RealCluster: what a busy machine sends again was not lost.
-      netns.run(name, () => writeFileSync('/proc/sys/net/ipv4/tcp_early_retrans', '0'));
-    }
+    for (const { name } of lab.namespaces) netns.run(name, makeTcpPatient);
     pinDir = lab.mountBpffs();
   });
 

@@ -7,6 +7,7 @@ import { runSync } from '../../../src/child-process.ts';
 import type { Station } from '../../../src/lab/probing/station.ts';
 import type { Address } from '../../../src/model/address.ts';
 import { BpfError, netlink, netns, socket } from '../../../src/native.ts';
+import { makeTcpPatient } from '../../support/kernel/patient-tcp.ts';
 import { PATIENCE } from '../../support/patience.ts';
 
 export const GATEWAY = '10.66.0.1' as Address;
@@ -76,6 +77,7 @@ export class SmallNode implements Disposable {
       `neigh replace ${address} lladdr ${macOf(address)} dev cni0 nud permanent`,
     ]);
     netns.run(namespace, () => {
+      makeTcpPatient();
       ip([
         'link set lo up',
         'link set eth0 up',

@@ -3,7 +3,6 @@
  * plane for each node, so that a test knows when a state is in force without asking a log.
  */
 
-import { writeFileSync } from 'node:fs';
 import type { Compiler } from '../../../src/compile/compiler.ts';
 import type { BpfDataplane } from '../../../src/dataplane/bpf/bpf-dataplane.ts';
 import { clusterOf } from '../../../src/lab/cluster-view.ts';
@@ -18,12 +17,7 @@ import type { ClusterObject as RawObject } from '../oracle/objects.ts';
 import { TestCluster } from './cluster.ts';
 import { attachmentsIn, openTestDataplane, type TestDataplane } from './dataplanes.ts';
 import { linksOf } from './links-of.ts';
-
-/**
- * A tail loss probe is a segment sent twice without any being lost, after two milliseconds without an answer: on a busy
- * machine that happens. 0 turns them off.
- */
-const TAIL_LOSS_PROBES = '/proc/sys/net/ipv4/tcp_early_retrans';
+import { makeTcpPatient } from './patient-tcp.ts';
 
 export class RealNode {
   readonly name: string;
@@ -105,7 +99,7 @@ export class RealCluster {
           return new RealNode(node, namespace, opened, cluster.compilerOf(node));
         }),
       );
-      for (const { name } of lab.namespaces) netns.run(name, () => writeFileSync(TAIL_LOSS_PROBES, '0'));
+      for (const { name } of lab.namespaces) netns.run(name, makeTcpPatient);
       const real = new RealCluster(lab, nodes, objects);
       await real.apply([]);
       return real;

@@ -13,6 +13,7 @@ import { parseEnd } from '../../../../src/model/query.ts';
 import { netns } from '../../../../src/native.ts';
 import { slim } from '../../../support/kernel/cluster.ts';
 import { linksOf } from '../../../support/kernel/links-of.ts';
+import { makeTcpPatient } from '../../../support/kernel/patient-tcp.ts';
 import { difference } from '../../../support/kernel/real-cluster.ts';
 import type { ClusterObject as RawObject } from '../../../support/oracle/objects.ts';
 
@@ -36,6 +37,7 @@ export class RealIpsetCluster {
   static async start(manifests: readonly RawObject[], options: OpenOptions): Promise<RealIpsetCluster> {
     const lab = await Lab.start({ cluster: clusterOf(manifests.map(slim)), backend: 'vxlan' });
     try {
+      for (const { name } of lab.namespaces) netns.run(name, makeTcpPatient);
       const nodes = lab.interfaces().map(async ({ node, namespace }): Promise<Node> => {
         const within = <T>(start: () => T) => netns.run(namespace, start);
         const { dataplane } = await openIpsetDataplane({ auditEvery: 0, ...options, within });
