@@ -48,6 +48,8 @@ export class ActivePolicy {
   #policy: NetworkPolicy;
   #uses: Uses = { nodes: [], lookups: [] };
   #templates: readonly RuleTemplate[];
+  /** Named ports of which the holders of its rulesets say what they are. */
+  #names: readonly PortName[] = NO_NAMES;
 
   constructor(record: PolicyRecord, policy: NetworkPolicy, direction: Direction, peers: PeerTable) {
     this.record = record;
@@ -70,9 +72,8 @@ export class ActivePolicy {
     this.#release(this.#uses);
   }
 
-  /** Named ports of which the holders of its rulesets say what they are. */
   get names(): readonly PortName[] {
-    return this.#templates.flatMap(({ names }) => names);
+    return this.#names;
   }
 
   looksUp(any: ReadonlySet<NamedPort>): boolean {
@@ -85,7 +86,7 @@ export class ActivePolicy {
 
   #compile(): RuleTemplate[] {
     const { namespace } = this.#policy;
-    return this.#policy[this.direction].map((rule, index) => {
+    const templates = this.#policy[this.direction].map((rule, index): RuleTemplate => {
       const ref: RuleRef = { policy: this.record.key, direction: this.direction, index };
       const names = namesOf(rule.ports);
       const ranges = rule.ports.length === 0 ? 'every' : mergeRanges(rangesOf(rule.ports));
@@ -95,8 +96,12 @@ export class ActivePolicy {
       // The peers' own sets are needed only where a port is a number.
       const peers = ranges.length > 0 ? this.#use(rule.peers, namespace) : [];
       const lookups = this.#lookUp(rule.peers, names, namespace);
-      return { ref, peers, ranges, names: [], lookups, last: undefined };
+      return { ref, peers, ranges, names: NO_NAMES, lookups, last: undefined };
     });
+    // Nearly all have none, and are asked for every pod.
+    const names = templates.flatMap((template) => template.names);
+    this.#names = names.length === 0 ? NO_NAMES : names;
+    return templates;
   }
 
   #use(peers: readonly Peer[], namespace: string): SetId[] | 'anyone' {
@@ -119,6 +124,8 @@ export class ActivePolicy {
     for (const named of uses.lookups) this.#peers.releaseName(named);
   }
 }
+
+const NO_NAMES: readonly PortName[] = [];
 
 function rulesOf(template: RuleTemplate, meanings: Meanings): readonly CompiledRule[] {
   const { names, lookups, last } = template;

@@ -194,7 +194,8 @@ function rowless(ruleset: Ruleset, number: number): RulesetRows {
 
 /** The ruleset's rules that admit any of the sets, each once. They are found from whichever side there is less to look at. */
 function admitting({ ranks }: RulesetRows, sets: readonly SetRecord[]): RuleRecord[] {
-  const rules = sets.reduce((sum, set) => sum + set.rules.size, 0);
+  let rules = 0;
+  for (const set of sets) rules += set.rules.size;
   if (rules > ranks.size) {
     const any = new Set(sets);
     return [...ranks.keys()].filter((record) => setsOf(record).some((set) => any.has(set)));
