@@ -12,4 +12,6 @@ static Napi::Value trim_memory(const Napi::CallbackInfo &info) {
   return Napi::Boolean::New(info.Env(), any);
 }
 
-void define_memory(Napi::Env env, Napi::Object exports) { exports["trimMemory"] = Napi::Function::New(env, trim_memory); }
+void define_memory(Napi::Env env, Napi::Object exports) {
+  exports["trimMemory"] = Napi::Function::New(env, trim_memory);
+}
