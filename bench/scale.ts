@@ -32,8 +32,22 @@ const { values } = parseArgs({
     /** A folder for CPU profiles of the agent, one for each part. */
     profile: { type: 'string' },
     out: { type: 'string' },
+    help: { type: 'boolean', default: false },
   },
 });
+if (values.help) {
+  console.log(`npm run bench:scale -- [options], as root
+
+  --pods, --namespaces, --policies NUMBER   of the cluster (100000, 5000, 10000)
+  --local NUMBER      pods of the node (110)
+  --families 4|6|46   of every pod's addresses (4)
+  --times NUMBER      single events of each kind (200)
+  --seconds NUMBER    of each stream (20)
+  --flag FLAG         of the agent's Node, may be repeated (those of bin/selvedge)
+  --profile FOLDER    keeps a CPU profile of each part
+  --out FILE          writes the figures as JSON`);
+  process.exit();
+}
 const size: ClusterSize = {
   pods: Number(values.pods),
   namespaces: Number(values.namespaces),
