@@ -34,6 +34,18 @@ describeWith(HELM, 'the chart', (helm) => {
     expect(agentOf([value]).spec.containers[0].args).toContain(argument);
   });
 
+  test.each([
+    ['', {}],
+    ['0.0.0.0', {}],
+    ['[::]', {}],
+    ['127.0.0.1', { host: '127.0.0.1' }],
+    ['[::1]', { host: '::1' }],
+  ])('the kubelet asks where the agent listens: healthHost=%s', (healthHost, host) => {
+    const [{ livenessProbe, readinessProbe }] = agentOf([`healthHost=${healthHost}`]).spec.containers;
+    expect(livenessProbe.httpGet).toEqual({ path: '/healthz', port: 'health', ...host });
+    expect(readinessProbe.httpGet).toEqual({ path: '/readyz', port: 'health', ...host });
+  });
+
   test('image.repository and image.tag name the image', () => {
     const { spec } = agentOf(['image.repository=registry.example/selvedge', 'image.tag=1.2.3']);
     expect(spec.containers[0].image).toBe('registry.example/selvedge:1.2.3');

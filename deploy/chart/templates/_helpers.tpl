@@ -68,3 +68,9 @@ annotations:
   container.apparmor.security.beta.kubernetes.io/{{ .container }}: unconfined
 {{- end }}
 {{- end }}
+
+{{/* Where the kubelet asks: at the node's own address, unless the agent listens at one other alone. */}}
+{{- define "selvedge.probe-host" -}}
+{{- $host := trimSuffix "]" (trimPrefix "[" .Values.healthHost) -}}
+{{- if not (has $host (list "" "0.0.0.0" "::")) }}host: {{ quote $host }}, {{ end }}
+{{- end }}
