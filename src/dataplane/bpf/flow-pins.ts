@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { BpfMap, type MapSpec } from '../../native.ts';
+import { BpfError, BpfMap, type MapSpec } from '../../native.ts';
 import type { FlowTableId, NewFlowTable } from './kernel.ts';
 import { isMapLike, PRIVATE } from './pins.ts';
 
@@ -33,9 +33,10 @@ export class FlowPins {
 
   /** The table that this owner has had in this slot, if it is like that; for the caller to close. @throws {BpfError} */
   open(table: NewFlowTable, spec: MapSpec): BpfMap | undefined {
-    const path = join(this.#directory, this.#nameOf(table));
+    const name = this.#nameOf(table);
+    const path = join(this.#directory, name);
     // Others may have put anything there.
-    if (!isMapLike(path, spec)) return undefined;
+    if (this.#names.get(this.#slotOf(table))?.has(name) !== true || !isMapLike(path, spec)) return undefined;
     const found = BpfMap.openPinned(path);
     // The kernel would refuse another one, and with it all that are put in together.
     if (found.info.maxEntries === spec.maxEntries && found.info.flags === spec.flags) return found;
@@ -46,10 +47,16 @@ export class FlowPins {
   /** In place of whatever is pinned for that slot. @throws {BpfError} */
   pin(table: NewFlowTable, map: BpfMap): void {
     this.remove([table]);
-    // Somebody may have removed it with all pins.
-    mkdirSync(this.#directory, { recursive: true, mode: PRIVATE });
     const name = this.#nameOf(table);
-    map.pin(join(this.#directory, name));
+    const path = join(this.#directory, name);
+    try {
+      map.pin(path);
+    } catch (error) {
+      if (!(error instanceof BpfError) || error.code !== 'ENOENT') throw error;
+      // The first one; or somebody has removed it with all pins.
+      mkdirSync(this.#directory, { recursive: true, mode: PRIVATE });
+      map.pin(path);
+    }
     this.#note(name);
   }
 
