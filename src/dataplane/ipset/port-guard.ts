@@ -2,7 +2,15 @@
 import type { Address } from '../../model/address.ts';
 import type { Difference } from '../../model/observation.ts';
 import type { DesiredState } from '../contract.ts';
-import { countRules, GUARD_TABLE, type GuardedLink, guardElements, guardRuleCounts, guardText } from './guard-text.ts';
+import {
+  countRules,
+  GUARD_TABLE,
+  type GuardedLink,
+  guardChange,
+  guardElements,
+  guardRuleCounts,
+  guardText,
+} from './guard-text.ts';
 import type { Programs } from './programs.ts';
 import type { Compared } from './verify.ts';
 
@@ -90,9 +98,10 @@ export class PortGuard {
   /** @returns transactions that it took */
   async #put(links: readonly GuardedLink[]): Promise<number> {
     const text = guardText(links, this.#nflogGroup);
-    if (text === this.#inForce?.text) return 0;
+    const before = this.#inForce?.text;
+    if (text === before) return 0;
     this.#inForce = undefined;
-    await this.#programs.nft(text);
+    await this.#programs.nft((before !== undefined && guardChange(before, text)) || text);
     this.#inForce = { links, text };
     return 1;
   }

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { blockMembers } from '../../../src/dataplane/ipset/block-members.ts';
 import { CountSums, parseCounters } from '../../../src/dataplane/ipset/counters.ts';
 import { dispatchChains } from '../../../src/dataplane/ipset/dispatch.ts';
-import { guardText } from '../../../src/dataplane/ipset/guard-text.ts';
+import { type GuardedLink, guardChange, guardText } from '../../../src/dataplane/ipset/guard-text.ts';
 import { DEFAULT_MARK_FIELD, MarkNumbers } from '../../../src/dataplane/ipset/mark-field.ts';
 import { rulesetChain, setName } from '../../../src/dataplane/ipset/names.ts';
 import { portMatches } from '../../../src/dataplane/ipset/port-matches.ts';
@@ -141,6 +141,32 @@ it('the guard has tables only for links that there are', () => {
   expect(guardText([{ ...link, bridged: true }])).toContain('elements = { "veth1" . 10.0.0.1 }');
   expect(guardText([{ ...link, bridged: true }])).not.toMatch(/^table inet selvedge \{$/m);
   expect(guardText([{ ...link, bridged: false }])).toMatch(/^table inet selvedge \{$/m);
+});
+
+describe('a guard that changes', () => {
+  const link = { name: 'veth1', bridged: true, kind: 'endpoint', addresses: ['10.0.0.1'] as never } as const;
+  const other = { ...link, name: 'veth2', addresses: ['10.0.0.2'] as never };
+  const change = (before: readonly GuardedLink[], after: readonly GuardedLink[]) => {
+    return guardChange(guardText(before), guardText(after));
+  };
+
+  it('takes and gives single names, where nothing else is another', () => {
+    const [isolated, closed] = [
+      { ...link, kind: 'strict' },
+      { ...other, kind: 'closed' },
+    ] as const;
+    expect(change([link, other], [isolated, other])).toBe('add element bridge selvedge strict { "veth1" }\n');
+    expect(change([isolated, other], [link, other])).toBe('delete element bridge selvedge strict { "veth1" }\n');
+    expect(change([link, other], [link, closed])).toBe(
+      'delete element bridge selvedge ports { "veth2" }\nadd element bridge selvedge closed { "veth2" }\n',
+    );
+  });
+
+  it('is written whole where addresses, tables or rules are others', () => {
+    expect(change([link], [link, other])).toBeUndefined();
+    expect(change([link], [{ ...link, bridged: false }])).toBeUndefined();
+    expect(guardChange(guardText([link]), guardText([link], 7))).toBeUndefined();
+  });
 });
 
 it('a saved table is read with and without counters', () => {
