@@ -63,7 +63,12 @@ export function agentCommand(): Command {
       "how to reach the API server (default: KUBECONFIG, else the pod's service account, else ~/.kube/config)",
     )
     .option('--context <name>', 'context of the kubeconfig (default: its current one)')
-    .addOption(new Option('--node-name <name>', 'this node, as pods name it').env('NODE_NAME').default(hostname()))
+    .addOption(
+      new Option('--node-name <name>', 'this node, as pods name it')
+        .env('NODE_NAME')
+        .argParser(nodeName)
+        .default(hostname()),
+    )
     .addOption(dataplaneOption())
     .option(
       '--set-sysctls',
@@ -171,6 +176,12 @@ function healthAddress(text: string): Options['healthAddress'] {
   if (address === undefined)
     throw new InvalidArgumentError('an address and a port, as in 127.0.0.1:9971 or [::1]:9971.');
   return address;
+}
+
+/** An empty variable would make an agent that takes no pod for its own. */
+function nodeName(text: string): string {
+  if (!/^\S+$/.test(text)) throw new InvalidArgumentError('the name of a Node.');
+  return text;
 }
 
 function eventLimit(text: string): number {

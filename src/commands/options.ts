@@ -1,6 +1,7 @@
 /** Options that several commands share, so that they read alike everywhere. */
+import { basename, isAbsolute } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Option } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import { DEFAULT_SOCKET } from '../api/contract.ts';
 import { KINDS } from '../dataplane/select.ts';
 
@@ -23,5 +24,12 @@ export function socketOption(): Option {
 export function pinDirOption(): Option {
   return new Option('--pin-dir <path>', 'folder in a bpffs for maps, programs and links')
     .env('SELVEDGE_PIN_DIR')
+    .argParser(pinDir)
     .default('/sys/fs/bpf/selvedge');
+}
+
+/** The kernel would say no more than EPERM of a name with a dot. */
+function pinDir(text: string): string {
+  if (isAbsolute(text) && !basename(text).includes('.')) return text;
+  throw new InvalidArgumentError('an absolute path, its last name without a dot: a bpffs takes none.');
 }
