@@ -3,10 +3,13 @@ import { mkdirSync, readdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { expect, onTestFinished, test } from 'vitest';
+import { abiOf } from '../../../src/dataplane/bpf/abi.ts';
 import { BpfDataplane } from '../../../src/dataplane/bpf/bpf-dataplane.ts';
+import { readTable } from '../../../src/dataplane/bpf/copies.ts';
 import { type NativeKernel, openNativeKernel } from '../../../src/dataplane/bpf/kernel-native.ts';
 import { lockDirectory } from '../../../src/dataplane/bpf/lock.ts';
-import { u32Bytes } from '../../../src/dataplane/bpf/tables.ts';
+import { SIDES } from '../../../src/dataplane/bpf/object.ts';
+import { makeTables, u32Bytes } from '../../../src/dataplane/bpf/tables.ts';
 import type { DesiredState } from '../../../src/dataplane/contract.ts';
 import type { Address } from '../../../src/model/address.ts';
 import type { ObjectKey } from '../../../src/model/cluster.ts';
@@ -232,12 +235,11 @@ interface Killed {
   readonly dataplane: BpfDataplane;
 }
 
-/** Ids. */
-function tablesOf({ object }: { readonly object: BpfObject }): number[] {
-  return object
-    .map('flows4')
-    .entries()
-    .map(([, id]) => id.readUInt32LE());
+/** Ids of those that endpoints have in either copy: to list a map of maps takes minutes on some kernels. */
+function tablesOf({ object }: { readonly object: BpfObject }): (number | undefined)[] {
+  const { endpoints } = makeTables(abiOf(object.layout));
+  const slots = SIDES.flatMap((side) => [...readTable(object.map(`endpoints_${side}`), endpoints).keys()]);
+  return [...new Set(slots)].map((slot) => object.map('flows4').get(u32Bytes(slot))?.readUInt32LE());
 }
 
 function seedOf({ object }: { readonly object: BpfObject }): Buffer | undefined {
