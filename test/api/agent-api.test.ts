@@ -164,7 +164,7 @@ for (const dataplane of DATAPLANES)
       ] as const;
       for (const [option, value] of filters) {
         const { code, stderr } = await ask('flows', option, value);
-        expect(code).toBe(1);
+        expect(code).toBe(2);
         expect(stderr).toContain(`${option.slice(2)} must be`);
         expect(stderr).toContain(JSON.stringify(value));
       }

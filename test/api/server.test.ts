@@ -158,6 +158,20 @@ it('answers rubbish and goes on', async () => {
   expect(await askAgent(socket, '/')).toBe('hello');
 });
 
+it('says that a request is too large also to who has not sent all of it yet', async () => {
+  const socket = join(folder, 'agent.sock');
+  await serve(socket, async ({ body }) => ({ json: body }));
+  const said = await new Promise<string>((resolve) => {
+    const connection = connect(socket);
+    const close = () => resolve('nothing');
+    connection.setEncoding('utf8').on('data', (text: string) => resolve(text));
+    connection.on('error', close).on('close', close);
+    connection.write(`POST / HTTP/1.1\r\nHost: agent\r\nContent-Length: 200000\r\n\r\n${'x'.repeat(70_000)}`);
+  });
+  expect(said).toMatch(/^HTTP\/1.1 413 /);
+  expect(await askAgent(socket, '/')).toBe('');
+});
+
 it('tells a command that what listens is no agent', async () => {
   const socket = join(folder, 'other.sock');
   const other = createServer((connection) => connection.end('HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\nno'));
