@@ -100,8 +100,12 @@ static __always_inline int related(struct __sk_buff *skb, const struct run *run,
     if (!endpoint || !is_address_of(inner.peer, endpoint, family)) return 0;
     slot = sender;
   } else if (!judged_ever(judged)) {
-    /* Never judged by this key: at to_pod it is judged by its real ends elsewhere; a pod itself has heard no reply. */
-    return run->hook == HOOK_TO_POD;
+    /* Never judged by this key. An answer would have been, by its real ends; without one it is by the key, which is not kept:
+     * that of a Service says nothing of its backends. A pod itself has heard no reply. */
+    struct question question = {.origin = judged_origin(judged)};
+
+    if (run->hook != HOOK_TO_POD) return 0;
+    return flow->state != FLOW_OPENING || judge_allows(run, &inner, &question, &judgement, family);
   }
   if (judged_is_current(judged, run) && judged_slot(judged) == slot) return judged_verdict(judged);
   if (judged_translated(judged)) return judged_verdict(judged);

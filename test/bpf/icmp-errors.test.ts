@@ -84,6 +84,14 @@ describeAsRoot('ICMP errors', () => {
       expect(back(error('world', 'web', quote('web', 'block', [5000, 443])))).toBe('to_pod UNRELATED');
     });
 
+    it('one about a refused opening by way of a Service does not', () => {
+      path.apply(NOTHING);
+      const frame = t.tcp('web', 'service', [5000, 443], 'S');
+      const translated = t.tcp('web', 'block', [5000, 443], 'S');
+      expect(travel(path, { frame, translated, from: 'web', to: 'outside' })).toBe('to_node POLICY');
+      expect(back(error('world', 'web', quote('web', 'service', [5000, 443])))).toBe('to_pod UNRELATED');
+    });
+
     it('a rule without ports admits any', () => {
       path.apply({ ...STATE, rows: [{ ruleset: webIngress, peer: 'anyone', ports: everything() }] });
       expect(back(error('world', 'web', quote('web', 'block', [1, 2])))).toBe(DELIVERED);
