@@ -17,6 +17,8 @@ export interface RulesetRows {
   ruleset: Ruleset;
   /** Its rules, each with where it stands: the first that admits gives its name to the verdict. In order. */
   ranks: ReadonlyMap<RuleRecord, number>;
+  /** How many sets they admit, all together. */
+  reach: number;
   /** Those that admit anyone, in order. */
   anyone: readonly RuleRecord[];
   world: PortSet | undefined;
@@ -125,6 +127,8 @@ export class PolicyRows {
     for (const rule of new Set(ruleset.rules)) ranks.set(this.#parts.ruleRecords.take(rule), ranks.size);
     rows.ruleset = ruleset;
     rows.ranks = ranks;
+    rows.reach = 0;
+    for (const record of ranks.keys()) rows.reach += setsOf(record).length;
     const changed: RuleRecord[] = [];
     let last = -1;
     for (const record of ranks.keys()) {
@@ -189,14 +193,14 @@ export class PolicyRows {
 }
 
 function rowless(ruleset: Ruleset, number: number): RulesetRows {
-  return { number, ruleset, ranks: new Map(), anyone: [], world: undefined, rows: new Map() };
+  return { number, ruleset, ranks: new Map(), reach: 0, anyone: [], world: undefined, rows: new Map() };
 }
 
 /** The ruleset's rules that admit any of the sets, each once. They are found from whichever side there is less to look at. */
-function admitting({ ranks }: RulesetRows, sets: readonly SetRecord[]): RuleRecord[] {
+function admitting({ ranks, reach }: RulesetRows, sets: readonly SetRecord[]): RuleRecord[] {
   let rules = 0;
   for (const set of sets) rules += set.rules.size;
-  if (rules > ranks.size) {
+  if (rules > reach) {
     const any = new Set(sets);
     return [...ranks.keys()].filter((record) => setsOf(record).some((set) => any.has(set)));
   }
