@@ -4,6 +4,8 @@ import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { askAgent } from '../../src/api/client.ts';
+import { PATHS } from '../../src/api/contract.ts';
 import { claimsFileOf } from '../../src/cni/claims-file.ts';
 import { BUILT_PLUGIN } from '../../src/cni/install.ts';
 import { netns } from '../../src/native.ts';
@@ -32,6 +34,9 @@ describeAsRoot('with the chained plugin', () => {
 
   const netnsOf = (pod: string) => netnsOn(fed, pod);
   const call: PluggedNode['call'] = (...asked) => plugged.call(...asked);
+
+  /** The agent has done what it was told: who gives it little time has an answer, and does not go without. */
+  const idle = () => askAgent(socket, PATHS.status);
 
   /** Only to web, and only web to it. */
   function isolate(name: string): void {
@@ -126,6 +131,7 @@ describeAsRoot('with the chained plugin', () => {
     isolate('again0-new');
     fed.node.addPod('again0', '10.66.0.28');
     const uid = 'of-the-second';
+    await idle();
     const early = await call('ADD', 'again0', { address: '10.66.0.28', uid, timeout: 0.2 });
     expect([early.code, early.printed]).toMatchObject([1, { code: 11, msg: expect.stringContaining(uid) }]);
     fed.server.delete('Pod', 'shop/again0');
@@ -180,6 +186,7 @@ describeAsRoot('with the chained plugin', () => {
   it('a pod that nobody knows is not started when closed, and is when open', async () => {
     fed.node.addPod('stranger', '10.66.0.25');
     const address = '10.66.0.25';
+    await idle();
     expect(await call('ADD', 'stranger', { address, timeout: 0.2 })).toMatchObject({
       code: 1,
       printed: { code: 11, msg: expect.stringContaining('no pod shop/stranger is known on this node') },
