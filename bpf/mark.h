@@ -10,10 +10,13 @@
 #define MARK_MASK      ((1u << MARK_BITS) - 1)
 
 /*
- * Whatever interface it came by: what the kernel makes anew of a pod's packet, as fragments of IPv6, has the mark but no
- * ingress_ifindex. So a mark that others give the node's own packets is taken for ours (docs/operations.md, "Marks").
+ * 0 where one of the node's own sockets sends: that mark is the node's affair. No interface alone does not tell: IPv6 that
+ * the kernel fragments anew on its way has lost it, and keeps the mark.
  */
-static __always_inline __u32 mark_field(const struct __sk_buff *skb) { return (skb->mark >> mark_shift) & MARK_MASK; }
+static __always_inline __u32 mark_field(const struct __sk_buff *skb) {
+  if (unlikely(!skb->ingress_ifindex && skb->sk)) return 0;
+  return (skb->mark >> mark_shift) & MARK_MASK;
+}
 
 static __always_inline __u32 mark_slot(__u32 field) { return field & MARK_SLOT_MASK; }
 

@@ -102,6 +102,17 @@ describeAsRoot('places', () => {
       expect([reply.passed, reply.mark]).toEqual([true, 0]);
     });
 
+    it('a mark on what the node sends itself is the node’s own affair, also a number that a pod has', () => {
+      path.apply(ALL_CLOSED);
+      const mark = path.markOf('web', false);
+      const out = { packet: t.tcp('node', 'world', [5100, 80], 'S'), ifindex: path.ifindex('uplink'), mark };
+      expect(path.run('to_node', { ...out, ingressIfindex: path.ifindex('web') }).reasons).toEqual(['POLICY']);
+      expect(path.run('to_node', { ...out, ingressIfindex: 0 }).passed).toBe(true);
+      const toWeb = { packet: t.udp('world', 'web', [53, 5100]), ifindex: path.ifindex('web'), mark };
+      // Not "a pod with itself".
+      expect(path.run('to_pod', { ...toWeb, ingressIfindex: 0 }).reasons).toEqual(['POLICY']);
+    });
+
     it('what lay in a queue while its sender went is dropped, but for replies and what the node sends itself', () => {
       const rows = [
         { ruleset: webEgress, peer: 'anyone', ports: everything() },
