@@ -7,7 +7,7 @@ import { type GuardedLink, guardChange, guardText } from '../../../src/dataplane
 import { DEFAULT_MARK_FIELD, MarkNumbers } from '../../../src/dataplane/ipset/mark-field.ts';
 import { rulesetChain, setName } from '../../../src/dataplane/ipset/names.ts';
 import { portMatches } from '../../../src/dataplane/ipset/port-matches.ts';
-import { rulesetChains } from '../../../src/dataplane/ipset/ruleset-chain.ts';
+import { RulesetChains, rulesetChains } from '../../../src/dataplane/ipset/ruleset-chain.ts';
 import { parseRules } from '../../../src/dataplane/ipset/snapshot.ts';
 import type { Prefix } from '../../../src/model/address.ts';
 import type { CompiledRule, IpSet, PortRange, Ruleset, RulesetId, SetId } from '../../../src/model/compiled.ts';
@@ -54,6 +54,16 @@ describe('a rule', () => {
   it('with no peer of this family admits nobody, and with no peers at all everybody', () => {
     expect(admissions(ruleset('ingress', { peers: [], ports: 'every' }), [])).toEqual([]);
     expect(admissions(ruleset('ingress', { peers: 'anyone', ports: [tcp(0, 65535)] }), [])).toEqual(['-p tcp']);
+  });
+
+  it('is worked out anew when a set that it names came or went', () => {
+    const of = ruleset('ingress', { peers: [pods.id], ports: [tcp(80)] });
+    const chains = new RulesetChains({ side: 'L', family: 4 });
+    const countWith = (...sets: IpSet[]) => {
+      const all = [...chains.of(of, new Map(sets.map((set) => [set.id, set])), 'request').values()].flat();
+      return all.filter(({ text }) => text.includes('--match-set')).length;
+    };
+    expect([countWith(), countWith(pods), countWith()]).toEqual([0, 1, 0]);
   });
 
   it('has as few port matches as iptables takes', () => {
