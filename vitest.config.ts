@@ -14,8 +14,8 @@ export default defineConfig({
     env: { SELVEDGE_SOCKET: '' },
     // Upper bounds, for a loaded machine too: what does not come in time is told by whoever waits for it.
     expect: { poll: { timeout: PATIENCE } },
-    testTimeout: 90_000,
-    hookTimeout: 90_000,
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
     teardownTimeout: 30_000,
     globalSetup: ['test/project/sweep-leftovers.ts'],
     reporters: ['default', './test/project/closing-line-reporter.ts'],

@@ -41,7 +41,7 @@ describeUnless(reason, 'a real API server feeds an agent', () => {
     await shop(real);
     agent = await real.agent(await real.account());
     await ready(real, agent);
-  }, 120_000);
+  });
 
   afterAll(async () => {
     await real?.[Symbol.asyncDispose]();
@@ -145,7 +145,7 @@ describeUnless(reason, 'a real API server without streamed lists and without its
     await Promise.all(others.map((one) => real.plane.apply(one)));
     agent = await real.agent(await real.account());
     await ready(real, agent);
-  }, 120_000);
+  });
 
   afterAll(async () => {
     await real?.[Symbol.asyncDispose]();

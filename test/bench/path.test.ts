@@ -73,7 +73,7 @@ describeAsRoot('a run', () => {
     // How long it took is the machine's business: where others want its processors, the empty program may be the slower one.
     for (const ns of [emptyNs, ...rows.map((row) => row.ns)]) expect(ns).toSatisfy(Number.isFinite);
     expect(tracesOf(process.pid)).toEqual(NOTHING);
-  }, 120_000);
+  });
 
   it('leaves what `selvedge lab down` removes when it is killed, pins too', async () => {
     const command = start(SELVEDGE, ['bench', 'path', '--quick'], { onLine: () => {} });
@@ -94,5 +94,5 @@ describeAsRoot('a run', () => {
   it('says so when nothing is left to measure', async () => {
     const options = { output: 'json', quick: true, only: /of no case/ } as const;
     await expect(benchPath(options, new AbortController().signal)).rejects.toThrow('nothing to measure');
-  }, 120_000);
+  });
 });

@@ -47,7 +47,7 @@ describeAsRoot('the chained plugin, asked for too much', () => {
     const dels = await Promise.all(pods.map(([pod]) => call('DEL', pod)));
     expect(dels.filter(({ code }) => code !== 0)).toEqual([]);
     for (const [pod] of pods) fed.stop(pod);
-  }, 120_000);
+  });
 
   it('an ADD that is repeated gives the same, and a DEL that is', async () => {
     begin('twice', '10.66.0.20');

@@ -24,7 +24,7 @@ const ABREAST = 4;
 process.setMaxListeners(100);
 
 describeAsRoot('bpf, ipset and the oracle', () => {
-  it('agree on real connections in random worlds', { timeout: 120_000 + worlds * 10_000 }, async () => {
+  it('agree on real connections in random worlds', { timeout: 300_000 + worlds * 10_000 }, async () => {
     const sample = fc.sample(worldArbitrary, { seed, numRuns: worlds });
     let judged = 0;
     for (let at = 0; at < worlds; at += ABREAST) {

@@ -92,7 +92,7 @@ describeAsRoot('agents started again with the other data plane', () => {
     return { bpf: found.some(({ bpf }) => bpf), ipset: found.some(({ ipset }) => ipset) };
   }
 
-  it('lose nothing and let nothing through', { timeout: 120_000 }, async () => {
+  it('lose nothing and let nothing through', async () => {
     const view = await write([...cast, ...isolating]);
     await restartWith('bpf', view);
     expect(traces()).toEqual({ bpf: true, ipset: false });

@@ -23,7 +23,7 @@ describeUnless(missingHeaders, 'the BPF object', () => {
   const folder = mkdtempSync(join(tmpdir(), 'selvedge-arm64-'));
   afterAll(() => rmSync(folder, { recursive: true }));
 
-  it('is the same whichever machine compiles it', { timeout: 120_000 }, () => {
+  it('is the same whichever machine compiles it', () => {
     const compiled = (headers: string): Buffer => {
       const object = join(folder, 'policy.o');
       const options = ['-target', 'bpf', '-mcpu=v3', '-O2', '-g', '-std=gnu11', '-idirafter', headers];
@@ -52,7 +52,7 @@ describeUnless(missingTree, 'on arm64', () => {
     expect(readFileSync(join(TREE, 'selvedge', file)).readUInt16LE(18)).toBe(AARCH64);
   });
 
-  it('Node loads the addon, which reads the BPF object as the program expects it', { timeout: 120_000 }, () => {
+  it('Node loads the addon, which reads the BPF object as the program expects it', () => {
     const script = `
       import { openObject } from './src/dataplane/bpf/object.ts';
       const { abi } = openObject({ path: 'build/policy.bpf.o' });

@@ -39,7 +39,7 @@ describeUnless(reason, 'the chart', () => {
       } as never,
     );
     config = plane.kubeconfig({ token: await plane.token('default', 'installer') });
-  }, 120_000);
+  });
 
   afterAll(async () => {
     await plane?.[Symbol.asyncDispose]();

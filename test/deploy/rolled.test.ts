@@ -159,7 +159,7 @@ describeUnless(reason, 'two nodes', () => {
     }
   });
 
-  it('are cleaned up, and nothing is left in the cluster', { timeout: 120_000 }, async () => {
+  it('are cleaned up, and nothing is left in the cluster', async () => {
     await follow(`${UPGRADE} --set cleanup=true`);
     await cleanedUp();
     await follow('helm uninstall selvedge --namespace kube-system');

@@ -41,7 +41,7 @@ describeAsRoot('the staged tree', () => {
 
   beforeAll(async () => {
     trees = await StagedTrees.make();
-  }, 120_000);
+  });
 
   afterAll(() => trees?.[Symbol.dispose]());
 

@@ -19,7 +19,7 @@ describeUnless(reason, 'an API server', () => {
     namespace = new TestNamespace('bench', []);
     namespace.run(() => ip(['link', 'set', 'lo', 'up']));
     plane = await ControlPlane.start(namespace.name);
-  }, 120_000);
+  });
 
   afterAll(async () => {
     await plane?.[Symbol.asyncDispose]();

@@ -140,7 +140,7 @@ function wantedOf({ chains, sets }: PlayedKernel, retired: ReadonlySet<string>) 
 }
 
 describe('one side of a family', () => {
-  it('holds after any changes what it would hold if it were written from nothing', { timeout: 120_000 }, () => {
+  it('holds after any changes what it would hold if it were written from nothing', () => {
     let trees = 0;
     fc.assert(
       fc.property(plans, (all) => {
