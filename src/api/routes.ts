@@ -99,7 +99,8 @@ async function explained(body: string, view: AgentView): Promise<Reply> {
   try {
     const query = parseQuery(body);
     const { objects, judged } = narrowed([...view.objects()], query);
-    const reachability = new Reachability(objects, judged);
+    const { judgesOwnNode = false } = view.dataplane;
+    const reachability = new Reachability(objects, { judged, judgesOwnNode });
     const answer = reachability.ask(query);
     const reply: ExplainReply = {
       record: answerRecord(reachability, answer),

@@ -17,7 +17,7 @@ import { kubernetesSource } from '../sources/kubernetes/kubernetes-source.ts';
 import { type CniOptions, cniOptions, keepPlugin, openClaims, requirePluginOptions } from './cni.ts';
 import { dryRun } from './dry-run.ts';
 import { type EventsChoice, openDataplane } from './open-dataplane.ts';
-import { dataplaneOption, pinDirOption, socketOption } from './options.ts';
+import { dataplaneOption, judgeOwnNodeOption, pinDirOption, socketOption } from './options.ts';
 import { requirePaths } from './read-cluster.ts';
 import { serve } from './serve.ts';
 import { stopSignal } from './stop-signal.ts';
@@ -32,6 +32,7 @@ interface Options extends CniOptions {
   readonly pinDir: string;
   readonly pending: PendingMode;
   readonly notPods: string[];
+  readonly judgeOwnNode: boolean;
   readonly logLevel: LogLevel;
   readonly healthAddress: HealthAddress | typeof NOWHERE;
   readonly socket: string;
@@ -87,6 +88,7 @@ export function agentCommand(): Command {
         "interfaces that are no pods', and bridges whose ports are none, as docker0 or 'br-*'",
       ).default([], 'none'),
     )
+    .addOption(judgeOwnNodeOption())
     .addOption(
       new Option('--health-address <host:port>', "where /healthz, /readyz and /metrics are served; '' for nowhere")
         .env('SELVEDGE_HEALTH_ADDRESS')
@@ -135,9 +137,9 @@ async function run(options: Options): Promise<void> {
     pending: options.pending,
     log,
   };
-  const { pinDir, dataplane: choice, setSysctls, events } = options;
+  const { pinDir, dataplane: choice, setSysctls, judgeOwnNode, events } = options;
   if (options.dryRun) {
-    return await dryRun({ ...parts, pinDir, dataplane: choice, setSysctls, events }, stop.signal);
+    return await dryRun({ ...parts, pinDir, dataplane: choice, setSysctls, judgeOwnNode, events }, stop.signal);
   }
   const { dataplane, reason } = await openDataplane(options, log);
   const agent = new Agent({ ...parts, dataplane });

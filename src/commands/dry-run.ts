@@ -16,17 +16,21 @@ export interface DryRunOptions extends Omit<AgentParts, 'dataplane'> {
   /** `auto` stands for BPF: what works here is found out by doing, and nothing is done. */
   readonly dataplane: DataplaneChoice;
   readonly setSysctls: boolean;
+  readonly judgeOwnNode: boolean;
   readonly events: EventsChoice;
   readonly log: Logger;
 }
 
 /** Resolves once the state is told, or the signal is given. */
 export async function dryRun(options: DryRunOptions, signal: AbortSignal): Promise<void> {
-  const { pinDir, dataplane: choice, setSysctls, events, ...parts } = options;
+  const { pinDir, dataplane: choice, setSysctls, judgeOwnNode, events, ...parts } = options;
   // That a state is in force, and the like, is not so.
   parts.log.level = 'warn';
   const nflog = events === 'none' ? {} : { nflogGroup: NFLOG_GROUP };
-  const dataplane = choice === 'ipset' ? await IpsetDryRun.open({ setSysctls, ...nflog }) : openBpfDryRun(pinDir);
+  const dataplane =
+    choice === 'ipset'
+      ? await IpsetDryRun.open({ setSysctls, judgeOwnNode, ...nflog })
+      : openBpfDryRun({ directory: pinDir, judgeOwnNode });
   const agent = new Agent({ ...parts, dataplane });
   const stopped = new Promise<undefined>((resolve) => signal.addEventListener('abort', () => resolve(undefined)));
   await agent.start();
@@ -39,9 +43,9 @@ export async function dryRun(options: DryRunOptions, signal: AbortSignal): Promi
 }
 
 /** @throws {PrivilegeError} */
-function openBpfDryRun(directory: string): DryRun {
+function openBpfDryRun(options: { readonly directory: string; readonly judgeOwnNode: boolean }): DryRun {
   try {
-    return new DryRun({ path: BPF_OBJECT, directory });
+    return new DryRun({ path: BPF_OBJECT, ...options });
   } catch (error) {
     throw explainRefusal(error);
   }

@@ -11,7 +11,7 @@ import { type AnyQuery, type IcmpQuery, parseEnd, parsePort, type Query, QueryEr
 import { type AnswerFormat, type Asked, answersTo, parseQueryLines } from '../observe/query-lines.ts';
 import { Reachability } from '../observe/reachability.ts';
 import { verificationText } from '../observe/verification-text.ts';
-import { socketOption } from './options.ts';
+import { judgeOwnNodeOption, socketOption } from './options.ts';
 import { writeOutput } from './output.ts';
 import { readQueryText } from './query-text.ts';
 import { readCluster, requirePaths } from './read-cluster.ts';
@@ -19,6 +19,7 @@ import { terminal } from './terminal.ts';
 
 interface Options {
   readonly manifests?: string[];
+  readonly judgeOwnNode: boolean;
   readonly verify: boolean;
   readonly socket: string;
   readonly from?: string;
@@ -65,12 +66,18 @@ export function explainCommand(): Command {
         .default(false)
         .conflicts(['manifests', 'queries']),
     )
+    .addOption(judgeOwnNodeOption())
     .addOption(socketOption())
     .action(run);
 }
 
 async function run(options: Options, command: Command): Promise<void> {
-  const { queries, manifests } = options;
+  const { queries, manifests, judgeOwnNode: judgesOwnNode } = options;
+  if (judgesOwnNode && manifests === undefined) {
+    command.error('error: the agent knows whether it judges the own node: --judge-own-node goes with --manifests', {
+      exitCode: 2,
+    });
+  }
   if (options.verify) await verify(options);
   if (options.verify && options.from === undefined) return;
   if (manifests !== undefined) requirePaths('--manifests', manifests);
@@ -86,7 +93,7 @@ async function run(options: Options, command: Command): Promise<void> {
   const answers =
     manifests === undefined
       ? await answersOfAgent(asked, options.socket, how)
-      : answersTo(asked, new Reachability(await readCluster(manifests)), how);
+      : answersTo(asked, new Reachability(await readCluster(manifests), { judgesOwnNode }), how);
   await writeOutput(joined(answers, format, queries !== undefined));
 }
 

@@ -13,6 +13,7 @@ import {
   type MatrixEntry,
 } from '../observe/matrix.ts';
 import { type Judgement, Reachability } from '../observe/reachability.ts';
+import { judgeOwnNodeOption } from './options.ts';
 import { writeOutput } from './output.ts';
 import { readCluster, requirePaths } from './read-cluster.ts';
 import { terminal } from './terminal.ts';
@@ -20,6 +21,7 @@ import { terminal } from './terminal.ts';
 interface Options {
   readonly manifests: string[];
   readonly against?: string[];
+  readonly judgeOwnNode: boolean;
   readonly output: 'table' | 'json' | 'csv';
 }
 
@@ -31,13 +33,14 @@ export function matrixCommand(): Command {
     .addOption(
       new Option('-o, --output <format>', 'how to print it').choices(['table', 'json', 'csv']).default('table'),
     )
+    .addOption(judgeOwnNodeOption())
     .action(run);
 }
 
-async function run({ manifests, against, output }: Options): Promise<void> {
+async function run({ manifests, against, output, judgeOwnNode: judgesOwnNode }: Options): Promise<void> {
   requirePaths('--manifests', manifests);
   requirePaths('--against', against ?? []);
-  const before = new Reachability(await readCluster(manifests));
+  const before = new Reachability(await readCluster(manifests), { judgesOwnNode });
   const matrix = computeMatrix(before);
   if (against === undefined) {
     await writeOutput(
@@ -45,7 +48,7 @@ async function run({ manifests, against, output }: Options): Promise<void> {
     );
     return;
   }
-  const after = new Reachability(await readCluster(against));
+  const after = new Reachability(await readCluster(against), { judgesOwnNode });
   const comparison = compareMatrices(matrix, computeMatrix(after));
   for (const [names, where] of [
     [comparison.onlyBefore, manifests],

@@ -10,6 +10,8 @@ import { BPF_OBJECT } from './options.ts';
 export interface DataplaneOptions {
   readonly dataplane: DataplaneChoice;
   readonly setSysctls: boolean;
+  /** No when absent. */
+  readonly judgeOwnNode?: boolean;
   readonly pinDir: string;
   /** Which verdicts are told of: drops, or new connections that are admitted too (BPF alone tells those). */
   readonly events: EventsChoice;
@@ -24,11 +26,12 @@ export type Opened = Pick<Selection, 'dataplane' | 'kind' | 'reason'>;
 
 /** @throws {NoDataplaneError} */
 export async function openDataplane(options: DataplaneOptions, log: Logger): Promise<Opened> {
-  const { dataplane: choice, setSysctls, pinDir, events, eventLimit } = options;
+  const { dataplane: choice, setSysctls, judgeOwnNode = false, pinDir, events, eventLimit } = options;
   const candidates = makeCandidates({
     bpf: {
       path: BPF_OBJECT,
       directory: pinDir,
+      judgeOwnNode,
       constants: {
         events: { drops: events !== 'none', admitted: events === 'all' },
         ...(eventLimit !== undefined && { eventLimit }),
@@ -36,6 +39,7 @@ export async function openDataplane(options: DataplaneOptions, log: Logger): Pro
     },
     ipset: {
       setSysctls,
+      judgeOwnNode,
       ...(events !== 'none' && { nflogGroup: NFLOG_GROUP }),
       onDamage: (damage) => tellDamage(damage, log),
       onUnprotected: (unprotected) => tellUnprotected(unprotected, log),

@@ -21,6 +21,14 @@ export function socketOption(): Option {
   return new Option('--socket <path>', "unix socket of the agent's API").env('SELVEDGE_SOCKET').default(DEFAULT_SOCKET);
 }
 
+/** Of the agent, and of commands that say what it would decide. */
+export function judgeOwnNodeOption(): Option {
+  return new Option(
+    '--judge-own-node',
+    'judge what a pod sends to its own node by its egress policies; else that always passes',
+  ).default(false);
+}
+
 export function pinDirOption(): Option {
   return new Option('--pin-dir <path>', 'folder in a bpffs for maps, programs and links')
     .env('SELVEDGE_PIN_DIR')

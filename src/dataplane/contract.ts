@@ -70,6 +70,8 @@ export interface Observation {
 
 export interface Dataplane {
   readonly kind: 'bpf' | 'ipset' | 'memory';
+  /** Whether traffic of a pod to its own node is judged by its egress policies; absent: no. */
+  readonly judgesOwnNode?: boolean;
   /**
    * What an agent before this one has left in force; undefined: nothing at all. By ifindex: the addresses that the kernel
    * takes for those of the pod behind it, empty where that is not known. Interfaces that are gone are left out.

@@ -28,8 +28,14 @@ export interface Answer {
   readonly ingress?: Judgement;
 }
 
+export interface ReachabilityOptions {
+  readonly judged?: readonly ClusterObject[];
+  readonly judgesOwnNode?: boolean;
+}
+
 export class Reachability {
   readonly places: Places;
+  readonly #judgesOwnNode: boolean;
   readonly #compiler = new Compiler({});
   readonly #policies = new Map<ObjectKey, NetworkPolicy>();
   readonly #conflicts = new Map<ObjectKey, NonNullable<Judgement['conflict']>>();
@@ -37,8 +43,13 @@ export class Reachability {
   /**
    * @param objects with every pod on a node and addresses wherever there are any, as readManifests gives them
    * @param judged of these, what verdicts are asked about, see `narrowed`; by default all
+   * @param judgesOwnNode as in the data plane's options
    */
-  constructor(objects: readonly ClusterObject[], judged = objects) {
+  constructor(
+    objects: readonly ClusterObject[],
+    { judged = objects, judgesOwnNode = false }: ReachabilityOptions = {},
+  ) {
+    this.#judgesOwnNode = judgesOwnNode;
     this.places = new Places(objects);
     this.#compiler.apply(judged.map((object) => ({ type: 'upsert', object })));
     for (const object of objects) if (object.kind === 'NetworkPolicy') this.#policies.set(keyOf(object), object);
@@ -82,8 +93,9 @@ export class Reachability {
   #judge(direction: Direction, place: Place, peer: Place, question: Question): Judgement | undefined {
     if (place.kind !== 'pod') return undefined;
     const endpoint = this.state.endpoints.get(place.key) as Endpoint;
-    const ownAddresses = this.places.addressesOf(place.pod.node);
-    const verdict = judge(this.state, endpoint, direction, { ...question, ownAddresses });
+    const spared = direction === 'ingress' || !this.#judgesOwnNode;
+    const ownAddresses = spared ? this.places.addressesOf(place.pod.node) : undefined;
+    const verdict = judge(this.state, endpoint, direction, { ...question, ...(ownAddresses && { ownAddresses }) });
     // "A pod cannot block access to itself": such packets never leave it.
     if (peer.kind === 'pod' && peer.key === place.key) {
       return { allowed: true, reason: 'self', isolatedBy: verdict.isolatedBy };

@@ -82,7 +82,7 @@ describeAsRoot('without', () => {
 
   it('a bpffs where the pins are to be it is ipset', async () => {
     const { kind, reason } = await choose(['env'], '/run/slv-no-bpffs/here');
-    expect([kind, reason]).toEqual(['ipset', expect.stringContaining('/run is no bpffs; mount one with')]);
+    expect([kind, reason]).toEqual(['ipset', expect.stringContaining('/run is in no bpffs; give a folder in one')]);
   });
 
   it('TCX and clsact it is ipset', async () => {

@@ -22,6 +22,7 @@ describeWith(HELM, 'the chart', (helm) => {
     ['dataplane=ipset', '--dataplane=ipset'],
     ['pending=closed', '--pending=closed'],
     ['notPods={docker0,br-*}', 'br-*'],
+    ['judgeOwnNode=true', '--judge-own-node'],
     ['events=all', '--events=all'],
     ['eventLimit=0', '--event-limit=0'],
     ['eventLimit=4294967295', '--event-limit=4294967295'],

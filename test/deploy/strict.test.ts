@@ -13,6 +13,7 @@ const OTHERS: readonly (readonly [value: string, ...needs: string[]])[] = [
   ['dataplane=bpf'],
   ['pending=closed'],
   ['notPods[0]=docker0'],
+  ['judgeOwnNode=true'],
   ['events=all'],
   ['eventLimit=5'],
   ['logLevel=debug'],

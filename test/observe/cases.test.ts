@@ -22,7 +22,7 @@ describe('explain --queries', () => {
       for (const { verdict, why, ...line } of askable) {
         const query = parseQuery(JSON.stringify(line));
         const { objects: kept, judged } = narrowed(objects, query);
-        const few = new Reachability(kept, judged);
+        const few = new Reachability(kept, { judged });
         expect(explain(few, few.ask(query), PLAIN)).toBe(explain(whole, whole.ask(query), PLAIN));
       }
     });

@@ -80,6 +80,15 @@ describe('explain', () => {
     expect(outcome.stderr).toContain(message);
   });
 
+  test('does not say what the agent’s own option is', async () => {
+    const asked = ['explain', '--judge-own-node', '--from', 'shop/web', '--to', 'shop/db', '--port', '80'];
+    const { code, stderr } = await selvedge(asked);
+    expect({ code, stderr }).toEqual({
+      code: 2,
+      stderr: expect.stringContaining('--judge-own-node goes with --manifests'),
+    });
+  });
+
   test('warns of what is invalid on stderr, and answers', async () => {
     const faulty = policy('shop/faulty', {
       podSelector: {},

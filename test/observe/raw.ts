@@ -1,12 +1,12 @@
 /** Raw objects, as the cases and worlds have them → what is asked about them. */
 import type { ClusterObject } from '../../src/model/cluster.ts';
 import { type AnyQuery, parseEnd } from '../../src/model/query.ts';
-import { Reachability } from '../../src/observe/reachability.ts';
+import { Reachability, type ReachabilityOptions } from '../../src/observe/reachability.ts';
 import { parseObject } from '../../src/sources/parse/object.ts';
 import type { Question } from '../support/oracle/oracle.ts';
 
-export function reachabilityOf(raw: readonly unknown[]): Reachability {
-  return new Reachability(raw.map(slim));
+export function reachabilityOf(raw: readonly unknown[], options: ReachabilityOptions = {}): Reachability {
+  return new Reachability(raw.map(slim), options);
 }
 
 /** undefined for protocols that no query asks about: what ICMP gets stands for them. */

@@ -52,6 +52,18 @@ describe('an end', () => {
     expect(sourceAddress).toBe(NODE1.ipv6);
   });
 
+  test('that is the own node is asked about where agents judge it, but for what it sends', () => {
+    const reasons = [false, true].map((judgesOwnNode) => {
+      const reachability = reachabilityOf(denied, { judgesOwnNode });
+      const [there, back] = [query('shop/web', NODE1.ipv4), query(NODE1.ipv4, 'shop/web')];
+      return [reachability.ask(there).egress?.reason, reachability.ask(back).ingress?.reason];
+    });
+    expect(reasons).toEqual([
+      ['own node', 'own node'],
+      ['no rule', 'own node'],
+    ]);
+  });
+
   test('that is the bridge of a node is that node, unless a pod has its address', () => {
     expect(reachabilityOf(denied).ask(query('10.244.0.1', 'shop/web')).ingress).toMatchObject({ reason: 'own node' });
     const first = pod('audit/first', '1:1');

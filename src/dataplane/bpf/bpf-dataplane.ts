@@ -45,9 +45,9 @@ const RULES_GONE = 16;
 
 export class BpfDataplane implements Dataplane {
   readonly kind = 'bpf';
+  readonly judgesOwnNode: boolean;
   readonly events: EventDecoder;
   readonly #kernel: Kernel;
-  readonly #options: BpfDataplaneOptions;
   readonly #copies: Copies;
   readonly #flowTables: FlowTables;
   readonly ruleNumbers = new RuleNumbers();
@@ -81,7 +81,7 @@ export class BpfDataplane implements Dataplane {
 
   constructor(kernel: Kernel, options: BpfDataplaneOptions = {}) {
     this.#kernel = kernel;
-    this.#options = options;
+    this.judgesOwnNode = options.judgeOwnNode ?? false;
     this.#copies = new Copies({ kernel, onEqual: () => this.#collect() });
     this.#flowTables = new FlowTables(kernel.flows);
     this.#slots = new SlotPool(kernel.capacity('endpoints'), this.#flowTables.slots(), kernel.earlierSlots());
@@ -172,7 +172,7 @@ export class BpfDataplane implements Dataplane {
 
   /** How the state is judged, beyond who may reach whom. */
   settings({ pending }: DesiredState): Settings {
-    return { pending, judgeOwnNode: this.#options.judgeOwnNode ?? false };
+    return { pending, judgeOwnNode: this.judgesOwnNode };
   }
 
   /** Resolves when the copy that the last `apply` retired is up to date too, and nothing is left over. */

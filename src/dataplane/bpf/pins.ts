@@ -68,7 +68,7 @@ export function makeDirectory(directory: string): void {
   let parent = dirname(directory);
   while (!existsSync(parent)) parent = dirname(parent);
   if (!isBpffs(parent))
-    throw new Error(`${directory}: ${parent} is no bpffs; mount one with "mount -t bpf bpf ${parent}"`);
+    throw new Error(`${directory}: ${parent} is in no bpffs; give a folder in one, as ${DEFAULT_BPFFS}/selvedge`);
   mkdirSync(linksDirectory(directory), { recursive: true, mode: PRIVATE });
   // A bpffs may be open to all, and so may what stood there before.
   const { uid, mode } = statSync(directory);

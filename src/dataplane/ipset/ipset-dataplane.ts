@@ -39,6 +39,7 @@ const REST = 200;
 
 export class IpsetDataplane implements Dataplane {
   readonly kind = 'ipset';
+  readonly judgesOwnNode: boolean;
   readonly observation: IpsetObservation;
   readonly #programs: Programs;
   readonly #options: IpsetDataplaneOptions;
@@ -61,7 +62,8 @@ export class IpsetDataplane implements Dataplane {
 
   constructor(programs: Programs, options: IpsetDataplaneOptions = {}) {
     const field = options.markField ?? DEFAULT_MARK_FIELD;
-    const hooks: readonly Hook[] = options.judgeOwnNode ? ['FORWARD', 'INPUT'] : ['FORWARD'];
+    this.judgesOwnNode = options.judgeOwnNode ?? false;
+    const hooks: readonly Hook[] = this.judgesOwnNode ? ['FORWARD', 'INPUT'] : ['FORWARD'];
     const { onEvent, nflogGroup = onEvent && NFLOG_GROUP } = options;
     this.#programs = programs;
     this.observation = new IpsetObservation(this, programs);

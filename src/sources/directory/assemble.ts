@@ -140,10 +140,12 @@ function otherKinds(all: readonly Found[]): Warning[] {
     const object = `${parsed.apiVersion} ${parsed.kind}`;
     found.set(object, { origin: found.get(object)?.origin ?? origin, count: (found.get(object)?.count ?? 0) + 1 });
   }
-  return [...found].map(([object, { origin, count }]) => ({
-    object,
-    field: '',
-    message: `no verdict depends on this kind; ${count === 1 ? 'it is' : `all ${count} are`} left alone`,
-    origin,
-  }));
+  return [...found].map(([object, { origin, count }]) => {
+    const left = `${count === 1 ? 'it is' : `all ${count} are`} left alone`;
+    const why = POLICY.test(object) ? 'policies of this kind are not enforced here' : 'no verdict depends on this kind';
+    return { object, field: '', message: `${why}; ${left}`, origin };
+  });
 }
+
+/** Others' kinds, and NetworkPolicy of an API version that servers have no more. */
+const POLICY = /NetworkPolicy$/;

@@ -78,6 +78,17 @@ describe('manifests are read', () => {
     expect(synced).toBe(true);
   });
 
+  it('and policies of other kinds and versions are said not to be enforced', async () => {
+    const old = 'apiVersion: extensions/v1beta1\nkind: NetworkPolicy\nmetadata: { name: a, namespace: shop }\n';
+    const other = 'apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: { name: a, namespace: shop }\n';
+    using folder = new Folder({ 'a.yaml': `${old}---\n${other}` });
+    const { warnings } = await readManifests([folder.path]);
+    expect(warnings.map(({ object, message }) => [object, message])).toEqual([
+      ['extensions/v1beta1 NetworkPolicy', 'policies of this kind are not enforced here; it is left alone'],
+      ['cilium.io/v2 CiliumNetworkPolicy', 'policies of this kind are not enforced here; it is left alone'],
+    ]);
+  });
+
   it('and of two objects with one name the first stands', async () => {
     using folder = new Folder({
       'b.yaml': namespace('x', 'second'),
