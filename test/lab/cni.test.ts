@@ -51,6 +51,13 @@ describeAsRoot('a lab whose pods are wired by CNI plugins', () => {
         ['veth', mtu],
       ]);
 
+      // As the kernel does by itself where many namespaces share its table of neighbours.
+      for (const { namespace } of lab.interfaces()) {
+        for (const family of ['-4', '-6']) output(namespace, 'ip', family, 'neighbour', 'flush', 'dev', 'cni0');
+      }
+      const anew = await lab.probeAll(askAll(['web', 'db', 'api']));
+      expect(new Set(anew.map(({ verdict }) => verdict))).toEqual(new Set(['allow']));
+
       await lab.update({ nodes, pods: [pod('web', 1, 5), pod('late', 2, 6)] });
       const again = await lab.probeAll(askAll(['web', 'late']));
       expect(new Set(again.map(({ verdict }) => verdict))).toEqual(new Set(['allow']));

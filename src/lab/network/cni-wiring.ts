@@ -30,6 +30,9 @@ export const FLANNEL_LIST: ConfList = {
   ],
 };
 
+/** For devices that come later. */
+const LINK_LOCAL_BY_KERNEL = '/proc/sys/net/ipv6/conf/default/addr_gen_mode';
+
 /** A pod at a time and node: the plugins lock each other out anyway. */
 const NODES = 4;
 
@@ -110,7 +113,11 @@ export class CniWiring {
       const input = flannelRules(networkOf(cluster, familyOf(subnet)), subnet);
       await netns.run(namespace, () => ({ done: run(program, ['--noflush', '-w'], { input }) })).done;
     }
-    netns.run(namespace, passBridged);
+    netns.run(namespace, () => {
+      passBridged();
+      // Without an address of its own link the bridge could not ask for a pod whose neighbour entry the kernel has dropped.
+      writeFileSync(LINK_LOCAL_BY_KERNEL, '0');
+    });
     const runtime = new CniRuntime({ namespace, list: FLANNEL_LIST, subnetEnv, dataDir: join(folder, 'ipam') });
     this.#runtimes.set(node, runtime);
     return runtime;
