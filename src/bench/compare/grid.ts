@@ -75,7 +75,7 @@ const FEW = 10;
 
 const AGENTS: readonly EngineName[] = ['bpf', 'ipset-nft', 'ipset-legacy'];
 const FREE: readonly EngineName[] = ['none', 'empty'];
-/** Eight streams on few processors differ by a tenth and more from one run to the next: what is to be told apart by 3 % needs many. */
+/** Streams on few processors differ by a tenth and more from one run to the next: what is to be told apart by 3 % needs many. */
 const MANY_TURNS: Turns = { engines: [...FREE, 'bpf'], count: 4 };
 
 const TOPOLOGIES: readonly Topology[] = ['one-node', 'two-nodes'];
@@ -127,7 +127,7 @@ function fullSteps(policies: number, most: boolean): Draft[] {
   return [
     ...everywhere,
     ...bulk.flatMap((topology): Draft[] => [
-      { load: 'stream', topology, traffic: 'allowed', seconds: STREAM },
+      { load: 'stream', topology, traffic: 'allowed', seconds: STREAM, turns: MANY_TURNS },
       { load: 'streams', topology, traffic: 'allowed', seconds: STREAM, turns: MANY_TURNS },
       { load: 'udp', topology, traffic: 'allowed', seconds },
     ]),

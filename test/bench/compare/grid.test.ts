@@ -102,15 +102,15 @@ describe('any grid', () => {
 
   it('takes the time of every turn', () => {
     const narrow = planGrid({ quick: false, engines: ['none', 'bpf'], policies: [10], rounds: 6 });
-    const steps = stepsOf(narrow, 'streams');
-    expect(steps.map(({ turns }) => turns?.count)).toEqual([4, 4]);
+    const steps = [...stepsOf(narrow, 'stream'), ...stepsOf(narrow, 'streams')];
+    expect(steps.map(({ turns }) => turns?.count)).toEqual([4, 4, 4, 4]);
     const stages = narrow.stages.map((stage) => ({
       ...stage,
       steps: stage.steps.map(({ turns: _, ...step }) => step),
     }));
     const once = { ...narrow, stages };
-    // Two topologies, two engines, six rounds, three more turns of a second and a bit.
-    expect(secondsOf(narrow) - secondsOf(once)).toBeCloseTo(2 * 2 * 6 * 3 * 1.1);
+    // Two loads, two topologies, two engines, six rounds, three more turns of a second and a bit.
+    expect(secondsOf(narrow) - secondsOf(once)).toBeCloseTo(2 * 2 * 2 * 6 * 3 * 1.1);
     expect(formatGrid(narrow)).toContain('(allowed, one node, 4 turns a round for none, empty, bpf)');
   });
 
