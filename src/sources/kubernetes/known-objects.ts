@@ -7,8 +7,7 @@ import type { ClusterEvent, ClusterObject, ObjectKey, Warning } from '../../mode
 import { type ParseResult, parseObject } from '../parse/object.ts';
 import { ApiError } from './api-error.ts';
 import type { Interning } from './interning.ts';
-import { Repeats } from './repeats.ts';
-import { type RawObject, type Resource, rawKey } from './resources.ts';
+import { type RawObject, type Resource, rawKey, textKey } from './resources.ts';
 import { isSame } from './same.ts';
 
 export interface KnownParts {
@@ -23,13 +22,14 @@ export class KnownObjects {
   readonly resource: Resource;
   readonly #parts: KnownParts;
   readonly #objects = new Map<ObjectKey, ClusterObject>();
+  /** Of the texts that they were last put from. */
+  readonly #digests = new Map<ObjectKey, number>();
   readonly #warnings = new Map<ObjectKey, readonly Warning[]>();
   /** While a list is taken in: what it held so far. */
   #seen: Set<ObjectKey> | undefined;
   /** Events of lists that are not whole yet; of one that broke off they wait for the next that does not. */
   #held: ClusterEvent[] = [];
   #synced = false;
-  readonly #repeats = new Repeats();
 
   constructor(parts: KnownParts) {
     this.resource = parts.resource;
@@ -65,21 +65,26 @@ export class KnownObjects {
     this.#parts.onEvents(events);
   }
 
-  /** Whether an object is known just as this text has it, so that putting it again would say nothing. */
-  knows(text: string): boolean {
-    return this.#seen === undefined && this.#repeats.has(text);
+  /**
+   * Whether an object is known just as a text has it, so that putting it again would say nothing: most changes of a pod are
+   * in fields that are not kept.
+   */
+  knows(text: string, digest: number): boolean {
+    if (this.#seen !== undefined) return false;
+    const key = textKey(text);
+    return key !== undefined && this.#digests.get(key) === digest;
   }
 
   /**
-   * @param text that the value is parsed from, where it says all that is known of the object
+   * @param digest of the text that the value is parsed from, where it says all that is known of the object
    * @throws {ApiError} code MALFORMED: it is no object of this kind
    */
-  put(value: unknown, text?: string): void {
+  put(value: unknown, digest?: number): void {
     const raw = this.#check(value);
     const key = rawKey(this.resource, raw);
     this.#seen?.add(key);
-    // While a list comes, all objects do, each once.
-    this.#repeats.note(key, this.#seen === undefined ? text : undefined);
+    if (digest === undefined) this.#digests.delete(key);
+    else this.#digests.set(key, digest);
     const { parsed, warnings }: ParseResult = parseObject(raw, {}, this.resource.type);
     if (warnings.length > 0 || this.#warnings.size > 0) this.#warn(key, warnings);
     // One that is not valid is absent.
@@ -104,7 +109,7 @@ export class KnownObjects {
   }
 
   #forget(key: ObjectKey): void {
-    this.#repeats.note(key, undefined);
+    this.#digests.delete(key);
     if (this.#objects.delete(key)) this.#tell({ type: 'delete', kind: this.resource.kind, key });
   }
 

@@ -8,10 +8,11 @@ import type { ApiConnection } from './api-connection.ts';
 import { ApiError, type ApiErrorCode } from './api-error.ts';
 import { delayAfter, wait } from './back-off.ts';
 import { eachLine } from './chunks.ts';
+import { digestOf } from './digest.ts';
 import type { Faults } from './faults.ts';
 import type { KnownObjects } from './known-objects.ts';
 import { listPages } from './list-pages.ts';
-import { eventIn, slimLine, versionIn, type WatchEvent, watchQuery } from './watch-events.ts';
+import { eventIn, slimLine, type WatchEvent, watchQuery } from './watch-events.ts';
 
 /** All in milliseconds. */
 export interface Timing {
@@ -134,16 +135,21 @@ export class ListAndWatch {
     const { objects, onHeard } = this.#parts;
     onHeard(objects.resource.kind);
     const slim = slimLine(line, objects.resource);
-    const version = slim && versionIn(slim);
-    if (this.#version !== undefined && version !== undefined && objects.knows(slim?.text as string))
-      this.#reach(version);
-    else this.#take(eventIn(line, slim), slim?.text);
+    if (slim === undefined) {
+      this.#take(eventIn(line));
+      return;
+    }
+    const { type, version, text } = slim;
+    const digest = digestOf(text);
+    const repeats = type !== 'DELETED' && this.#version !== undefined && objects.knows(text, digest);
+    if (repeats && version !== undefined) this.#reach(version);
+    else this.#take(eventIn(line, slim), digest);
   }
 
-  #take({ type, object, version, endsInitial }: WatchEvent, text: string | undefined): void {
+  #take({ type, object, version, endsInitial }: WatchEvent, digest?: number): void {
     const { objects } = this.#parts;
     if (type === 'DELETED') objects.remove(object);
-    else if (type !== 'BOOKMARK') objects.put(object, text);
+    else if (type !== 'BOOKMARK') objects.put(object, digest);
     if (this.#version !== undefined) this.#reach(version);
     else if (endsInitial) {
       // Only this names the list's version: the objects bear those of their own last changes, in no order.

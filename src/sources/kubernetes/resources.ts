@@ -77,3 +77,12 @@ export function rawKey({ kind }: Resource, { metadata }: RawObject): ObjectKey {
   const named = kind === 'Namespace' || kind === 'Node';
   return (named ? metadata.name : `${metadata.namespace || 'default'}/${metadata.name}`) as ObjectKey;
 }
+
+/** So Go writes a pod's identity. Within the value of a field its quotation marks would be escaped. */
+const NAMED = /"metadata":\{"name":"([^"\\]+)","namespace":"([^"\\]+)"/;
+
+/** The same of the text of an object in a namespace, as far as it is plain to see. */
+export function textKey(text: string): ObjectKey | undefined {
+  const [, name, namespace] = NAMED.exec(text) ?? [];
+  return name === undefined ? undefined : (`${namespace}/${name}` as ObjectKey);
+}

@@ -2,7 +2,7 @@
 import type { Query } from './api-connection.ts';
 import { ApiError, type Status, statusError } from './api-error.ts';
 import type { RawObject, Resource } from './resources.ts';
-import { type Shape, type Skimmed, skim } from './skim.ts';
+import { type Skimmed, skim } from './skim.ts';
 
 export interface WatchEvent {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK';
@@ -13,6 +13,7 @@ export interface WatchEvent {
   readonly endsInitial: boolean;
 }
 
+const CLOSE_BRACE = 0x7d;
 const TYPES: readonly string[] = ['ADDED', 'MODIFIED', 'DELETED', 'BOOKMARK'];
 const INITIAL_EVENTS_END = 'k8s.io/initial-events-end';
 
@@ -33,29 +34,37 @@ export function watchQuery({ fieldSelector }: Resource, version: string | undefi
   };
 }
 
-/** So begins a line with an object of the collection, not with what the server says itself. */
-const WITH_OBJECT = /^\{"type":"(ADDED|MODIFIED|DELETED)",/;
+/** So begins a line with an object of the collection, not with what the server says itself; its end is the event's bracket. */
+const WITH_OBJECT = /^\{"type":"(ADDED|MODIFIED|DELETED)","object":/;
+const LONGEST_BEGINNING = 28;
 
-/** What is kept of a line with an object of the collection; the version beside it. */
-export function slimLine(line: Buffer, { kept }: Pick<Resource, 'kept'>): Skimmed | undefined {
-  if (kept === undefined || !WITH_OBJECT.test(line.toString('latin1', 0, 24))) return undefined;
-  return skim(line, eventShapeOf(kept));
+/** A line with an object of the collection. */
+export interface SlimLine extends Skimmed {
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED';
+  /** As far as it is plain to see. */
+  readonly version?: string;
 }
 
-/** As far as it is plain to see. */
-export function versionIn({ aside = '' }: Skimmed): string | undefined {
-  return /^"([^"\\]+)"$/.exec(aside)?.[1];
+/** @returns what is kept of the line's object; undefined: the line is no such, or has to be parsed whole */
+export function slimLine(line: Buffer, { kept }: Pick<Resource, 'kept'>): SlimLine | undefined {
+  if (kept === undefined) return undefined;
+  const [beginning, type] = WITH_OBJECT.exec(line.toString('latin1', 0, LONGEST_BEGINNING)) ?? [];
+  if (beginning === undefined || line.at(-1) !== CLOSE_BRACE) return undefined;
+  const skimmed = skim(line.subarray(beginning.length, -1), kept);
+  if (skimmed === undefined) return undefined;
+  const version = /^"([^"\\]+)"$/.exec(skimmed.aside ?? '')?.[1];
+  return { ...skimmed, type: type as SlimLine['type'], ...(version !== undefined && { version }) };
 }
 
 /**
  * @param slim what is kept of the line; absent: all of it
  * @throws {ApiError} what the server says in an event of type ERROR, or code MALFORMED
  */
-export function eventIn(line: Buffer, slim?: Skimmed): WatchEvent {
+export function eventIn(line: Buffer, slim?: SlimLine): WatchEvent {
   let value: unknown;
   let aside: unknown;
   try {
-    value = JSON.parse(slim?.text ?? line.toString('utf8'));
+    value = slim === undefined ? JSON.parse(line.toString('utf8')) : { type: slim.type, object: JSON.parse(slim.text) };
     aside = slim?.aside && JSON.parse(slim.aside);
   } catch (cause) {
     throw new ApiError('MALFORMED', `a line that is no JSON: ${beginningOf(line)}`, { cause });
@@ -75,15 +84,6 @@ export function eventIn(line: Buffer, slim?: Skimmed): WatchEvent {
     version,
     endsInitial: type === 'BOOKMARK' && object.metadata?.annotations?.[INITIAL_EVENTS_END] === 'true',
   };
-}
-
-const eventShapes = new WeakMap<Exclude<Shape, string>, Shape>();
-
-function eventShapeOf(kept: Shape): Shape {
-  if (typeof kept === 'string') return kept;
-  const known = eventShapes.get(kept) ?? { fields: { type: 'all', object: kept } };
-  eventShapes.set(kept, known);
-  return known;
 }
 
 function beginningOf(line: Buffer): string {

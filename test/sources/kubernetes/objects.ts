@@ -19,7 +19,7 @@ export function pod(namespaceName: string, name: string, parts: PodParts = {}): 
   return {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: { namespace: namespaceName, name, labels },
+    metadata: { name, namespace: namespaceName, labels },
     spec: {
       nodeName: node,
       containers: [{ name: 'main', image: 'web:1', ports: [{ containerPort: 8080, name: 'http' }] }],
