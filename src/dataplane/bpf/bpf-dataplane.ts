@@ -64,6 +64,8 @@ export class BpfDataplane implements Dataplane {
   /** Whose tables of flows are there, and since which change of theirs pods' names are recorded. */
   #prepared: { readonly endpoints: Endpoints; readonly version: number } | undefined;
   #named: { readonly endpoints: Endpoints; readonly version: number } | undefined;
+  /** And for which the next pod's tables are. */
+  #provided: { readonly endpoints: Endpoints; readonly version: number } | undefined;
   /** Tables of flows may be left over. */
   #tablesLeft = true;
   /** Interfaces may have gone, before this process or with a state, whose counts are still there. */
@@ -262,10 +264,22 @@ export class BpfDataplane implements Dataplane {
   /** Both copies are equal: nobody knows what is in neither. Entries are gone first, then what stood behind them. */
   async #collect(): Promise<void> {
     if (this.#content === undefined || !this.#whole || this.#closed) return;
-    this.#collecting = Promise.all([this.#collecting, this.#collectTables(this.#content)]);
+    this.#collecting = Promise.all([
+      this.#collecting,
+      this.#collectTables(this.#content),
+      this.#provideTables(this.#content),
+    ]);
     if (this.#interfaces.sweep()) this.#hasGone = true;
     this.#removeOtherLayouts();
     this.#forgetCounts();
+  }
+
+  /** The next pod that comes finds its tables of flows made. Never rejects: without them it waits a little longer. */
+  async #provideTables({ endpoints }: WantedContent): Promise<void> {
+    const { version } = endpoints;
+    if (this.#provided?.endpoints === endpoints && this.#provided.version === version) return;
+    this.#provided = { endpoints, version };
+    await this.#flowTables.provide(this.#slots.next(), endpoints.slots()).catch(() => {});
   }
 
   /** Counts of interfaces that neither a state names nor a guard, and of rules that no state names any more. */

@@ -64,6 +64,7 @@ export function openDryKernel(options: NativeKernelOptions): DryKernel {
         if (endpoints !== undefined) yield* tablesOf(endpoints, abi);
       },
       create: async () => {},
+      provide: async () => {},
       delete: async () => {},
     },
     map: (name): KernelMap => ({

@@ -31,12 +31,16 @@ export class FlowPins {
     if (existsSync(directory)) for (const name of readdirSync(directory)) this.#note(name);
   }
 
+  /** Whether something is pinned as this owner's table in this slot. */
+  has(table: NewFlowTable): boolean {
+    return this.#names.get(this.#slotOf(table))?.has(this.#nameOf(table)) === true;
+  }
+
   /** The table that this owner has had in this slot, if it is like that; for the caller to close. @throws {BpfError} */
   open(table: NewFlowTable, spec: MapSpec): BpfMap | undefined {
-    const name = this.#nameOf(table);
-    const path = join(this.#directory, name);
+    const path = join(this.#directory, this.#nameOf(table));
     // Others may have put anything there.
-    if (this.#names.get(this.#slotOf(table))?.has(name) !== true || !isMapLike(path, spec)) return undefined;
+    if (!this.has(table) || !isMapLike(path, spec)) return undefined;
     const found = BpfMap.openPinned(path);
     // The kernel would refuse another one, and with it all that are put in together.
     if (found.info.maxEntries === spec.maxEntries && found.info.flags === spec.flags) return found;

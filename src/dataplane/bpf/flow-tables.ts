@@ -51,6 +51,13 @@ export class FlowTables {
     for (const { family, slot } of owned) this.#owned[family].add(slot);
   }
 
+  /** Has tables ready for the endpoint that gets this slot next, if it is like these. @throws BpfError */
+  async provide(slot: number | undefined, endpoints: Iterable<SlotTables>): Promise<void> {
+    const families = new Set<FlowFamily>();
+    for (const one of endpoints) for (const family of one.families) families.add(family);
+    await this.#store.provide(slot === undefined ? [] : [...families].map((family) => ({ family, slot })));
+  }
+
   /**
    * Deletes all tables but those of these endpoints: nobody may know the others any more. Which ones is settled at the
    * call, so that calls may overlap. @returns slots that have none any more

@@ -109,6 +109,7 @@ export function openNativeKernel(options: NativeKernelOptions, lock: Lock): Nati
     close: () => {
       closed = true;
       attachments.close();
+      flows.close();
       ring?.close();
       memory.close();
       object.close();

@@ -43,6 +43,11 @@ export interface FlowTableStore {
    * there if any. Resolves when programs find them: some may still use the old ones.
    */
   create(tables: readonly NewFlowTable[]): Promise<void>;
+  /**
+   * Tables ahead of their owners, so that `create` has little left to do for them: takes a grace period, in the background.
+   * What nobody has got is among the `existing` of the next process.
+   */
+  provide(tables: readonly FlowTableId[]): Promise<void>;
   /** Missing ones are fine. Takes a grace period for each, in the background. */
   delete(tables: readonly FlowTableId[]): Promise<void>;
 }

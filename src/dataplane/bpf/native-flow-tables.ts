@@ -1,12 +1,13 @@
 /** The endpoints' tables of flows in the kernel: two maps of maps, by slot. */
-import { setImmediate } from 'node:timers/promises';
 import { BpfMap, type BpfObject, type MapSpec } from '../../native.ts';
 import type { Abi } from './abi.ts';
 import { readTable } from './copies.ts';
 import type { FlowPins } from './flow-pins.ts';
 import type { FlowFamily, FlowTableId, FlowTableStore, KernelMap, NewFlowTable } from './kernel.ts';
 import { SIDES } from './object.ts';
-import { makeTables, u32Bytes, u32Of } from './tables.ts';
+import { keysOf, letGo, nameOf, SpareTables } from './spare-tables.ts';
+import { whenIn } from './table-arrival.ts';
+import { makeTables, u32Of } from './tables.ts';
 
 export interface NativeFlowTablesParts {
   readonly object: BpfObject;
@@ -25,9 +26,11 @@ export class NativeFlowTables implements FlowTableStore {
   readonly #parts: NativeFlowTablesParts;
   /** Those that are there, or perhaps, by family and slot. */
   readonly #known = new Map<string, FlowTableId>();
+  readonly #spares: SpareTables;
 
   constructor(parts: NativeFlowTablesParts) {
     this.#parts = parts;
+    this.#spares = new SpareTables({ outer: (family) => this.#outer(family), make: (table) => this.#new(table) });
   }
 
   *existing(): Generator<FlowTableId> {
@@ -57,7 +60,35 @@ export class NativeFlowTables implements FlowTableStore {
 
   async create(tables: readonly NewFlowTable[]): Promise<void> {
     for (const table of tables) this.#known.set(nameOf(table), table);
-    await Promise.all(byFamily(tables).map(([family, ofFamily]) => this.#createIn(family, ofFamily)));
+    this.#spares.dropOthers(tables);
+    const missing: NewFlowTable[] = [];
+    for (const table of tables) if (!(await this.#takeSpare(table))) missing.push(table);
+    await Promise.all(byFamily(missing).map(([family, ofFamily]) => this.#createIn(family, ofFamily)));
+  }
+
+  async provide(tables: readonly FlowTableId[]): Promise<void> {
+    // Where the kernel does not list it, an agent that comes later would not find one that nobody got.
+    if (this.#parts.lists) await this.#spares.provide(tables);
+  }
+
+  /** Whether there was one, which is its owner's now. */
+  async #takeSpare(id: NewFlowTable): Promise<boolean> {
+    const { pins } = this.#parts;
+    const spare = await this.#spares.take(id);
+    if (spare === undefined) return false;
+    const { table, batch } = spare;
+    try {
+      // What this owner has had comes in its place, once it is there.
+      if (pins.has(id)) await batch.catch(() => {});
+      else {
+        pins.pin(id, table);
+        await whenIn({ outer: this.#outer(id.family), slot: id.slot, table, batch });
+        return true;
+      }
+    } finally {
+      letGo(spare);
+    }
+    return false;
   }
 
   async delete(tables: readonly FlowTableId[]): Promise<void> {
@@ -72,6 +103,10 @@ export class NativeFlowTables implements FlowTableStore {
   /** Pins go that nobody asks for any more: of tables that have not come along, or of an agent that was killed. */
   forgetOthers(): void {
     this.#parts.pins.keep(this.#known.values());
+  }
+
+  close(): void {
+    this.#spares.close();
   }
 
   async #createIn(family: FlowFamily, wanted: readonly NewFlowTable[]): Promise<void> {
@@ -91,8 +126,7 @@ export class NativeFlowTables implements FlowTableStore {
     const spec = specs.get(table.family) as MapSpec;
     const before = pins.open(table, spec);
     if (before !== undefined) return before;
-    const { type, keySize, valueSize, maxEntries, flags } = spec;
-    const made = BpfMap.create({ type, keySize, valueSize, maxEntries, flags, name: nameOf(table) });
+    const made = this.#new(table);
     try {
       pins.pin(table, made);
     } catch (error) {
@@ -100,6 +134,11 @@ export class NativeFlowTables implements FlowTableStore {
       throw error;
     }
     return made;
+  }
+
+  #new(table: FlowTableId): BpfMap {
+    const { type, keySize, valueSize, maxEntries, flags } = this.#parts.specs.get(table.family) as MapSpec;
+    return BpfMap.create({ type, keySize, valueSize, maxEntries, flags, name: nameOf(table) });
   }
 
   #outer(family: FlowFamily): BpfMap {
@@ -119,49 +158,10 @@ export function outerName(family: FlowFamily): string {
   return `flows${family}`;
 }
 
-function nameOf({ family, slot }: FlowTableId): string {
-  return `flows${family}_${slot}`;
-}
-
 /** Families that have any, with theirs. */
 function byFamily<T extends FlowTableId>(tables: readonly T[]): [family: FlowFamily, tables: T[]][] {
   const families = ([4, 6] as const).map((family): [FlowFamily, T[]] => {
     return [family, tables.filter((table) => table.family === family)];
   });
   return families.filter(([, ofFamily]) => ofFamily.length > 0);
-}
-
-interface Putting {
-  readonly outer: BpfMap;
-  readonly slot: number;
-  readonly table: BpfMap;
-  readonly batch: Promise<void>;
-}
-
-/**
- * A thread has it done within half a millisecond, mostly. Meanwhile this one sleeps: on a busy machine it would hold the
- * core that the other waits for, and V8 collects its garbage in just the turns of the loop that are waited.
- */
-const NAPS = { milliseconds: 0.05, most: 20 } as const;
-const bed = new Int32Array(new SharedArrayBuffer(4));
-
-/**
- * Resolves when programs find the table, which is before the batch that puts it in is over: that waits for a grace period.
- * A batch goes in order, so with its last table all are in.
- */
-async function whenIn({ outer, slot, table, batch }: Putting): Promise<void> {
-  let over = false;
-  const end = () => {
-    over = true;
-  };
-  batch.then(end, end);
-  const isIn = () => u32Of(outer.get(u32Bytes(slot)) ?? u32Bytes(0)) === table.info.id;
-  for (let naps = 0; naps < NAPS.most && !isIn(); naps++) Atomics.wait(bed, 0, 0, NAPS.milliseconds);
-  while (!over && !isIn()) await setImmediate();
-  // One that broke off says why.
-  if (over) await batch;
-}
-
-function keysOf(tables: readonly FlowTableId[]): Uint8Array {
-  return new Uint8Array(Uint32Array.from(tables, ({ slot }) => slot).buffer);
 }

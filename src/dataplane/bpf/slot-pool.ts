@@ -35,13 +35,23 @@ export class SlotPool {
   take(ifindex: number): number {
     const earlier = this.#earlier.ofInterface.get(ifindex) ?? this.#size;
     if (earlier < this.#size && !this.#used.has(earlier)) return this.#mark(earlier);
-    for (let tried = 1; tried < this.#size; tried++, this.#next++) {
-      if (this.#next >= this.#size) this.#next = 1;
-      if (!this.#used.has(this.#next) && !this.#earlier.used.has(this.#next)) return this.#mark(this.#next++);
+    const next = this.next();
+    if (next !== undefined) {
+      this.#next = next + 1;
+      return this.#mark(next);
     }
     let beyond = this.#size;
     while (this.#used.has(beyond)) beyond++;
     return this.#mark(beyond);
+  }
+
+  /** What `take` gives to an interface that has no number in another layout's maps; undefined when none is left. */
+  next(): number | undefined {
+    for (let tried = 1; tried < this.#size; tried++, this.#next++) {
+      if (this.#next >= this.#size) this.#next = 1;
+      if (!this.#used.has(this.#next) && !this.#earlier.used.has(this.#next)) return this.#next;
+    }
+    return undefined;
   }
 
   /** No program of another layout marks packets any more. */

@@ -3,21 +3,16 @@ import { mkdirSync, readdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { expect, onTestFinished, test } from 'vitest';
-import { abiOf } from '../../../src/dataplane/bpf/abi.ts';
 import { BpfDataplane } from '../../../src/dataplane/bpf/bpf-dataplane.ts';
-import { readTable } from '../../../src/dataplane/bpf/copies.ts';
 import { type NativeKernel, openNativeKernel } from '../../../src/dataplane/bpf/kernel-native.ts';
 import { lockDirectory } from '../../../src/dataplane/bpf/lock.ts';
-import { SIDES } from '../../../src/dataplane/bpf/object.ts';
-import { makeTables, u32Bytes } from '../../../src/dataplane/bpf/tables.ts';
+import { u32Bytes } from '../../../src/dataplane/bpf/tables.ts';
 import type { DesiredState } from '../../../src/dataplane/contract.ts';
 import type { Address } from '../../../src/model/address.ts';
-import type { ObjectKey } from '../../../src/model/cluster.ts';
-import type { Binding } from '../../../src/model/links.ts';
 import { BpfMap, type BpfObject } from '../../../src/native.ts';
 import { describeAsRoot } from '../../support/privilege.ts';
 import { openingPacket } from './support/kernel-node.ts';
-import { isolatedAt, NodePerTest } from './support/on-kernel.ts';
+import { isolatedAt, NodePerTest, renamed, tablesOf } from './support/on-kernel.ts';
 
 const DROP = 2;
 const CONTINUE = -1;
@@ -235,23 +230,8 @@ interface Killed {
   readonly dataplane: BpfDataplane;
 }
 
-/** Ids of those that endpoints have in either copy: to list a map of maps takes minutes on some kernels. */
-function tablesOf({ object }: { readonly object: BpfObject }): (number | undefined)[] {
-  const { endpoints } = makeTables(abiOf(object.layout));
-  const slots = SIDES.flatMap((side) => [...readTable(object.map(`endpoints_${side}`), endpoints).keys()]);
-  return [...new Set(slots)].map((slot) => object.map('flows4').get(u32Bytes(slot))?.readUInt32LE());
-}
-
 function seedOf({ object }: { readonly object: BpfObject }): Buffer | undefined {
   return object.map('flow_seed').get(u32Bytes(0));
-}
-
-/** The same for a pod of another name. */
-function renamed(state: DesiredState): DesiredState {
-  const pod = 'ns/other' as ObjectKey;
-  const endpoints = new Map([...state.compiled.endpoints.values()].map((endpoint) => [pod, { ...endpoint, pod }]));
-  const bindings = new Map([...state.bindings].map(([ifindex, binding]) => [ifindex, { ...binding, pod } as Binding]));
-  return { ...state, compiled: { ...state.compiled, endpoints }, bindings };
 }
 
 interface Packet {

@@ -12,7 +12,7 @@ import type { Endpoint } from '../../../src/model/compiled.ts';
 import type { Binding } from '../../../src/model/links.ts';
 import { type BpfMap, features, netns } from '../../../src/native.ts';
 import { describeAsRoot } from '../../support/privilege.ts';
-import { isolatedAt, NodePerTest, programsOn } from './support/on-kernel.ts';
+import { isolatedAt, NodePerTest, programsOn, tablesOf } from './support/on-kernel.ts';
 
 describeAsRoot('an agent after another', () => {
   const fresh = new NodePerTest();
@@ -42,24 +42,19 @@ describeAsRoot('an agent after another', () => {
     'an endpoint keeps its table of flows over a restart, and another pod gets a fresh one%s',
     async (_, listsTables) => {
       const ifindex = fresh.node.addVeth();
-      const tables = (dataplane: OpenedBpfDataplane) =>
-        dataplane.object
-          .map('flows4')
-          .entries()
-          .map(([, id]) => id.readUInt32LE());
       const first = await fresh.open({ listsTables });
       await first.apply(isolatedAt(ifindex, [80]), undefined);
-      const before = tables(first);
+      const before = tablesOf(first);
       expect(before).toHaveLength(1);
       first.close();
       const second = await fresh.open({ listsTables });
       await second.apply(isolatedAt(ifindex, [80]), undefined);
       await second.settled();
-      expect(tables(second)).toEqual(before);
+      expect(tablesOf(second)).toEqual(before);
       await second.apply(isolatedAt(ifindex, [80], '10.0.0.77'), undefined);
       await second.settled();
-      expect(tables(second)).toHaveLength(1);
-      expect(tables(second)).not.toEqual(before);
+      expect(tablesOf(second)).toHaveLength(1);
+      expect(tablesOf(second)).not.toEqual(before);
     },
   );
 

@@ -119,6 +119,8 @@ export class ReusedFlowTables implements FlowTableStore {
     }
   }
 
+  async provide(): Promise<void> {}
+
   async delete(): Promise<void> {}
 
   /** Forgets all connections. */

@@ -80,6 +80,7 @@ export class FakeKernel implements Kernel {
         this.#guard({ map: `flows${family}` }, () => this.flowTables[family].set(slot, ++this.#tables));
       }
     },
+    provide: async (): Promise<void> => {},
     delete: async (tables: readonly FlowTableId[]): Promise<void> => {
       for (const { family, slot } of tables) {
         this.#guard({ map: `flows${family}` }, () => this.flowTables[family].delete(slot));

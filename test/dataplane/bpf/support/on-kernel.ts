@@ -1,11 +1,16 @@
 /** What tests of the data plane on the real kernel share: a node for each test, one pod's state, and what runs behind its interface. */
 import { existsSync } from 'node:fs';
 import { afterEach, beforeEach, expect } from 'vitest';
+import { abiOf } from '../../../../src/dataplane/bpf/abi.ts';
+import { readTable } from '../../../../src/dataplane/bpf/copies.ts';
+import { SIDES } from '../../../../src/dataplane/bpf/object.ts';
 import { type OpenedBpfDataplane, openBpfDataplane } from '../../../../src/dataplane/bpf/open.ts';
+import { makeTables, u32Bytes } from '../../../../src/dataplane/bpf/tables.ts';
 import type { DesiredState } from '../../../../src/dataplane/contract.ts';
 import type { Address } from '../../../../src/model/address.ts';
 import type { ObjectKey } from '../../../../src/model/cluster.ts';
-import { listTc } from '../../../../src/native.ts';
+import type { Binding } from '../../../../src/model/links.ts';
+import { type BpfObject, listTc } from '../../../../src/native.ts';
 import { KernelNode } from './kernel-node.ts';
 import { worldState } from './world-state.ts';
 
@@ -51,6 +56,21 @@ export function isolatedAt(ifindex: number, ports: readonly number[], address = 
   };
 }
 
+/** The same for a pod of another name. */
+export function renamed(state: DesiredState): DesiredState {
+  const pod = 'ns/other' as ObjectKey;
+  const endpoints = new Map([...state.compiled.endpoints.values()].map((endpoint) => [pod, { ...endpoint, pod }]));
+  const bindings = new Map([...state.bindings].map(([ifindex, binding]) => [ifindex, { ...binding, pod } as Binding]));
+  return { ...state, compiled: { ...state.compiled, endpoints }, bindings };
+}
+
 export function programsOn(ifindex: number): ReturnType<typeof listTc> {
   return [...listTc(ifindex, 'ingress'), ...listTc(ifindex, 'egress')];
+}
+
+/** Ids of the tables of IPv4 flows that endpoints have in either copy: to list a map of maps takes minutes on some kernels. */
+export function tablesOf({ object }: { readonly object: BpfObject }): (number | undefined)[] {
+  const { endpoints } = makeTables(abiOf(object.layout));
+  const slots = SIDES.flatMap((side) => [...readTable(object.map(`endpoints_${side}`), endpoints).keys()]);
+  return [...new Set(slots)].map((slot) => object.map('flows4').get(u32Bytes(slot))?.readUInt32LE());
 }

@@ -1,0 +1,35 @@
+/** When a table that a thread puts into a map of maps is there. */
+import { setImmediate } from 'node:timers/promises';
+import type { BpfMap } from '../../native.ts';
+import { u32Bytes, u32Of } from './tables.ts';
+
+export interface Putting {
+  readonly outer: BpfMap;
+  readonly slot: number;
+  readonly table: BpfMap;
+  readonly batch: Promise<void>;
+}
+
+/**
+ * A thread has it done within half a millisecond, mostly. Meanwhile this one sleeps: on a busy machine it would hold the
+ * core that the other waits for, and V8 collects its garbage in just the turns of the loop that are waited.
+ */
+const NAPS = { milliseconds: 0.05, most: 20 } as const;
+const bed = new Int32Array(new SharedArrayBuffer(4));
+
+/**
+ * Resolves when programs find the table, which is before the batch that puts it in is over: that waits for a grace period.
+ * A batch goes in order, so with its last table all are in.
+ */
+export async function whenIn({ outer, slot, table, batch }: Putting): Promise<void> {
+  let over = false;
+  const end = () => {
+    over = true;
+  };
+  batch.then(end, end);
+  const isIn = () => u32Of(outer.get(u32Bytes(slot)) ?? u32Bytes(0)) === table.info.id;
+  for (let naps = 0; naps < NAPS.most && !isIn(); naps++) Atomics.wait(bed, 0, 0, NAPS.milliseconds);
+  while (!over && !isIn()) await setImmediate();
+  // One that broke off says why.
+  if (over) await batch;
+}
