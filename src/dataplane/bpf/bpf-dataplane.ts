@@ -61,11 +61,8 @@ export class BpfDataplane implements Dataplane {
   /** A whole state was put in force by this process: what it does not name is left over. */
   #whole = false;
   readonly #interfaces: Interfaces;
-  /** Whose tables of flows are there, and since which change of theirs pods' names are recorded. */
-  #prepared: { readonly endpoints: Endpoints; readonly version: number } | undefined;
+  /** Since which change of theirs pods' names are recorded. */
   #named: { readonly endpoints: Endpoints; readonly version: number } | undefined;
-  /** And for which the next pod's tables are. */
-  #provided: { readonly endpoints: Endpoints; readonly version: number } | undefined;
   /** Tables of flows may be left over. */
   #tablesLeft = true;
   /** Interfaces may have gone, before this process or with a state, whose counts are still there. */
@@ -131,12 +128,14 @@ export class BpfDataplane implements Dataplane {
     const known = this.#missedHint ? undefined : hint;
     this.#missedHint = true;
     await this.#copies.ready();
+    // To begin anew gives slots anew, and tables that are on their way out would take those of new owners with them.
+    if (this.#content === undefined) await this.#collecting;
     await this.#interfaces.ensure(state);
     const content = this.#update(state, known);
     this.#state = state;
     this.#missedHint = false;
     this.#checkCapacity(content);
-    await this.#prepareTables(content);
+    await this.#flowTables.prepare(content.endpoints);
     if (this.#closed) throw new Error('the data plane was closed');
     // Names first: an event may come before this call is over.
     this.#recordNames(content, known, this.#copies.next);
@@ -225,6 +224,7 @@ export class BpfDataplane implements Dataplane {
 
   #build(): WantedContent {
     this.#tablesLeft = true;
+    this.#slots.restart(this.#flowTables.slots());
     return new WantedContent({
       abi: this.#kernel.abi,
       ruleNumbers: this.ruleNumbers,
@@ -253,33 +253,16 @@ export class BpfDataplane implements Dataplane {
     if (hint?.rulesets.size !== 0) this.#names.policies.record(generation, rows.policies());
   }
 
-  /** @throws {BpfError} */
-  async #prepareTables({ endpoints }: WantedContent): Promise<void> {
-    const { version } = endpoints;
-    if (this.#prepared?.endpoints === endpoints && this.#prepared.version === version) return;
-    await this.#flowTables.prepare(endpoints.slots());
-    this.#prepared = { endpoints, version };
-  }
-
   /** Both copies are equal: nobody knows what is in neither. Entries are gone first, then what stood behind them. */
   async #collect(): Promise<void> {
     if (this.#content === undefined || !this.#whole || this.#closed) return;
-    this.#collecting = Promise.all([
-      this.#collecting,
-      this.#collectTables(this.#content),
-      this.#provideTables(this.#content),
-    ]);
+    const { endpoints } = this.#content;
+    // The next pod that comes finds its tables made; without them it waits a little longer.
+    const provided = this.#flowTables.provide(endpoints, this.#slots.next()).catch(() => {});
+    this.#collecting = Promise.all([this.#collecting, this.#collectTables(endpoints), provided]);
     if (this.#interfaces.sweep()) this.#hasGone = true;
     this.#removeOtherLayouts();
     this.#forgetCounts();
-  }
-
-  /** The next pod that comes finds its tables of flows made. Never rejects: without them it waits a little longer. */
-  async #provideTables({ endpoints }: WantedContent): Promise<void> {
-    const { version } = endpoints;
-    if (this.#provided?.endpoints === endpoints && this.#provided.version === version) return;
-    this.#provided = { endpoints, version };
-    await this.#flowTables.provide(this.#slots.next(), endpoints.slots()).catch(() => {});
   }
 
   /** Counts of interfaces that neither a state names nor a guard, and of rules that no state names any more. */
@@ -296,11 +279,11 @@ export class BpfDataplane implements Dataplane {
   }
 
   /** Never rejects: tables that stay, and with them their slots, are collected the next time. */
-  async #collectTables({ endpoints }: WantedContent): Promise<void> {
+  async #collectTables(endpoints: Endpoints): Promise<void> {
     const retired = endpoints.takeRetired();
     if (retired.length === 0 && !this.#tablesLeft) return;
     this.#tablesLeft = false;
-    const freed = await this.#flowTables.collect(endpoints.slots()).catch(() => {
+    const freed = await this.#flowTables.collect(endpoints).catch(() => {
       this.#tablesLeft = true;
       return [];
     });

@@ -13,6 +13,18 @@ export interface SlotTables {
   readonly owner: string;
 }
 
+/** The endpoints that are wanted now. */
+export interface TableOwners {
+  /** Grows whenever one comes or goes. */
+  readonly version: number;
+  slots(): Iterable<SlotTables>;
+}
+
+interface Seen {
+  readonly owners: TableOwners;
+  readonly version: number;
+}
+
 export class FlowTables {
   readonly #store: FlowTableStore;
   /** Also those that could perhaps not be made or deleted: to be deleted when nobody has them. */
@@ -21,6 +33,9 @@ export class FlowTables {
   readonly #inherited: Readonly<Record<FlowFamily, Set<number>>> = { 4: new Set(), 6: new Set() };
   /** Tables of the endpoints that have them now; others are left-overs. */
   readonly #owned: Readonly<Record<FlowFamily, Set<number>>> = { 4: new Set(), 6: new Set() };
+  /** Whose tables are there, and for which the next one's are. */
+  #prepared: Seen | undefined;
+  #provided: Seen | undefined;
 
   constructor(store: FlowTableStore) {
     this.#store = store;
@@ -36,10 +51,12 @@ export class FlowTables {
   }
 
   /** Makes the tables that these endpoints lack. @throws BpfError */
-  async prepare(endpoints: Iterable<SlotTables>): Promise<void> {
+  async prepare(owners: TableOwners): Promise<void> {
+    if (isSeen(owners, this.#prepared)) return;
+    const { version } = owners;
     const owned: FlowTableId[] = [];
     const missing: NewFlowTable[] = [];
-    for (const { slot, families, adopted, owner } of endpoints) {
+    for (const { slot, families, adopted, owner } of owners.slots()) {
       for (const family of families) {
         if (this.#owned[family].has(slot)) continue;
         owned.push({ family, slot });
@@ -49,21 +66,24 @@ export class FlowTables {
     for (const { family, slot } of missing) this.#existing[family].add(slot);
     if (missing.length > 0) await this.#store.create(missing);
     for (const { family, slot } of owned) this.#owned[family].add(slot);
+    this.#prepared = { owners, version };
   }
 
-  /** Has tables ready for the endpoint that gets this slot next, if it is like these. @throws BpfError */
-  async provide(slot: number | undefined, endpoints: Iterable<SlotTables>): Promise<void> {
+  /** Has tables ready for the next endpoint, if it is like these. @param slot that it gets; undefined: none is left @throws BpfError */
+  async provide(owners: TableOwners, slot: number | undefined): Promise<void> {
+    if (slot === undefined || isSeen(owners, this.#provided)) return;
+    this.#provided = { owners, version: owners.version };
     const families = new Set<FlowFamily>();
-    for (const one of endpoints) for (const family of one.families) families.add(family);
-    await this.#store.provide(slot === undefined ? [] : [...families].map((family) => ({ family, slot })));
+    for (const one of owners.slots()) for (const family of one.families) families.add(family);
+    await this.#store.provide([...families].map((family) => ({ family, slot })));
   }
 
   /**
    * Deletes all tables but those of these endpoints: nobody may know the others any more. Which ones is settled at the
    * call, so that calls may overlap. @returns slots that have none any more
    */
-  async collect(endpoints: Iterable<SlotTables>): Promise<Set<number>> {
-    const left = this.#takeLeft(endpoints);
+  async collect(owners: TableOwners): Promise<Set<number>> {
+    const left = this.#takeLeft(owners);
     if (left.length === 0) return new Set();
     try {
       await this.#store.delete(left);
@@ -74,9 +94,9 @@ export class FlowTables {
     return new Set(left.map(({ slot }) => slot));
   }
 
-  #takeLeft(endpoints: Iterable<SlotTables>): FlowTableId[] {
+  #takeLeft(owners: TableOwners): FlowTableId[] {
     const wanted = { 4: new Set<number>(), 6: new Set<number>() };
-    for (const { slot, families } of endpoints) for (const family of families) wanted[family].add(slot);
+    for (const { slot, families } of owners.slots()) for (const family of families) wanted[family].add(slot);
     const left: FlowTableId[] = [];
     for (const family of [4, 6] as const) {
       for (const slot of this.#existing[family]) {
@@ -89,4 +109,8 @@ export class FlowTables {
     }
     return left;
   }
+}
+
+function isSeen(owners: TableOwners, seen: Seen | undefined): boolean {
+  return seen?.owners === owners && seen.version === owners.version;
 }

@@ -5,7 +5,7 @@ import { readTable } from './copies.ts';
 import type { FlowPins } from './flow-pins.ts';
 import type { FlowFamily, FlowTableId, FlowTableStore, KernelMap, NewFlowTable } from './kernel.ts';
 import { SIDES } from './object.ts';
-import { keysOf, letGo, nameOf, SpareTables } from './spare-tables.ts';
+import { keysOf, nameOf, type Spare, SpareTables } from './spare-tables.ts';
 import { whenIn } from './table-arrival.ts';
 import { makeTables, u32Of } from './tables.ts';
 
@@ -60,10 +60,18 @@ export class NativeFlowTables implements FlowTableStore {
 
   async create(tables: readonly NewFlowTable[]): Promise<void> {
     for (const table of tables) this.#known.set(nameOf(table), table);
-    this.#spares.dropOthers(tables);
+    const spares = await this.#spares.take(tables);
     const missing: NewFlowTable[] = [];
-    for (const table of tables) if (!(await this.#takeSpare(table))) missing.push(table);
-    await Promise.all(byFamily(missing).map(([family, ofFamily]) => this.#createIn(family, ofFamily)));
+    try {
+      for (const table of tables) if (!(await this.#adopt(table, spares.get(table)))) missing.push(table);
+      await Promise.all(byFamily(missing).map(([family, ofFamily]) => this.#createIn(family, ofFamily)));
+    } catch (error) {
+      // What a thread still puts in must not come after what the next attempt puts there.
+      await Promise.allSettled(Array.from(spares.values(), ({ batch }) => batch));
+      throw error;
+    } finally {
+      for (const { table } of spares.values()) table.close();
+    }
   }
 
   async provide(tables: readonly FlowTableId[]): Promise<void> {
@@ -71,24 +79,17 @@ export class NativeFlowTables implements FlowTableStore {
     if (this.#parts.lists) await this.#spares.provide(tables);
   }
 
-  /** Whether there was one, which is its owner's now. */
-  async #takeSpare(id: NewFlowTable): Promise<boolean> {
-    const { pins } = this.#parts;
-    const spare = await this.#spares.take(id);
+  /** Whether the spare is there, and its owner's now. */
+  async #adopt(id: NewFlowTable, spare: Spare | undefined): Promise<boolean> {
     if (spare === undefined) return false;
     const { table, batch } = spare;
-    try {
+    if (this.#parts.pins.has(id)) {
       // What this owner has had comes in its place, once it is there.
-      if (pins.has(id)) await batch.catch(() => {});
-      else {
-        pins.pin(id, table);
-        await whenIn({ outer: this.#outer(id.family), slot: id.slot, table, batch });
-        return true;
-      }
-    } finally {
-      letGo(spare);
+      await batch.catch(() => {});
+      return false;
     }
-    return false;
+    this.#parts.pins.pin(id, table);
+    return await whenIn({ outer: this.#outer(id.family), slot: id.slot, table, batch });
   }
 
   async delete(tables: readonly FlowTableId[]): Promise<void> {

@@ -5,7 +5,7 @@ import { type EarlierSlots, NO_EARLIER_SLOTS } from './earlier-slots.ts';
  * last. Which one that was, an agent before this one has told nobody, so the round begins at a random place.
  */
 export class SlotPool {
-  readonly #used: Set<number>;
+  #used: Set<number>;
   readonly #size: number;
   #next: number;
   #earlier: EarlierSlots;
@@ -57,6 +57,11 @@ export class SlotPool {
   /** No program of another layout marks packets any more. */
   forgetEarlier(): void {
     this.#earlier = NO_EARLIER_SLOTS;
+  }
+
+  /** Only these are in use: what else was taken was for a state that did not come to be. */
+  restart(used: Iterable<number>): void {
+    this.#used = new Set(used);
   }
 
   release(slot: number): void {

@@ -13,83 +13,81 @@ export interface SpareTablesParts {
 }
 
 export interface Spare {
+  readonly id: FlowTableId;
   readonly table: BpfMap;
   /** Puts it in. */
   readonly batch: Promise<void>;
 }
 
-interface Kept extends Spare {
-  readonly id: FlowTableId;
-}
-
 export class SpareTables {
   readonly #parts: SpareTablesParts;
   /** By name. */
-  readonly #kept = new Map<string, Kept>();
-  /** Those whose slots were given to endpoints without their family, while they are taken out. */
+  readonly #kept = new Map<string, Spare>();
+  /** Those that are taken out: nothing may be put in there meanwhile, which could go with them. */
   readonly #dropped = new Map<string, Promise<void>>();
 
   constructor(parts: SpareTablesParts) {
     this.#parts = parts;
   }
 
-  /** Resolves when these are in, and what was dropped before is out. @throws {BpfError} */
+  /** Keeps these and no others. Resolves when they are in, and all others out. @throws {BpfError} */
   async provide(ids: readonly FlowTableId[]): Promise<void> {
-    const missing = ids.filter((id) => !this.#kept.has(nameOf(id)));
+    const wanted = new Set(ids.map(nameOf));
+    for (const [name, spare] of this.#kept) if (!wanted.has(name)) this.#drop(name, spare);
+    const missing = ids.filter((id) => !this.#kept.has(nameOf(id)) && !this.#dropped.has(nameOf(id)));
     await Promise.all([...missing.map((id) => this.#provide(id)), ...this.#dropped.values()]);
   }
 
+  /** Those for these slots and families, which are the caller's now; what was made for another family there goes. */
+  async take<Id extends FlowTableId>(ids: readonly Id[]): Promise<Map<Id, Spare>> {
+    const names = new Set(ids.map(nameOf));
+    const slots = new Set(ids.map(({ slot }) => slot));
+    for (const [name, spare] of this.#kept) if (slots.has(spare.id.slot) && !names.has(name)) this.#drop(name, spare);
+    await Promise.all(ids.map((id) => this.#dropped.get(nameOf(id))));
+    const taken = new Map<Id, Spare>();
+    for (const id of ids) {
+      const spare = this.#kept.get(nameOf(id));
+      if (spare !== undefined) taken.set(id, spare);
+      this.#kept.delete(nameOf(id));
+    }
+    return taken;
+  }
+
+  close(): void {
+    for (const { table } of this.#kept.values()) table.close();
+    this.#kept.clear();
+  }
+
   async #provide(id: FlowTableId): Promise<void> {
-    const table = this.#parts.make(id);
-    const spare = { id, table, batch: this.#parts.outer(id.family).setInnerBatch(keysOf([id]), [table]) };
+    const spare = this.#put(id);
     this.#kept.set(nameOf(id), spare);
     try {
       await spare.batch;
     } catch (error) {
-      if (this.#kept.get(nameOf(id)) === spare) this.#forget(spare);
+      if (this.#kept.get(nameOf(id)) === spare) this.#kept.delete(nameOf(id));
+      spare.table.close();
       throw error;
     }
   }
 
-  /** The one for this slot and family, which is the caller's now, to `letGo`. */
-  async take(id: FlowTableId): Promise<Spare | undefined> {
-    // A table that is put in now would go with it.
-    await this.#dropped.get(nameOf(id));
-    const spare = this.#kept.get(nameOf(id));
-    this.#kept.delete(nameOf(id));
-    return spare;
+  #put(id: FlowTableId): Spare {
+    const table = this.#parts.make(id);
+    try {
+      return { id, table, batch: this.#parts.outer(id.family).setInnerBatch(keysOf([id]), [table]) };
+    } catch (error) {
+      table.close();
+      throw error;
+    }
   }
 
-  /** Endpoints get these slots with these families: what was made there for the other one is taken out. */
-  dropOthers(taken: readonly FlowTableId[]): void {
-    const names = new Set(taken.map(nameOf));
-    const slots = new Set(taken.map(({ slot }) => slot));
-    for (const [name, spare] of this.#kept) if (slots.has(spare.id.slot) && !names.has(name)) this.#drop(name, spare);
-  }
-
-  close(): void {
-    for (const spare of this.#kept.values()) this.#forget(spare);
-  }
-
-  #drop(name: string, spare: Kept): void {
-    this.#forget(spare);
-    const { id, batch } = spare;
+  #drop(name: string, { id, table, batch }: Spare): void {
+    this.#kept.delete(name);
+    table.close();
     // One that stays is replaced when its slot is given again.
     const over = () => void this.#dropped.delete(name);
     const gone = batch.then(() => this.#parts.outer(id.family).deleteInnerBatch(keysOf([id]), 1));
     this.#dropped.set(name, gone.then(over, over));
   }
-
-  #forget(spare: Kept): void {
-    this.#kept.delete(nameOf(spare.id));
-    letGo(spare);
-  }
-}
-
-/** Closes the table when it may be: a thread reads the number of its descriptor, which must not be another's by then. */
-export function letGo({ table, batch }: Spare): void {
-  const close = () => table.close();
-  batch.then(close, close);
 }
 
 export function nameOf({ family, slot }: FlowTableId): string {

@@ -19,17 +19,24 @@ const bed = new Int32Array(new SharedArrayBuffer(4));
 
 /**
  * Resolves when programs find the table, which is before the batch that puts it in is over: that waits for a grace period.
- * A batch goes in order, so with its last table all are in.
+ * A batch goes in order, so with its last table all are in. @returns false: the batch is over, and it is not there
+ * @throws what the batch rejects with
  */
-export async function whenIn({ outer, slot, table, batch }: Putting): Promise<void> {
+export async function whenIn({ outer, slot, table, batch }: Putting): Promise<boolean> {
   let over = false;
   const end = () => {
     over = true;
   };
   batch.then(end, end);
   const isIn = () => u32Of(outer.get(u32Bytes(slot)) ?? u32Bytes(0)) === table.info.id;
-  for (let naps = 0; naps < NAPS.most && !isIn(); naps++) Atomics.wait(bed, 0, 0, NAPS.milliseconds);
-  while (!over && !isIn()) await setImmediate();
-  // One that broke off says why.
-  if (over) await batch;
+  for (let naps = 0; naps < NAPS.most; naps++) {
+    if (isIn()) return true;
+    Atomics.wait(bed, 0, 0, NAPS.milliseconds);
+  }
+  while (!over) {
+    if (isIn()) return true;
+    await setImmediate();
+  }
+  await batch;
+  return isIn();
 }

@@ -37,6 +37,17 @@ describe('an interface that was bound before a restart, let go of and bound agai
     expectOneEach(kernel, [30, 40, 41]);
   });
 
+  test('is not refused because of slots that a state got for which there was no room', async () => {
+    const { kernel, restarted } = await restart({ endpoints: 8 });
+    const many = [30, 40, 41, 42, 43, 44, 45, 46, 47, 48];
+    await expect(restarted.apply(stateWith(many), undefined)).rejects.toThrow(/endpoints: .* room for 8/);
+    for (const interfaces of [[30, 40, 41, 42, 43, 44, 45], [40], [30, 50, 51, 52, 53, 54]]) {
+      await restarted.apply(stateWith(interfaces), undefined);
+      await restarted.settled();
+      expectOneEach(kernel, interfaces);
+    }
+  });
+
   test('has its table although the first attempt to make it failed', async () => {
     const { kernel } = await restart({ endpoints: 4 });
     kernel.flowTables[4].clear();

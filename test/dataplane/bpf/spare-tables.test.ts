@@ -1,8 +1,11 @@
 /** Tables of flows that are made ahead of the pods that get them, on the real kernel. */
-import { readdirSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { type NativeKernel, openNativeKernel } from '../../../src/dataplane/bpf/kernel-native.ts';
+import { lockDirectory } from '../../../src/dataplane/bpf/lock.ts';
 import type { OpenedBpfDataplane } from '../../../src/dataplane/bpf/open.ts';
+import { u32Bytes } from '../../../src/dataplane/bpf/tables.ts';
 import type { DesiredState } from '../../../src/dataplane/contract.ts';
 import { describeAsRoot } from '../../support/privilege.ts';
 import { isolatedAt, NodePerTest, renamed, tablesOf } from './support/on-kernel.ts';
@@ -69,7 +72,7 @@ describeAsRoot('a table of flows ahead of its pod', () => {
     }
   });
 
-  test('of a family that the pod does not have goes, as soon as that pod has the slot', async () => {
+  test('of a family that the pod does not have goes when it gets the slot, and the last one with the last pod', async () => {
     const ifindex = fresh.node.addVeth();
     const dataplane = await fresh.open();
     await dataplane.apply(isolatedAt(ifindex, [80], 'fd00::1'), undefined);
@@ -80,8 +83,55 @@ describeAsRoot('a table of flows ahead of its pod', () => {
     expect([allTables(dataplane), allTables(dataplane, 6)]).toMatchObject([{ length: 2 }, { length: 0 }]);
     await dataplane.apply({ ...isolatedAt(ifindex, [80]), bindings: new Map() }, undefined);
     await dataplane.settled();
-    expect([allTables(dataplane), allTables(dataplane, 6)]).toMatchObject([{ length: 1 }, { length: 0 }]);
+    expect([allTables(dataplane), allTables(dataplane, 6)]).toMatchObject([{ length: 0 }, { length: 0 }]);
   });
+
+  test('that could not become a pod’s goes, and the slot’s next pod has its own', () =>
+    onKernel(async ({ object, flows }) => {
+      const { directory } = fresh.node;
+      const slot = 5;
+      const pod = (['4', '6'] as const).map((family) => ({ family: Number(family) as 4 | 6, slot, owner: 'a pod' }));
+      const inMaps = () => [4, 6].map((family) => object.map(`flows${family}`).get(u32Bytes(slot)) !== undefined);
+      await flows.provide(pod);
+      expect(inMaps()).toEqual([true, true]);
+      // A pin where the directory of pins belongs.
+      object.map('flow_seed').pin(join(directory, 'flows'));
+      await expect(flows.create(pod)).rejects.toMatchObject({ code: expect.stringMatching(/^E/) });
+      rmSync(join(directory, 'flows'));
+      await flows.delete(pod);
+      expect(inMaps()).toEqual([false, false]);
+      await flows.provide(pod);
+      await flows.create(pod);
+      expect(inMaps()).toEqual([true, true]);
+      expect(pinned()).toHaveLength(2);
+      await flows.delete(pod);
+    }));
+
+  test('makes room for the one that its pod has had', () =>
+    onKernel(async ({ object, flows }) => {
+      const pod = { family: 4 as const, slot: 5, owner: 'a pod' };
+      const id = () => object.map('flows4').get(u32Bytes(pod.slot))?.readUInt32LE();
+      await flows.create([pod]);
+      const before = id();
+      // As after another layout's maps: pinned for this owner, with something else in its place.
+      const { length } = pinned();
+      object.map('flows4').deleteInnerBatch(u32Bytes(pod.slot), 1);
+      await flows.provide([pod]);
+      expect(id()).not.toBe(before);
+      await flows.create([pod]);
+      expect(id()).toBe(before);
+      expect(pinned()).toHaveLength(length);
+    }));
+
+  async function onKernel(body: (kernel: NativeKernel) => Promise<void>): Promise<void> {
+    const options = fresh.node.options();
+    const kernel = openNativeKernel(options, lockDirectory(options.directory));
+    try {
+      await body(kernel);
+    } finally {
+      kernel.close();
+    }
+  }
 
   test('is not made where the kernel does not list what is left of it', async () => {
     const dataplane = await fresh.open({ listsTables: false });

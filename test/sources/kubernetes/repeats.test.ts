@@ -24,6 +24,8 @@ const step = fc.record({
   name: fc.constantFrom('a', 'b'),
   address: fc.constantFrom('10.0.0.1', '10.0.0.2', 'not one', undefined),
   beat: fc.nat(2),
+  /** As Go writes it, mostly. */
+  plain: fc.constantFrom(true, true, true, false),
 });
 
 describe('lines that repeat', () => {
@@ -33,9 +35,10 @@ describe('lines that repeat', () => {
         const whole = known();
         const quick = known();
         let left = 0;
-        for (const [version, { what, name, address, beat }] of steps.entries()) {
+        for (const [version, { what, name, address, beat, plain }] of steps.entries()) {
           const object = pod('shop', name, { ...(address !== undefined && { address }), beat });
-          const metadata = { ...object.metadata, resourceVersion: `${version}` };
+          const inOrder = { ...object.metadata, resourceVersion: `${version}` };
+          const metadata = plain ? inOrder : Object.fromEntries(Object.entries(inOrder).toReversed());
           const type = what === 'pages' || what === 'stream' ? 'ADDED' : what;
           const line = Buffer.from(JSON.stringify({ type, object: { ...object, metadata } }));
           const slim = slimLine(line, resource);
