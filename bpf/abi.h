@@ -236,7 +236,7 @@ struct flow6 {
  * tables, so long as this and the records are the same.
  */
 enum flow_form {
-  FLOW_FORM = 1,
+  FLOW_FORM = 2,
 };
 
 /* Random numbers of the hash that places connections: nobody without them can aim at a set. See flow_table.h. */

@@ -55,11 +55,14 @@ describeAsRoot('a flood of answered connections', () => {
         expect(connect(node, server, connection)).toBe(true);
       }
     });
+    // A set of entries may be full by chance, of some thousand: a connection or two.
+    const kept = site.namespace.run(() => active.filter((connection) => replies(node, neighbour, connection)));
+    expect(kept.length).toBeGreaterThan(ACTIVE - 10);
     let lost = 0;
     for (let opened = 0; opened < flood; opened += BETWEEN) {
       site.namespace.run(() => {
         for (let i = opened; i < opened + BETWEEN; i++) exchange(node, flooder, server, manyPorts(i));
-        lost += active.filter((connection) => !replies(node, neighbour, connection)).length;
+        lost += kept.filter((connection) => !replies(node, neighbour, connection)).length;
       });
     }
     expect(lost).toBe(0);
@@ -70,7 +73,9 @@ describeAsRoot('a flood of answered connections', () => {
       new TestCluster([...cast, policy('shop/api', { podSelector: { matchLabels: { app: 'api' } } })]),
     );
     const left = site.namespace.run(() => active.filter((connection) => replies(node, server, connection)).length);
-    console.log(`${flood} connections opened: of ${ACTIVE} others the neighbour lost ${lost}, the server kept ${left}`);
+    console.log(
+      `${flood} connections opened: of ${kept.length} others the neighbour lost ${lost}, the server kept ${left}`,
+    );
 
     /** The neighbour's, or the server's, connection to somebody outside: its SYN and the answer. */
     function connect(at: KernelNode, pod: End, connection: Connection): boolean {

@@ -64,7 +64,7 @@ export class NativeFlowTables implements FlowTableStore {
     const missing: NewFlowTable[] = [];
     try {
       for (const table of tables) if (!(await this.#adopt(table, spares.get(table)))) missing.push(table);
-      await Promise.all(byFamily(missing).map(([family, ofFamily]) => this.#createIn(family, ofFamily)));
+      await allOf(byFamily(missing).map(([family, ofFamily]) => this.#createIn(family, ofFamily)));
     } catch (error) {
       // What a thread still puts in must not come after what the next attempt puts there.
       await Promise.allSettled(Array.from(spares.values(), ({ batch }) => batch));
@@ -95,10 +95,10 @@ export class NativeFlowTables implements FlowTableStore {
   async delete(tables: readonly FlowTableId[]): Promise<void> {
     this.#parts.pins.remove(tables);
     for (const table of tables) this.#known.delete(nameOf(table));
-    const deletions = byFamily(tables).map(([family, ofFamily]) =>
-      this.#outer(family).deleteInnerBatch(keysOf(ofFamily), ofFamily.length),
-    );
-    await Promise.all(deletions);
+    const deletions = byFamily(tables).map(async ([family, ofFamily]) => {
+      await this.#outer(family).deleteInnerBatch(keysOf(ofFamily), ofFamily.length);
+    });
+    await allOf(deletions);
   }
 
   /** Pins go that nobody asks for any more: of tables that have not come along, or of an agent that was killed. */
@@ -116,7 +116,9 @@ export class NativeFlowTables implements FlowTableStore {
     try {
       for (const one of wanted) tables.push(this.#make(one));
       const batch = outer.setInnerBatch(keysOf(wanted), tables);
-      await whenIn({ outer, slot: wanted.at(-1)?.slot as number, table: tables.at(-1) as BpfMap, batch });
+      const last = wanted.at(-1) as NewFlowTable;
+      const isIn = await whenIn({ outer, slot: last.slot, table: tables.at(-1) as BpfMap, batch });
+      if (!isIn) throw new Error(`somebody has taken ${nameOf(last)} out again`);
     } finally {
       for (const table of tables) table.close();
     }
@@ -157,6 +159,12 @@ export function* tablesOf(endpoints: KernelMap, abi: Abi): Generator<FlowTableId
 
 export function outerName(family: FlowFamily): string {
   return `flows${family}`;
+}
+
+/** Resolves when all have ended, so that none goes on behind the next attempt. @throws what the first one rejects with */
+async function allOf(promises: readonly Promise<void>[]): Promise<void> {
+  const failed = (await Promise.allSettled(promises)).find(({ status }) => status === 'rejected');
+  if (failed !== undefined) throw (failed as PromiseRejectedResult).reason;
 }
 
 /** Families that have any, with theirs. */

@@ -64,8 +64,11 @@ export class SpareTables {
     try {
       await spare.batch;
     } catch (error) {
-      if (this.#kept.get(nameOf(id)) === spare) this.#kept.delete(nameOf(id));
-      spare.table.close();
+      // Who has taken it closes it.
+      if (this.#kept.get(nameOf(id)) === spare) {
+        this.#kept.delete(nameOf(id));
+        spare.table.close();
+      }
       throw error;
     }
   }
