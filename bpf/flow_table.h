@@ -39,9 +39,7 @@ static __always_inline __u32 ports_of(const __be16 *pair) {
  * that are counted up would go round the sets in equal steps, and with every fiftieth choice of the numbers hundreds of
  * a thousand would meet in few sets. So what follows breaks the steps.
  */
-static __always_inline __u64 without_steps(__u64 hash) {
-  return (hash ^ hash >> 32) * 0x9e3779b97f4a7c15ull;
-}
+static __always_inline __u64 without_steps(__u64 hash) { return (hash ^ hash >> 32) * 0x9e3779b97f4a7c15ull; }
 
 static __always_inline struct flow_place flow_place_of(const struct packet *packet, const int family) {
   __u32 zero = 0, ports = ports_of(&packet->peer_port);
