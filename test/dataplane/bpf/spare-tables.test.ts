@@ -115,7 +115,7 @@ describeAsRoot('a table of flows ahead of its pod', () => {
       const before = id();
       // As after another layout's maps: pinned for this owner, with something else in its place.
       const { length } = pinned();
-      object.map('flows4').deleteInnerBatch(u32Bytes(pod.slot), 1);
+      await object.map('flows4').deleteInnerBatch(u32Bytes(pod.slot), 1);
       await flows.provide([pod]);
       expect(id()).not.toBe(before);
       await flows.create([pod]);
