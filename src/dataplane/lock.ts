@@ -21,11 +21,21 @@ export class NetworkInUseError extends Error {
 }
 
 /**
+ * A program that is being started has all descriptors of who starts it until it has become that program: so long it holds a
+ * lock that was released meanwhile.
+ */
+const PATIENCE = { tries: 20, milliseconds: 5 } as const;
+const bed = new Int32Array(new SharedArrayBuffer(4));
+
+/**
  * The lock of an open file, or undefined when it is held; whether it is held through another descriptor of this process
  * makes no difference. The descriptor is closed with the lock.
  */
 export function lockOf(fd: number): Lock | undefined {
-  if (!tryLock(fd)) return undefined;
+  for (let tried = 1; !tryLock(fd); tried++) {
+    if (tried === PATIENCE.tries) return undefined;
+    Atomics.wait(bed, 0, 0, PATIENCE.milliseconds);
+  }
   let held = true;
   return {
     release: () => {

@@ -8,6 +8,7 @@ import { CommandError, type RunningCommand, run, start } from '../../src/child-p
 import { knownLabs } from '../../src/lab/lab-record.ts';
 import { labOf } from '../../src/lab/network/names.ts';
 import { listNamespaces } from '../../src/lab/network/network.ts';
+import { eventually } from '../support/eventually.ts';
 import { describeAsRoot, hiddenFromOthers } from '../support/privilege.ts';
 
 const SELVEDGE = fileURLToPath(new URL('../../bin/selvedge', import.meta.url));
@@ -171,7 +172,7 @@ describeAsRoot('selvedge lab', () => {
     command.kill('SIGKILL');
     await command.ended;
     expect(tracesOf(command)).not.toEqual(NOTHING);
-    expect(agentsOf(command)).toEqual([]);
+    await eventually(() => expect(agentsOf(command)).toEqual([]));
     // By its number: without one the labs that other tests have killed would go too.
     expect(await run(SELVEDGE, ['lab', 'down', `${command.pid}`])).toContain(`removed ${command.pid}\n`);
     expect(tracesOf(command)).toEqual(NOTHING);
