@@ -34,13 +34,15 @@ static __always_inline __u32 ports_of(const __be16 *pair) {
 }
 
 /*
- * Multiplications of two words each, with random numbers, of which the high bits count: any two connections share set
- * and tag by chance alone, however they were chosen by somebody who does not know the numbers. So much holds of two; ports
- * that are counted up would go round the sets in equal steps, and with every fiftieth choice of the numbers hundreds of
- * a thousand would meet in few sets. So what follows breaks the steps.
+ * Ports that are counted up would go round the sets in equal steps, and with every fiftieth choice of the random numbers
+ * hundreds of a thousand would meet in few sets.
  */
 static __always_inline __u64 without_steps(__u64 hash) { return (hash ^ hash >> 32) * 0x9e3779b97f4a7c15ull; }
 
+/*
+ * Multiplications of two words each, with random numbers, of which the high bits count: any two connections share set
+ * and tag by chance alone, however they were chosen by somebody who does not know the numbers.
+ */
 static __always_inline struct flow_place flow_place_of(const struct packet *packet, const int family) {
   __u32 zero = 0, ports = ports_of(&packet->peer_port);
   const struct flow_seed *seed = bpf_map_lookup_elem(&flow_seed, &zero);

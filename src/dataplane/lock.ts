@@ -4,6 +4,7 @@
  */
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { tryLock } from '../native.ts';
+import { nap } from './nap.ts';
 
 export interface Lock {
   /** Idempotent. */
@@ -25,7 +26,6 @@ export class NetworkInUseError extends Error {
  * lock that was released meanwhile.
  */
 const PATIENCE = { tries: 20, milliseconds: 5 } as const;
-const bed = new Int32Array(new SharedArrayBuffer(4));
 
 /**
  * The lock of an open file, or undefined when it is held; whether it is held through another descriptor of this process
@@ -34,7 +34,7 @@ const bed = new Int32Array(new SharedArrayBuffer(4));
 export function lockOf(fd: number): Lock | undefined {
   for (let tried = 1; !tryLock(fd); tried++) {
     if (tried === PATIENCE.tries) return undefined;
-    Atomics.wait(bed, 0, 0, PATIENCE.milliseconds);
+    nap(PATIENCE.milliseconds);
   }
   let held = true;
   return {

@@ -38,11 +38,8 @@ export class SpareTables {
     await Promise.all([...missing.map((id) => this.#provide(id)), ...this.#dropped.values()]);
   }
 
-  /** Those for these slots and families, which are the caller's now; what was made for another family there goes. */
+  /** Those for these slots and families, which are the caller's now. */
   async take<Id extends FlowTableId>(ids: readonly Id[]): Promise<Map<Id, Spare>> {
-    const names = new Set(ids.map(nameOf));
-    const slots = new Set(ids.map(({ slot }) => slot));
-    for (const [name, spare] of this.#kept) if (slots.has(spare.id.slot) && !names.has(name)) this.#drop(name, spare);
     await Promise.all(ids.map((id) => this.#dropped.get(nameOf(id))));
     const taken = new Map<Id, Spare>();
     for (const id of ids) {

@@ -1,6 +1,7 @@
 /** When a table that a thread puts into a map of maps is there. */
 import { setImmediate } from 'node:timers/promises';
 import type { BpfMap } from '../../native.ts';
+import { nap } from '../nap.ts';
 import { u32Bytes, u32Of } from './tables.ts';
 
 export interface Putting {
@@ -15,7 +16,6 @@ export interface Putting {
  * core that the other waits for, and V8 collects its garbage in just the turns of the loop that are waited.
  */
 const NAPS = { milliseconds: 0.05, most: 20 } as const;
-const bed = new Int32Array(new SharedArrayBuffer(4));
 
 /**
  * Resolves when programs find the table, which is before the batch that puts it in is over: that waits for a grace period.
@@ -31,7 +31,7 @@ export async function whenIn({ outer, slot, table, batch }: Putting): Promise<bo
   const isIn = () => u32Of(outer.get(u32Bytes(slot)) ?? u32Bytes(0)) === table.info.id;
   for (let naps = 0; naps < NAPS.most; naps++) {
     if (isIn()) return true;
-    Atomics.wait(bed, 0, 0, NAPS.milliseconds);
+    nap(NAPS.milliseconds);
   }
   while (!over) {
     if (isIn()) return true;

@@ -140,8 +140,8 @@ export class ListAndWatch {
       return;
     }
     const { type, version, text } = slim;
-    const digest = digestOf(text);
-    const repeats = type !== 'DELETED' && this.#version !== undefined && objects.knows(text, digest);
+    const digest = type === 'DELETED' ? undefined : digestOf(text);
+    const repeats = digest !== undefined && this.#version !== undefined && objects.knows(text, digest);
     if (repeats && version !== undefined) this.#reach(version);
     else this.#take(eventIn(line, slim), digest);
   }
