@@ -20,8 +20,9 @@ function enterOwnNamespace(): void {
   entered = true;
   const name = `slv-${process.pid}-kernel`;
   execFileSync('ip', ['netns', 'add', name]);
-  process.on('exit', () => execFileSync('ip', ['netns', 'delete', name]));
   netns.enter(name);
+  // It lives as long as this process; its name would outlive it, since a worker is killed in the end.
+  execFileSync('ip', ['netns', 'delete', name]);
 }
 
 export class KernelNode {
